@@ -1,0 +1,132 @@
+"""ModelSpec: what a model needs and what its output means, kept inside the model's own file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from realtime.errors import ModelError
+
+METADATA_KEY = "kilas"
+"""Key of the ONNX metadata under which the spec is stored as JSON."""
+
+NONE_LABEL = "none"
+"""The label of a window without an expression; a model may lack it."""
+
+FACE_SIZE = 128
+"""Side of the aligned face in pixels (S0)."""
+
+MOTION_STRIDE = 2
+"""Pixels of the aligned face for each node of the motion grid, in each direction."""
+
+RegionLayout = Literal["triple", "dual", "single"]
+Signal = Literal["gray", "motion"]
+Mask = Literal["none", "eyes", "mouth", "eyes+mouth"]
+
+# (left, top, right, bottom) of each region on the 128 x 128 aligned face. `triple`: left upper,
+# right upper, lower (S0), where left is the left side of the image; `dual`: upper, lower (S1);
+# `single`: the whole face (S2).
+LAYOUTS: dict[RegionLayout, tuple[tuple[int, int, int, int], ...]] = {
+    "triple": ((0, 2, 64, 66), (64, 2, 128, 66), (32, 64, 96, 128)),
+    "dual": ((0, 0, 128, 64), (0, 64, 128, 128)),
+    "single": ((0, 0, 128, 128),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SpottingSpec:
+    """Thresholds that turn this model's scores into events; see `realtime.spotting`.
+
+    `enter`, `leave`: probability of an expression at which one begins and ends.
+    `min_s`: shorter ones are taken for noise; `max_s`: longer ones are macro-expressions.
+    """
+
+    enter: float = 0.6
+    leave: float = 0.4
+    min_s: float = 0.08
+    max_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything that the pipeline has to know of a model.
+
+    `labels`: meaning of the output's columns. `rate_hz`, `frames`: the model's clock and the
+    number of slots in a window. `hop`: slots from one window to the next. `lookahead`: slots
+    of a window after the one that its scores speak of. `region_layout`, `signal`, `mask`: what
+    a slot holds. `normalisation`: what the graph does to its input, in words.
+    `max_gap_s`: a longer hole between two frames of a face restarts the window.
+    `provenance`: data, recipe, seed, commit and measured results.
+    """
+
+    name: str
+    version: str
+    architecture: str
+    labels: tuple[str, ...]
+    rate_hz: float
+    frames: int
+    region_layout: RegionLayout
+    signal: Signal
+    normalisation: str
+    mask: Mask = "none"
+    hop: int = 1
+    lookahead: int = 0
+    max_gap_s: float = 0.2
+    spotting: SpottingSpec = field(default_factory=SpottingSpec)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        problems = [
+            (not self.labels or len(set(self.labels)) != len(self.labels), "labels must differ"),
+            (self.rate_hz <= 0, "rate_hz must be positive"),
+            (self.frames < 1, "frames must be at least 1"),
+            (self.hop < 1, "hop must be at least 1"),
+            (not 0 <= self.lookahead < self.frames, "lookahead must lie inside the window"),
+            (self.max_gap_s <= 0, "max_gap_s must be positive"),
+            (self.region_layout not in LAYOUTS, f"region_layout must be one of {list(LAYOUTS)}"),
+            (self.signal not in get_args(Signal), f"signal must be one of {get_args(Signal)}"),
+            (self.mask not in get_args(Mask), f"mask must be one of {get_args(Mask)}"),
+        ]
+        for is_wrong, message in problems:
+            if is_wrong:
+                raise ModelError(f"The model's specification is not valid: {message}.")
+
+    @property
+    def window_shape(self) -> tuple[int, int, int, int, int]:
+        """(T, R, H, W, C) of one window."""
+        left, top, right, bottom = LAYOUTS[self.region_layout][0]
+        stride, channels = (1, 1) if self.signal == "gray" else (MOTION_STRIDE, 2)
+        return (
+            self.frames,
+            len(LAYOUTS[self.region_layout]),
+            (bottom - top) // stride,
+            (right - left) // stride,
+            channels,
+        )
+
+    @property
+    def sample_layout(self) -> RegionLayout:
+        """The layout in which regions are extracted.
+
+        Motion is computed on the whole aligned face, because the head's own motion is fitted
+        over all of it, and cut into regions afterwards.
+        """
+        return self.region_layout if self.signal == "gray" else "single"
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Raises ModelError when the text is not a complete and valid specification."""
+        try:
+            values = json.loads(text)
+            values["labels"] = tuple(values["labels"])
+            values["spotting"] = SpottingSpec(**values["spotting"])
+            return cls(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(
+                f"The model's specification cannot be read ({error}); export the model again."
+            ) from error

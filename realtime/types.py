@@ -1,0 +1,185 @@
+"""The records that travel between the stages, and the two ends of the pipeline.
+
+Every record is frozen and carries the id or the time of what it was made from, so that any
+result can be traced to its frame. Arrays inside a record are shared, not copied: whoever
+receives one reads it and does not write to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+UInt8Array = npt.NDArray[np.uint8]
+Float32Array = npt.NDArray[np.float32]
+
+State = Literal["no face", "warming up", "neutral", "expression", "macro"]
+"""What the monitor knows of a face at one moment.
+
+`warming up`: no full window yet; `expression`: an expression has begun and may still turn out
+to be a micro-expression; `macro`: it has lasted longer than a micro-expression can.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture. `id` counts the frames that the source delivered or dropped, from 0, so a
+    hole in the ids is a dropped frame.
+
+    `t_s`: seconds; capture time on a monotonic clock for live sources, presentation time for
+    files. `image_bgr`: uint8 [height, width, 3].
+    """
+
+    id: int
+    t_s: float
+    image_bgr: UInt8Array
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face in one frame.
+
+    `points_xy`: float32 [468, 2], MediaPipe's mesh in pixels of the frame (may lie outside it).
+    `box_xyxy`: (left, top, right, bottom) in pixels. `transform`: float32 [2, 3], the
+    similarity that maps pixels of the frame to pixels of the 128 x 128 aligned face.
+    """
+
+    frame_id: int
+    face_id: int
+    points_xy: Float32Array
+    box_xyxy: tuple[float, float, float, float]
+    transform: Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class RegionSample:
+    """The aligned gray regions of one face in one frame. `regions`: uint8 [R, H, W]."""
+
+    frame_id: int
+    t_s: float
+    face_id: int
+    regions: UInt8Array
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the network sees of one face over one stretch of time, on the model's clock.
+
+    `start_s`, `end_s`: times of the first and of the last slot. `signal`: [T, R, H, W, C];
+    uint8 and C = 1 for gray, float32 and C = 2 (u, v in pixels of the aligned face) for motion.
+    """
+
+    face_id: int
+    start_s: float
+    end_s: float
+    signal: npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the network says of one face at one moment.
+
+    `t_s`: the moment that the scores speak of, on the clock of the frames.
+    `probabilities`: one a label of the model, sum 1. `latency_s`: seconds from handing the
+    window to the worker until its scores were there. `attention`: float32 [R, T', H', W'],
+    where and when in the window the network looked, if that was asked for.
+    """
+
+    face_id: int
+    t_s: float
+    probabilities: tuple[float, ...]
+    latency_s: float
+    attention: Float32Array | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One spotted micro-expression; times in seconds on the clock of the frames.
+
+    `label` is one of the model's labels; `score` is the highest probability that it reached.
+    """
+
+    face_id: int
+    onset_s: float
+    apex_s: float
+    offset_s: float
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """All that the monitor knows once one frame has gone through it.
+
+    `scores` and `events` are those that arrived since the previous update; they speak of
+    moments before this frame, because a window has to be complete before it is scored.
+    `states`: one a face of this frame.
+    """
+
+    frame: Frame
+    faces: tuple[Face, ...]
+    scores: tuple[Scores, ...]
+    events: tuple[Event, ...]
+    states: dict[int, State]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What a source says of itself. None: not known.
+
+    `size_wh`: width and height of the frames that it delivers, after rotation.
+    `rate_hz`: nominal frame rate. `duration_s`, `frame_count`: as the container states them.
+    """
+
+    name: str
+    size_wh: tuple[int, int]
+    rate_hz: float | None = None
+    duration_s: float | None = None
+    frame_count: int | None = None
+
+
+class Source(Protocol):
+    """Where frames come from.
+
+    Use as a context manager and iterate: `with source: for frame in source: ...`. Iteration
+    blocks for the next frame, ends at the end of the stream or after `stop`, and raises
+    `realtime.errors.SourceError` when the stream fails. Entering opens (and may raise the same
+    error); leaving releases the device and joins any thread. `stop` may be called from any
+    thread; everything else belongs to the thread that entered.
+    """
+
+    live: bool
+    """True: frames arrive whether or not they are read, and the reader gets the latest.
+    False: every frame waits to be read."""
+
+    drops: Counter[str]
+    """Frames that were never delivered, by cause."""
+
+    @property
+    def info(self) -> SourceInfo: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def __iter__(self) -> Iterator[Frame]: ...
+    def stop(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Where updates go: a window, a terminal line, a recording.
+
+    `write` and `close` are called by one thread, `write` in the order of the frames; `close`
+    is called once, also after a failure, and finishes what was begun.
+    """
+
+    def write(self, update: Update) -> None: ...
+    def close(self) -> None: ...
