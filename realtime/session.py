@@ -1,0 +1,177 @@
+"""Wires the stages for one source: frame -> faces -> regions -> windows -> scores -> events."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from realtime import motion, regions
+from realtime.landmarks import FaceTracker, view_68
+from realtime.model import DEFAULT_MODEL, Model
+from realtime.spec import ModelSpec
+from realtime.spotting import Spotter
+from realtime.timeline import GraySignal, Timeline
+from realtime.types import Event, Face, Frame, RegionSample, Scores, Source, State, Update, Window
+from realtime.worker import Worker
+
+FORGET_FACE_S = 5.0
+"""A face that was away for longer has its pipeline thrown away; its identity is gone by then."""
+
+
+@dataclass(slots=True)
+class _FacePipeline:
+    """What is remembered of one face."""
+
+    timeline: Timeline
+    spotter: Spotter
+    seen_s: float
+
+    @property
+    def state(self) -> State:
+        return self.spotter.state if self.timeline.is_warm else "warming up"
+
+
+class Monitor:
+    """Micro-expressions in a stream of frames.
+
+    Loads the model, compiles all kernels and runs the model once, so that the first frame is as
+    fast as the others. `process` takes one frame and gives what is known after it; `updates`
+    does so for all frames of a source. With `live`, a frame never waits for the network: windows
+    that it has no time for are counted in `drops`. Without, every window is scored.
+
+    All methods belong to one thread. Use as a context manager, or call `close`.
+
+    Raises ModelError when the model cannot be loaded and DeviceError when the device that was
+    asked for (`auto`, `cpu`, `cuda` or `tensorrt`) cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        max_faces: int = 1,
+        live: bool = True,
+    ) -> None:
+        self.model = Model.load(model, device=device)
+        self.spec: ModelSpec = self.model.spec
+        regions.warm_up(self.spec.sample_layout)
+        if self.spec.signal == "motion":
+            motion.warm_up(self.spec)
+        self.model.warm_up(max_faces)
+        self._live = live
+        self._faces: dict[int, _FacePipeline] = {}
+        self._track_faces = FaceTracker(max_faces)
+        self.worker = Worker(self.model, "latest" if live else "wait")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the worker and release the models; may be called twice."""
+        self.worker.close()
+        self._track_faces.close()
+
+    @property
+    def drops(self) -> Counter[str]:
+        """Windows that were not scored, by cause."""
+        return self.worker.drops
+
+    def process(self, frame: Frame) -> Update:
+        """Take the next frame. An error of any stage is raised here, with its own traceback."""
+        faces = self._track_faces(frame)
+        windows: list[Window] = []
+        for face in faces:
+            windows += self._pipeline(face, frame.t_s).timeline.push(self._sample(frame, face))
+        scores = self.worker.exchange(windows)
+        events = self._spot(scores)
+        self._forget_absent(frame.t_s)
+        return Update(
+            frame=frame,
+            faces=faces,
+            scores=tuple(scores),
+            events=tuple(events),
+            states={face.face_id: self._faces[face.face_id].state for face in faces},
+        )
+
+    def updates(self, source: Source) -> Iterator[Update]:
+        """An update for every frame of an opened source; the last one has all that was pending.
+
+        A live source's updates come at once. A file's are held back by one frame, so that the
+        end of the file needs no update without a frame.
+        """
+        if self._live:
+            for frame in source:
+                yield self.process(frame)
+            return
+        held_back: Update | None = None
+        for frame in source:
+            if held_back is not None:
+                yield held_back
+            held_back = self.process(frame)
+        if held_back is not None:
+            scores = self.worker.finish()
+            yield dataclasses.replace(
+                held_back,
+                scores=held_back.scores + tuple(scores),
+                events=held_back.events + tuple(self._spot(scores)),
+            )
+
+    def recalibrate(self) -> None:
+        """Take each face as it is from now on for its neutral baseline."""
+        for pipeline in self._faces.values():
+            pipeline.timeline.restart()
+            pipeline.spotter.restart()
+
+    def _pipeline(self, face: Face, t_s: float) -> _FacePipeline:
+        if face.face_id not in self._faces:
+            spec = self.spec
+            signal = GraySignal() if spec.signal == "gray" else motion.MotionSignal(spec)
+            self._faces[face.face_id] = _FacePipeline(
+                timeline=Timeline(spec, signal),
+                spotter=Spotter(spec.labels, spec.spotting, spec.max_gap_s),
+                seen_s=t_s,
+            )
+        pipeline = self._faces[face.face_id]
+        pipeline.seen_s = t_s
+        return pipeline
+
+    def _sample(self, frame: Frame, face: Face) -> RegionSample:
+        return RegionSample(
+            frame_id=frame.id,
+            t_s=frame.t_s,
+            face_id=face.face_id,
+            regions=regions.extract_regions(
+                frame.image_bgr,
+                face.transform,
+                self.spec.sample_layout,
+                mask=self.spec.mask,
+                points_68_xy=None if self.spec.mask == "none" else view_68(face.points_xy),
+            ),
+        )
+
+    def _spot(self, scores: list[Scores]) -> list[Event]:
+        spotted = (
+            self._faces[one.face_id].spotter.update(one)
+            for one in scores
+            if one.face_id in self._faces
+        )
+        return [event for event in spotted if event is not None]
+
+    def _forget_absent(self, now_s: float) -> None:
+        for face_id, pipeline in list(self._faces.items()):
+            if now_s - pipeline.seen_s > FORGET_FACE_S:
+                del self._faces[face_id]

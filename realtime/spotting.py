@@ -1,0 +1,124 @@
+"""Scores over time to micro-expressions with onset, apex and offset.
+
+A pure state machine in seconds: it knows neither frames nor windows, so the camera's rate and
+the model's hop do not change what is spotted, and it can be tested with written-down scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from realtime.spec import NONE_LABEL, SpottingSpec
+from realtime.types import Event, Scores, State
+
+APEX_SHARE = 0.9
+"""The apex is the middle of the scores above this share of the peak: a network's scores have a
+flat top, whose highest point is an accident."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """An expression that is going on: its onset and the scores since."""
+
+    onset_s: float
+    scores: list[Scores] = field(default_factory=list)
+
+
+class Spotter:
+    """Spots micro-expressions in the scores of one face.
+
+    An expression begins when its probability (1 - p(none)) reaches `enter`, and ends when it
+    falls below `leave` (hysteresis); onset and offset are where the probability crossed `leave`
+    on the way up and down, interpolated between two scores. What lasts between `min_s` and
+    `max_s` is a micro-expression; what lasts longer is a macro-expression, told by the state and
+    never as an event. A hole of more than `max_gap_s` between two scores ends an expression
+    without an event, since its offset was not seen.
+
+    A model without a `none` label always claims an expression, so it cannot spot: the state is
+    `expression` and there are no events.
+    """
+
+    def __init__(
+        self, labels: tuple[str, ...], spotting: SpottingSpec, max_gap_s: float = 0.2
+    ) -> None:
+        self._labels = labels
+        self._spotting = spotting
+        self._max_gap_s = max_gap_s
+        self._none = labels.index(NONE_LABEL) if NONE_LABEL in labels else None
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the past, as for a face that was never seen."""
+        self.state: State = "warming up"
+        self._last: Scores | None = None
+        # Where the probability last rose through `leave`; an expression that was there from the
+        # first scores on began at an unknown time and cannot be a micro-expression.
+        self._rise_s = -np.inf
+        self._run: _Run | None = None
+
+    def update(self, scores: Scores) -> Event | None:
+        """Take the next scores of this face; give the event that they end, if they end one.
+
+        Raises ValueError when time does not advance.
+        """
+        if self._last is not None and scores.t_s <= self._last.t_s:
+            raise ValueError(f"time must advance: {scores.t_s} s came after {self._last.t_s} s")
+        if self._none is None:
+            self.state = "expression"
+            return None
+        if self._last is not None and scores.t_s - self._last.t_s > self._max_gap_s:
+            self.restart()
+
+        event = None
+        leave = self._spotting.leave
+        now = self._expression(scores)
+        before = None if self._last is None else self._expression(self._last)
+        if before is not None and before < leave <= now:
+            self._rise_s = self._crossing_s(scores)
+        if self._run is None and now >= self._spotting.enter:
+            self._run = _Run(onset_s=self._rise_s)
+        if self._run is not None:
+            if now >= leave:
+                self._run.scores.append(scores)
+            else:
+                event = self._finish(self._run, self._crossing_s(scores))
+                self._run = None
+        self._last = scores
+
+        if self._run is None:
+            self.state = "neutral"
+        elif scores.t_s - self._run.onset_s > self._spotting.max_s:
+            self.state = "macro"
+        else:
+            self.state = "expression"
+        return event
+
+    def _expression(self, scores: Scores) -> float:
+        assert self._none is not None
+        return 1.0 - scores.probabilities[self._none]
+
+    def _crossing_s(self, scores: Scores) -> float:
+        """Where the straight line from the last scores to these crosses `leave`."""
+        assert self._last is not None
+        before, now = self._expression(self._last), self._expression(scores)
+        share = (self._spotting.leave - before) / (now - before)
+        return self._last.t_s + share * (scores.t_s - self._last.t_s)
+
+    def _finish(self, run: _Run, offset_s: float) -> Event | None:
+        if not self._spotting.min_s <= offset_s - run.onset_s <= self._spotting.max_s:
+            return None
+        probabilities = np.array([scores.probabilities for scores in run.scores])
+        probabilities[:, self._none] = 0.0
+        label = int(probabilities.sum(axis=0).argmax())
+        curve = probabilities[:, label]
+        times_s = np.array([scores.t_s for scores in run.scores])
+        return Event(
+            face_id=run.scores[0].face_id,
+            onset_s=run.onset_s,
+            apex_s=float(times_s[curve >= APEX_SHARE * curve.max()].mean()),
+            offset_s=offset_s,
+            label=self._labels[label],
+            score=float(curve.max()),
+        )

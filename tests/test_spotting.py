@@ -1,0 +1,175 @@
+"""The spotter, by scripts of scores: no camera, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime.spec import SpottingSpec
+from realtime.spotting import Spotter
+from realtime.types import Event, Scores, State
+
+LABELS = ("none", "negative", "positive", "surprise")
+SPOTTING = SpottingSpec(enter=0.6, leave=0.4, min_s=0.08, max_s=0.5)
+
+
+def bump(onset_s: float, offset_s: float, peak: float = 1.0) -> Callable[[float], float]:
+    """A probability that rises and falls along half a sine."""
+
+    def curve(t_s: float) -> float:
+        share = (t_s - onset_s) / (offset_s - onset_s)
+        return peak * float(np.sin(np.pi * share)) if 0 <= share <= 1 else 0.0
+
+    return curve
+
+
+def run(
+    curve: Callable[[float], float],
+    *,
+    label: str = "surprise",
+    rate_hz: float = 30.0,
+    end_s: float = 3.0,
+    spotter: Spotter | None = None,
+) -> tuple[list[Event], list[State]]:
+    spotter = spotter or Spotter(LABELS, SPOTTING)
+    events, states = [], []
+    for t_s in np.arange(0.0, end_s, 1 / rate_hz):
+        shown = curve(float(t_s))
+        rest = {label: shown, "none": 1.0 - shown}
+        scores = Scores(3, float(t_s), tuple(rest.get(name, 0.0) for name in LABELS), 0.0)
+        event = spotter.update(scores)
+        if event is not None:
+            events.append(event)
+        states.append(spotter.state)
+    return events, states
+
+
+@pytest.mark.parametrize("label", LABELS[1:])
+def test_a_short_expression_is_an_event_with_its_times(label: str) -> None:
+    (event,), states = run(bump(1.0, 1.4), label=label)
+    assert event.label == label
+    assert event.face_id == 3
+    assert event.onset_s == pytest.approx(1.0 + 0.4 * np.arcsin(0.4) / np.pi, abs=0.01)
+    assert event.offset_s == pytest.approx(1.4 - 0.4 * np.arcsin(0.4) / np.pi, abs=0.01)
+    assert event.apex_s == pytest.approx(1.2, abs=0.02)
+    assert 0.9 < event.score <= 1.0
+    assert states[0] == "neutral"
+    assert "expression" in states
+    assert "macro" not in states
+    assert states[-1] == "neutral"
+
+
+@given(rate_hz=st.floats(12, 120), onset_s=st.floats(0.3, 1.5), length_s=st.floats(0.25, 0.55))
+@settings(max_examples=80, deadline=None)
+def test_what_is_spotted_does_not_depend_on_the_rate(
+    rate_hz: float, onset_s: float, length_s: float
+) -> None:
+    events, _ = run(bump(onset_s, onset_s + length_s), rate_hz=rate_hz)
+    assert len(events) == 1
+    assert events[0].apex_s == pytest.approx(onset_s + length_s / 2, abs=1 / rate_hz)
+    assert onset_s <= events[0].onset_s < events[0].apex_s < events[0].offset_s
+
+
+def test_a_long_expression_is_macro_and_no_event() -> None:
+    events, states = run(lambda t_s: 1.0 if 1.0 <= t_s < 2.5 else 0.0)
+    assert events == []
+    assert states[int(1.2 * 30)] == "expression"
+    assert states[int(2.0 * 30)] == "macro"
+    assert states[-1] == "neutral"
+
+
+def test_a_flash_of_one_score_is_noise() -> None:
+    events, _ = run(lambda t_s: 1.0 if abs(t_s - 1.0) < 0.01 else 0.0)
+    assert events == []
+
+
+def test_hysteresis_joins_what_flickers_between_the_thresholds() -> None:
+    flicker = {30: 0.7, 31: 0.5, 32: 0.7, 33: 0.45, 34: 0.65}
+    events, _ = run(lambda t_s: flicker.get(round(t_s * 30), 0.0))
+    assert len(events) == 1
+
+
+def test_below_enter_there_is_nothing() -> None:
+    events, states = run(bump(1.0, 1.4, peak=0.59))
+    assert events == []
+    assert set(states) == {"neutral"}
+
+
+def test_the_label_is_the_one_with_the_most_score_over_the_whole_event() -> None:
+    spotter = Spotter(LABELS, SPOTTING)
+    script = [
+        (0.0, 0, 0),
+        (0.2, 0.6, 0),
+        (0.1, 0.1, 0.8),
+        (0.1, 0.7, 0.2),
+        (0.1, 0.8, 0),
+        (0, 0, 0),
+    ]
+    events = []
+    for number, (negative, positive, surprise) in enumerate(script):
+        rest = 1 - negative - positive - surprise
+        event = spotter.update(Scores(0, number / 15, (rest, negative, positive, surprise), 0.0))
+        events += [event] if event else []
+    (event,) = events
+    assert event.label == "positive"
+    assert event.score == 0.8
+
+
+def test_an_expression_that_was_there_from_the_first_score_on_is_no_event() -> None:
+    events, states = run(lambda t_s: 1.0 if t_s < 0.3 else 0.0)
+    assert events == []
+    assert states[0] == "macro"
+
+
+def test_a_hole_in_the_scores_ends_an_expression_without_an_event() -> None:
+    spotter = Spotter(LABELS, SPOTTING, max_gap_s=0.2)
+    events = []
+    for t_s, shown in [(0.0, 0), (0.05, 0.9), (0.1, 0.9), (0.45, 0.9), (0.5, 0.0), (0.55, 0.0)]:
+        event = spotter.update(Scores(0, t_s, (1 - shown, shown, 0, 0), 0.0))
+        events += [event] if event else []
+    assert events == []
+    assert spotter.state == "neutral"
+
+
+def test_an_event_is_told_with_the_first_score_after_its_offset() -> None:
+    spotter = Spotter(LABELS, SPOTTING)
+    curve = bump(1.0, 1.4)
+    for t_s in np.arange(0.0, 3.0, 1 / 30):
+        event = spotter.update(Scores(0, float(t_s), (1 - curve(t_s), curve(t_s), 0, 0), 0.0))
+        if event is not None:
+            assert t_s - event.offset_s <= 1 / 30
+            return
+    pytest.fail("no event")
+
+
+def test_a_model_without_none_spots_nothing() -> None:
+    spotter = Spotter(LABELS[1:], SPOTTING)
+    for t_s in np.arange(0.0, 1.0, 1 / 30):
+        assert spotter.update(Scores(0, float(t_s), (0.2, 0.2, 0.6), 0.0)) is None
+    assert spotter.state == "expression"
+
+
+def test_time_must_advance() -> None:
+    spotter = Spotter(LABELS, SPOTTING)
+    spotter.update(Scores(0, 1.0, (1, 0, 0, 0), 0.0))
+    with pytest.raises(ValueError, match="time must advance"):
+        spotter.update(Scores(0, 0.9, (1, 0, 0, 0), 0.0))
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=120), st.floats(10, 100))
+@settings(max_examples=200, deadline=None)
+def test_any_scores_give_ordered_events_of_allowed_length(
+    shown: list[float], rate_hz: float
+) -> None:
+    spotter = Spotter(LABELS, SPOTTING)
+    last_offset_s = -np.inf
+    for number, p in enumerate(shown):
+        event = spotter.update(Scores(0, number / rate_hz, (1 - p, p / 2, p / 4, p / 4), 0.0))
+        if event is not None:
+            assert last_offset_s <= event.onset_s <= event.apex_s <= event.offset_s
+            assert SPOTTING.min_s <= event.offset_s - event.onset_s <= SPOTTING.max_s
+            last_offset_s = event.offset_s

@@ -1,0 +1,141 @@
+"""Labelled videos to the slots that networks are trained on, through the live path's own stages.
+
+Every video goes through the same landmarks, alignment, regions and clock as a camera's picture,
+so a network is trained on what it will see. The result is one file of gray aligned faces; the
+signal (gray or motion) is computed from them when training starts.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from rich.progress import track
+
+from realtime.landmarks import FaceTracker
+from realtime.motion import BASELINE_SLOTS, BASELINE_STEP_S
+from realtime.regions import extract_regions
+from realtime.sources import VideoFile
+from realtime.spec import FACE_SIZE, NONE_LABEL
+from realtime.timeline import UniformClock
+from training.simulate import intensity_at
+
+SHOWN = 0.2
+"""Share of an expression's peak, seen against the baseline, from which a slot counts as it."""
+
+HIDDEN = 0.05
+"""Share of the peak up to which a slot counts as none; between the two it has no label."""
+
+NO_LABEL = -1
+"""Label of slots that neither train nor test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One unbroken run of slots of one face.
+
+    `faces`: uint8 [S, 128, 128]; `t_s`: float64 [S], seconds from the video's start.
+    """
+
+    clip: str
+    subject: str
+    faces: npt.NDArray[np.uint8]
+    t_s: npt.NDArray[np.float64]
+
+
+def read_streams(video: Path, subject: str, rate_hz: float, max_gap_s: float) -> list[Stream]:
+    """All streams of the (largest) face of one video, in order."""
+    clock = UniformClock(rate_hz, max_gap_s)
+    runs: list[tuple[list[float], list[npt.NDArray[np.uint8]]]] = []
+    last_face = None
+    with VideoFile(video) as source, FaceTracker(max_faces=1) as track_faces:
+        for frame in source:
+            for face in track_faces(frame):
+                if face.face_id != last_face:
+                    clock.restart()
+                    last_face = face.face_id
+                regions = extract_regions(frame.image_bgr, face.transform, "single")
+                for slot in clock.push(frame.t_s, regions):
+                    if slot.is_first:
+                        runs.append(([], []))
+                    runs[-1][0].append(slot.t_s)
+                    runs[-1][1].append(slot.regions[0])
+    return [
+        Stream(video.name, subject, np.stack(faces), np.array(times))
+        for times, faces in runs
+        if times
+    ]
+
+
+def slot_labels(
+    t_s: npt.NDArray[np.float64], events: pd.DataFrame, labels: tuple[str, ...], rate_hz: float
+) -> npt.NDArray[np.int64]:
+    """Class index of each slot of one stream, or NO_LABEL; int64 [S].
+
+    t_s: float64 [S]; events: the rows of this video. A slot shows an expression when the
+    expression stands out from the baseline that the motion signal has at that moment, which is
+    therefore built here in the same way from the true intensities. So the release of a long
+    smile, which the baseline has got used to, is `none`.
+    """
+    result = np.full(len(t_s), labels.index(NONE_LABEL), np.int64)
+    step = max(1, round(BASELINE_STEP_S * rate_hz))
+    for event in events.itertuples():
+        intensity = np.array([intensity_at(event, t) for t in t_s])
+        baseline = np.empty_like(intensity)
+        for slot in range(len(t_s)):
+            newest = slot // step
+            seen = np.arange(max(0, newest - BASELINE_SLOTS + 1), newest + 1) * step
+            baseline[slot] = np.median(intensity[seen])
+        shown = (intensity - baseline) / event.intensity
+        result[shown >= SHOWN] = labels.index(event.label)
+        result[(np.abs(shown) > HIDDEN) & (shown < SHOWN)] = NO_LABEL
+    return result
+
+
+def prepare(folder: Path, out: Path, rate_hz: float, max_gap_s: float, jobs: int) -> None:
+    """Write the streams of all clips of `folder` (clips.csv, events.csv, videos) to `out`.
+
+    The file is an uncompressed .npz: `faces` uint8 [N, 128, 128], `t_s` float64 [N], `stream`
+    int32 [N], and for each stream `clip` and `subject` (fixed-width text).
+    """
+    clips = pd.read_csv(folder / "clips.csv", dtype={"subject": str})
+    tasks = [
+        (folder / row.clip, str(row.subject), rate_hz, max_gap_s) for row in clips.itertuples()
+    ]
+    streams: list[Stream] = []
+    with multiprocessing.get_context("forkserver").Pool(jobs) as pool:
+        for found in track(
+            pool.imap(_read_task, tasks), total=len(tasks), description="reading clips"
+        ):
+            streams += found
+    counts = [len(stream.t_s) for stream in streams]
+    with out.open("wb") as file:
+        np.savez(
+            file,
+            faces=np.concatenate([stream.faces for stream in streams]),
+            t_s=np.concatenate([stream.t_s for stream in streams]),
+            stream=np.repeat(np.arange(len(streams), dtype=np.int32), counts),
+            clip=np.array([stream.clip for stream in streams]),
+            subject=np.array([stream.subject for stream in streams]),
+            rate_hz=np.array(rate_hz),
+        )
+
+
+def _read_task(task: tuple[Path, str, float, float]) -> list[Stream]:
+    return read_streams(*task)
+
+
+def load_streams(prepared: Path) -> Iterator[Stream]:
+    """The streams of a file that `prepare` wrote."""
+    with np.load(prepared, allow_pickle=False) as data:
+        faces, t_s, stream = data["faces"], data["t_s"], data["stream"]
+        edges = np.searchsorted(stream, np.arange(len(data["clip"]) + 1))
+        for number, (clip, subject) in enumerate(zip(data["clip"], data["subject"], strict=True)):
+            part = slice(edges[number], edges[number + 1])
+            assert faces.shape[1:] == (FACE_SIZE, FACE_SIZE)
+            yield Stream(str(clip), str(subject), faces[part], t_s[part])

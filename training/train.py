@@ -1,0 +1,237 @@
+"""Prepared streams and a recipe to a trained network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from rich.console import Console
+
+from realtime.errors import KilasError
+from realtime.motion import MotionSignal
+from realtime.spec import LAYOUTS, NONE_LABEL, ModelSpec
+from realtime.types import Float32Array
+from training import models
+from training.prepare import NO_LABEL, Stream, load_streams, slot_labels
+from training.recipe import Recipe, TrainingSettings
+
+GAIN_RANGE = (0.7, 1.4)
+"""Motion of each window is scaled by a factor from this range: faces and expressions of other
+sizes than those at hand."""
+
+NOISE_PX = 0.03
+"""Standard deviation of what is added to motion in training, pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """All windows of a set of streams, without copying them.
+
+    `signal`: [S, R, H, W, C], slots of all streams one after the other. `starts`: int64 [N],
+    first slot of each window; `labels`: int64 [N], class index. `subjects`: [N].
+    """
+
+    signal: npt.NDArray[np.generic]
+    starts: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    subjects: npt.NDArray[np.str_]
+
+    def batch(self, chosen: npt.NDArray[np.int64], frames: int) -> npt.NDArray[np.float32]:
+        """float32 [B, T, R, H, W, C]."""
+        slots = self.starts[chosen, None] + np.arange(frames)
+        return self.signal[slots].astype(np.float32)
+
+
+def collect_windows(streams: Iterable[Stream], events: pd.DataFrame, spec: ModelSpec) -> Windows:
+    """Every window of the streams whose scored slot has a label.
+
+    The signal stage is the live path's own; where it gives up, the stream is cut, as live.
+    """
+    scored = spec.frames - 1 - spec.lookahead
+    signals: list[npt.NDArray[np.generic]] = []
+    starts: list[int] = []
+    labels: list[int] = []
+    subjects: list[str] = []
+    total = 0
+    for stream in streams:
+        own = events[events["clip"] == stream.clip]
+        for first, run in _signal_runs(stream, spec):
+            t_s = stream.t_s[first : first + len(run)]
+            truth = slot_labels(t_s, own, spec.labels, spec.rate_hz)
+            for start in range(len(run) - spec.frames + 1):
+                if truth[start + scored] != NO_LABEL:
+                    starts.append(total + start)
+                    labels.append(int(truth[start + scored]))
+                    subjects.append(stream.subject)
+            signals.append(run)
+            total += len(run)
+    return Windows(np.concatenate(signals), np.array(starts), np.array(labels), np.array(subjects))
+
+
+def _signal_runs(stream: Stream, spec: ModelSpec) -> Iterator[tuple[int, npt.NDArray[np.generic]]]:
+    """(first slot, signal [S, R, H, W, C]) of each unbroken run of the stream."""
+    if spec.signal == "gray":
+        cuts = [
+            stream.faces[:, top:bottom, left:right]
+            for left, top, right, bottom in LAYOUTS[spec.region_layout]
+        ]
+        yield 0, np.stack(cuts, axis=1)[..., np.newaxis]
+        return
+    stage = MotionSignal(spec)
+    first, run = 0, []
+    for number, face in enumerate(stream.faces):
+        signal = stage(face[np.newaxis])
+        if signal is None:
+            stage.restart()
+            if run:
+                yield first, np.stack(run)
+            first, run = number + 1, []
+        else:
+            run.append(signal.astype(np.float16))
+    if run:
+        yield first, np.stack(run)
+
+
+class WindowBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """An epoch's batches: windows drawn anew each epoch, with the classes in fixed shares."""
+
+    def __init__(
+        self,
+        windows: Windows,
+        chosen: npt.NDArray[np.bool_],
+        spec: ModelSpec,
+        settings: TrainingSettings,
+    ) -> None:
+        super().__init__()
+        self._windows = windows
+        self._spec = spec
+        self._settings = settings
+        self._random = np.random.default_rng(settings.seed)
+        self._by_label = [
+            np.flatnonzero(chosen & (windows.labels == label)) for label in range(len(spec.labels))
+        ]
+        for label, found in zip(spec.labels, self._by_label, strict=True):
+            if not len(found):
+                raise KilasError(
+                    f"The training data has no window labelled {label}; simulate more clips."
+                )
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return self._settings.windows_per_epoch // self._settings.batch
+
+    def on_epoch_end(self) -> None:
+        settings, labels = self._settings, self._spec.labels
+        others = (1.0 - settings.none_share) / max(1, len(labels) - 1)
+        shares = [settings.none_share if label == NONE_LABEL else others for label in labels]
+        shares = np.array(shares) / sum(shares)
+        drawn = [
+            self._random.choice(found, round(share * settings.windows_per_epoch))
+            for share, found in zip(shares, self._by_label, strict=True)
+        ]
+        self._order = self._random.permutation(np.concatenate(drawn))
+
+    def __getitem__(self, index: int) -> tuple[Float32Array, npt.NDArray[np.int64]]:
+        part = slice(index * self._settings.batch, (index + 1) * self._settings.batch)
+        chosen = self._order[part]
+        signal = self._windows.batch(chosen, self._spec.frames)
+        mirrored = self._random.random(len(chosen)) < 0.5
+        signal[mirrored] = mirror(signal[mirrored], self._spec)
+        if self._spec.signal == "motion":
+            gain = self._random.uniform(*GAIN_RANGE, (len(chosen), 1, 1, 1, 1, 1))
+            signal *= gain.astype(np.float32)
+            signal += self._random.normal(0.0, NOISE_PX, signal.shape).astype(np.float32)
+        return signal, self._windows.labels[chosen]
+
+
+def mirror(signal: Float32Array, spec: ModelSpec) -> Float32Array:
+    """The same windows, [B, T, R, H, W, C], of the face seen in a mirror: left and right regions
+    change places, and motion to the right becomes motion to the left."""
+    mirrored = signal[:, :, :, :, ::-1, :].copy()
+    if spec.region_layout == "triple":
+        mirrored = mirrored[:, :, [1, 0, 2]]
+    if spec.signal == "motion":
+        mirrored[..., 0] *= -1.0
+    return mirrored
+
+
+def held_out_subjects(subjects: npt.NDArray[np.str_], share: float, seed: int) -> set[str]:
+    """The subjects that only measure: at least one, drawn with the recipe's seed."""
+    names = np.unique(subjects)
+    count = max(1, round(share * len(names)))
+    return set(np.random.default_rng(seed).permutation(names)[:count])
+
+
+def train(prepared: Path, events_csv: Path, recipe: Recipe, out: Path) -> Path:
+    """Train the recipe's network; give the folder with `model.keras` and `training.json`.
+
+    The weights are those of the last epoch: the held-out subjects choose nothing, so their
+    figures are honest. An interrupted run goes on from its last whole epoch.
+
+    Raises KilasError when the data cannot train the recipe.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    settings = recipe.training
+    keras.utils.set_random_seed(settings.seed)
+    with console.status("computing the signal of all streams"):
+        windows = collect_windows(load_streams(prepared), pd.read_csv(events_csv), recipe.spec)
+    held_out = held_out_subjects(windows.subjects, settings.validation_share, settings.seed)
+    is_held_out = np.isin(windows.subjects, list(held_out))
+    batches = WindowBatches(windows, ~is_held_out, recipe.spec, settings)
+    console.print(
+        f"{len(windows.labels)} windows of {len(np.unique(windows.subjects))} subjects, "
+        f"{len(held_out)} of them held out; labels "
+        + ", ".join(
+            f"{label} {int((windows.labels == number).sum())}"
+            for number, label in enumerate(recipe.spec.labels)
+        )
+    )
+    network = models.build(recipe.spec, **recipe.network)
+    steps = settings.epochs * len(batches)
+    network.compile(
+        optimizer=keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+        ),
+        loss=keras.losses.SparseCategoricalCrossentropy(),
+        metrics=["accuracy"],
+    )
+    history = network.fit(
+        batches,
+        epochs=settings.epochs,
+        verbose=2,
+        callbacks=[keras.callbacks.BackupAndRestore(out / "checkpoint")],
+    )
+    network.save(out / "model.keras")
+    confusion = window_confusion(network, windows, np.flatnonzero(is_held_out), recipe.spec)
+    record = {
+        "recipe": {"network": recipe.network, "training": asdict(settings)},
+        "subjects": len(np.unique(windows.subjects)),
+        "held_out_subjects": sorted(held_out),
+        "windows": {
+            label: int(((windows.labels == number) & ~is_held_out).sum())
+            for number, label in enumerate(recipe.spec.labels)
+        },
+        "loss": history.history["loss"],
+        "held_out_confusion": confusion.tolist(),
+    }
+    (out / "training.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
+    console.print(pd.DataFrame(confusion, recipe.spec.labels, recipe.spec.labels).to_string())
+    return out
+
+
+def window_confusion(
+    network: keras.Model, windows: Windows, chosen: npt.NDArray[np.int64], spec: ModelSpec
+) -> npt.NDArray[np.int64]:
+    """int64 [C, C]: rows are true labels, columns what the network says, of the chosen windows."""
+    confusion = np.zeros((len(spec.labels), len(spec.labels)), np.int64)
+    for part in np.array_split(chosen, max(1, len(chosen) // 256)):
+        scores = network.predict_on_batch(windows.batch(part, spec.frames))
+        np.add.at(confusion, (windows.labels[part], scores.argmax(axis=1)), 1)
+    return confusion
