@@ -1,0 +1,781 @@
+"""Write a session folder: annotated video, scores, events and what they were made with.
+
+    video.mp4     annotated, with the frames' own times (variable frame rate)
+    clean.mp4     the same without annotations, if asked for
+    scores.csv    one row for each frame and face
+    events.csv    one row for each spotted micro-expression
+    session.json  versions, model, device, source, counts, drops and frame-rate statistics
+
+Times in the files are seconds from `origin_s`. `scores.csv` has these columns:
+
+- `frame`: `Frame.id`; a hole is a frame that the source dropped. `timestamp`: seconds.
+- `face_id`: empty if the frame shows no face; such a frame has one row. `success`: 1 if a face
+  was found, else 0.
+- one column for each label: its probability; empty while no score speaks of this moment, which
+  is the case while the first window fills.
+- `confidence`: the largest of these probabilities, that of the winning label. It says how
+  decided the model is, not how well the face was tracked; the tracker states no such figure.
+- `state`: what the monitor knew of this face when the frame went through it.
+
+Whatever ends the process, what was recorded until about a second before stays readable: rows
+reach the disk as whole lines, and the video is written in fragments, each playable as soon as
+it is there. A recording that ends in order has its video turned into a plain MP4 by the last
+few bytes.
+
+If the size of the frames changes on the way, as network streams do, later frames are scaled
+into the first frame's size with black bars.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import csv
+import errno
+import io
+import json
+import os
+import platform
+import threading
+import time
+from array import array
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange, Colorspace
+
+from realtime.errors import RecordingError
+from realtime.spec import ModelSpec
+from realtime.types import Event, UInt8Array, Update
+
+Paint = Callable[[Update], UInt8Array]
+
+SESSION_FILE = "session.json"
+SCORES_FILE = "scores.csv"
+EVENTS_FILE = "events.csv"
+VIDEO_FILE = "video.mp4"
+CLEAN_FILE = "clean.mp4"
+SESSION_FILES = (SESSION_FILE, SCORES_FILE, EVENTS_FILE, VIDEO_FILE, CLEAN_FILE)
+
+RECORDER_BUSY = "recorder busy"
+"""Cause under which frames that the video lacks are counted."""
+
+PACKAGES = (
+    "kilas",
+    "mediapipe",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "opencv-python",
+    "numpy",
+    "numba",
+    "av",
+)
+"""Packages whose versions a session states."""
+
+QUEUE_BYTES = 128 * 2**20
+"""Pictures that may wait for the recorder: over a second at 640 x 480 and 60 frames a second."""
+
+MIN_QUEUE_FRAMES = 4
+"""Frames that may wait however large they are."""
+
+TICKS_HZ = 90_000
+"""Clock of the video; every common frame rate is a whole number of its ticks."""
+
+KEYFRAME_S = 1.0
+"""Time between pictures that a player can jump to."""
+
+FRAGMENT_S = 0.25
+"""Video that reaches the disk at once, so the most that a kill takes away besides the queue."""
+
+MUXER_BUFFER_BYTES = 2**20
+"""Larger than a common fragment, so that a fragment reaches the disk in one piece."""
+
+LONE_FRAME_S = 1 / 30
+"""Duration of a video of one frame, whose duration nothing states."""
+
+# Measured on 640 x 480 with camera noise, one core: `ultrafast` takes 2.0 ms a frame at 38.6 dB,
+# `veryfast` 3.5 ms at 38.7 dB for two thirds of the size. `zerolatency` holds no frame back.
+ENCODER_OPTIONS = {
+    "preset": "ultrafast",
+    "tune": "zerolatency",
+    "crf": "20",
+    "forced-idr": "1",
+    "g": "100000",
+}
+MAX_ENCODER_THREADS = 4
+
+LIVE_SLACK_S = 0.5
+"""How much later than its window's last frame a live score may come: an event is reported 0.3 s
+after its offset, so a later score is not on its way any more."""
+
+FILE_SLACK_S = 1.0
+"""The same for files, whose scores come one frame late, in a time that is the file's own."""
+
+SESSION_EVERY_S = 3.0
+"""Seconds between two states of session.json while recording."""
+
+LIVE_DRAIN_S = 2.0
+"""Seconds that `close` gives a live recording for the frames that still wait."""
+
+LIVE_JOIN_S = 3.0
+"""Seconds after which `close` gives up on a live recording."""
+
+STALL_S = 30.0
+"""Seconds without a finished frame after which a recording of a file counts as stuck."""
+
+
+EVENT_HEADER = (
+    "event_id",
+    "face_id",
+    "onset_s",
+    "apex_s",
+    "offset_s",
+    "duration_s",
+    "label",
+    "score",
+)
+
+
+def session_folder_name(start: datetime) -> str:
+    """Default name of a live session: `2025-03-01_14-05-09`, valid on every file system."""
+    return start.strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def new_session_folder(base: Path, name: str) -> Path:
+    """Create and return `base/name`, or `base/name-2`, `-3`, ... if that holds a recording.
+
+    Raises RecordingError if the folder cannot be created.
+    """
+    number = 1
+    while True:
+        folder = base / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
+        if not any((folder / file).exists() for file in SESSION_FILES):
+            return folder
+        number += 1
+
+
+class SessionRecorder:
+    """A sink that writes one session folder on a thread of its own.
+
+    `write` and `close` belong to one thread; `paint` is called on the recorder's thread.
+    `drops` may be read from any thread.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        spec: ModelSpec,
+        meta: Mapping[str, Any],
+        paint: Paint | None,
+        wait: bool,
+        *,
+        origin_s: float | None = None,
+        video: bool = True,
+        keep_clean: bool = False,
+        source_drops: Mapping[str, int] | None = None,
+        score_wait_s: float | None = None,
+    ) -> None:
+        """Create `folder` if it is missing and begin the session in it.
+
+        `meta`: what session.json states besides, such as `device` and `source`; its `model` is
+        added to the model's name and version. `paint`: makes the picture for video.mp4, uint8
+        [height, width, 3]; None records the frames as they are. `video`: False writes the tables
+        alone. `wait`: True for files, then
+        `write` waits while the queue is full; False for live sources, then `write` never waits
+        and pictures that do not fit are left out of the video and counted in `drops`, while
+        scores and events are always kept. `origin_s`: `Frame.t_s` that is written as 0; None:
+        that of the first frame. `source_drops`: the source's own count, read whenever
+        session.json is written. `score_wait_s`: how much later than a frame a score for it may
+        come; None: what follows from the model's window.
+
+        Raises RecordingError if the folder cannot be written or holds a recording already.
+        """
+        self.drops: Counter[str] = Counter()
+        self._folder = folder
+        self._paint = paint
+        self._wait = wait
+        self._origin_s = origin_s
+        self._source_drops = {} if source_drops is None else source_drops
+        self._started = datetime.now().astimezone()
+        self._meta = {
+            "versions": _versions(),
+            **meta,
+            "model": {"name": spec.name, "version": spec.version, **meta.get("model", {})},
+            "labels": list(spec.labels),
+        }
+        if score_wait_s is None:
+            slack_s = FILE_SLACK_S if wait else LIVE_SLACK_S
+            score_wait_s = (spec.lookahead + spec.hop) / spec.rate_hz + slack_s
+        self._table = _ScoreTable(spec.labels, spec.hop / spec.rate_hz, score_wait_s)
+        self._clock = _FrameClock()
+        self._event_count = 0
+
+        # Shared with the recorder's thread, under the condition's lock.
+        self._changed = threading.Condition()
+        self._records: deque[_Record] = deque()
+        self._frames: deque[tuple[float, Update]] = deque()
+        self._finished_frames = 0
+        self._drain_until_s: float | None = None
+        self._session_error: BaseException | None = None
+        self._failure: RecordingError | None = None
+
+        self._was_raised = False
+        self._is_closed = False
+
+        self._video = VideoWriter(folder / VIDEO_FILE) if video else None
+        self._clean = VideoWriter(folder / CLEAN_FILE) if keep_clean else None
+        if any((folder / file).exists() for file in SESSION_FILES):
+            raise RecordingError(f"{folder} already holds a recording; choose another folder.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.ExitStack() as undo:
+                self._scores_file = undo.enter_context(_DiskFile(folder / SCORES_FILE))
+                self._scores_file.append(_csv([self._table.header]))
+                self._events_file = undo.enter_context(_DiskFile(folder / EVENTS_FILE))
+                self._events_file.append(_csv([EVENT_HEADER]))
+                self._write_session("recording")
+                undo.pop_all()
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(error)
+
+    def write(self, update: Update) -> None:
+        """Take over one update, in the order of the frames.
+
+        Raises RecordingError if the recording has stopped (the disk is full, the painter
+        failed); every later call raises it again.
+        """
+        if self._origin_s is None:
+            self._origin_s = update.frame.t_s
+        record = _Record.of(update, self._origin_s)
+        limit = max(MIN_QUEUE_FRAMES, QUEUE_BYTES // max(1, update.frame.image_bgr.nbytes))
+        with self._changed:
+            if self._wait and not self._changed.wait_for(
+                lambda: len(self._frames) < limit or self._failure is not None, STALL_S
+            ):
+                raise _stuck(self._folder)
+            self._raise_failure()
+            self._records.append(record)
+            if len(self._frames) < limit:
+                self._frames.append((record.t_s, update))
+            else:
+                self.drops[RECORDER_BUSY] += 1
+            self._changed.notify_all()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Finish the files; a second call does nothing.
+
+        A file's recording is written to its end; a live one is ended within 3 s, and pictures
+        that still wait after 2 s are left out and counted. `error`: what ended the session, if
+        it failed; it is noted in session.json.
+
+        Raises RecordingError if the recording had stopped and no `write` has said so, or if it
+        does not end.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        with self._changed:
+            self._session_error = error
+            self._drain_until_s = time.monotonic() + (float("inf") if self._wait else LIVE_DRAIN_S)
+            self._changed.notify_all()
+        while self._thread.is_alive():
+            finished = self._finished_frames
+            self._thread.join(STALL_S if self._wait else LIVE_JOIN_S)
+            if self._thread.is_alive() and (not self._wait or finished == self._finished_frames):
+                raise _stuck(self._folder)
+        if not self._was_raised:
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            self._was_raised = True
+            raise self._failure
+
+    def _run(self) -> None:
+        videos = [video for video in (self._video, self._clean) if video is not None]
+        # Each file is closed by itself: after one failed, the others may still be whole.
+        steps = (self._record, self._finish_rows, *(video.close for video in videos))
+        failures = [failure for step in steps if (failure := self._attempt(step)) is not None]
+        unsaid = self._attempt(partial(self._finish_session, failures))
+        with self._changed:
+            self._failure = failures[0] if failures else unsaid
+            self._frames.clear()
+            self._records.clear()
+            self._changed.notify_all()
+
+    def _attempt(self, step: Callable[[], None]) -> RecordingError | None:
+        try:
+            step()
+        except BaseException as error:  # noqa: BLE001 - write or close raises it in the caller
+            return _as_recording_error(self._folder, error)
+        return None
+
+    def _record(self) -> None:
+        """Write what arrives until `close`: all rows first, then one picture at a time."""
+        next_session_s = time.monotonic() + SESSION_EVERY_S
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._records or self._frames or self._drain_until_s is not None,
+                    max(0.0, next_session_s - time.monotonic()),
+                )
+                drain_until_s = self._drain_until_s
+                if drain_until_s is not None and time.monotonic() > drain_until_s:
+                    self.drops[RECORDER_BUSY] += len(self._frames)
+                    self._frames.clear()
+                records = list(self._records)
+                self._records.clear()
+                picture = self._frames.popleft() if self._frames else None
+                self._changed.notify_all()
+            self._write_records(records)
+            if picture is not None:
+                self._write_picture(*picture)
+                self._finished_frames += 1
+            elif drain_until_s is not None:
+                return
+            if time.monotonic() >= next_session_s:
+                self._write_session("recording")
+                next_session_s = time.monotonic() + SESSION_EVERY_S
+
+    def _write_records(self, records: Iterable[_Record]) -> None:
+        rows: list[list[object]] = []
+        events: list[list[object]] = []
+        for record in records:
+            self._clock.tick(record.t_s)
+            rows += self._table.add(record)
+            for event in record.events:
+                self._event_count += 1
+                events.append(_event_row(self._event_count, event, record.origin_s))
+        self._scores_file.append(_csv(rows))
+        self._events_file.append(_csv(events))
+
+    def _write_picture(self, t_s: float, update: Update) -> None:
+        image_bgr = update.frame.image_bgr
+        if self._video is not None:
+            self._video.write(t_s, image_bgr if self._paint is None else self._paint(update))
+        if self._clean is not None:
+            self._clean.write(t_s, image_bgr)
+
+    def _finish_rows(self) -> None:
+        with self._scores_file, self._events_file:
+            self._scores_file.append(_csv(self._table.finish()))
+
+    def _finish_session(self, failures: list[RecordingError]) -> None:
+        cause = failures[0] if failures else self._session_error
+        self._write_session("complete" if cause is None else "failed", cause)
+
+    def _write_session(self, status: str, cause: BaseException | None = None) -> None:
+        session = {
+            "status": status,
+            "error": None if cause is None else str(cause) or type(cause).__name__,
+            "started": self._started.isoformat(timespec="milliseconds"),
+            "updated": datetime.now().astimezone().isoformat(timespec="milliseconds"),
+            **self._meta,
+            "frames": self._clock.count,
+            "video_frames": 0 if self._video is None else self._video.frame_count,
+            "drops": dict(Counter(self._source_drops) + self.drops),
+            "duration_s": self._clock.duration_s,
+            "frame_rate": self._clock.statistics(),
+            "events": self._event_count,
+        }
+        text = json.dumps(session, indent=2, ensure_ascii=False, default=str) + "\n"
+        # Replaced as a whole, so that a reader or a kill never meets half a file.
+        path = self._folder / SESSION_FILE
+        unfinished = path.with_suffix(".json.partial")
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            os.replace(unfinished, path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What the tables need of an update, without its pictures; times from the origin."""
+
+    frame_id: int
+    t_s: float
+    states: tuple[tuple[int, str], ...]
+    scores: tuple[tuple[int, float, tuple[float, ...]], ...]
+    events: tuple[Event, ...]
+    origin_s: float
+
+    @classmethod
+    def of(cls, update: Update, origin_s: float) -> _Record:
+        return cls(
+            frame_id=update.frame.id,
+            t_s=update.frame.t_s - origin_s,
+            states=tuple(
+                (id_, update.states[id_]) for id_ in sorted(f.face_id for f in update.faces)
+            ),
+            scores=tuple((s.face_id, s.t_s - origin_s, s.probabilities) for s in update.scores),
+            events=update.events,
+            origin_s=origin_s,
+        )
+
+
+class _ScoreTable:
+    """Rows of scores.csv, held back until the scores that belong to them are there.
+
+    The scores of a moment come with a later update. A row is complete once each of its faces
+    has a score for its time or later, or once the frames are more than `wait_s` past it. It
+    gets the nearest score, unless that is further off than `reach_s`. Rows leave in the order
+    of the frames, and depend on the updates alone, not on when they came.
+    """
+
+    def __init__(self, labels: tuple[str, ...], reach_s: float, wait_s: float) -> None:
+        self.header = ("frame", "timestamp", "face_id", "success", "confidence", *labels, "state")
+        self._no_scores = [""] * (1 + len(labels))
+        self._reach_s = reach_s + 0.5 / TICKS_HZ  # times of files are rounded to such a clock
+        self._wait_s = wait_s
+        self._waiting: deque[_Record] = deque()
+        self._scores: dict[int, list[tuple[float, tuple[float, ...]]]] = {}
+
+    def add(self, record: _Record) -> list[list[object]]:
+        """Take one record and return the rows that are complete now."""
+        self._waiting.append(record)
+        for face_id, t_s, probabilities in record.scores:
+            bisect.insort(self._scores.setdefault(face_id, []), (t_s, probabilities))
+        rows: list[list[object]] = []
+        while self._waiting and self._is_complete(self._waiting[0], record.t_s):
+            rows += self._rows(self._waiting.popleft())
+        return rows
+
+    def finish(self) -> list[list[object]]:
+        """Return the rows that still wait, with what scores there are."""
+        rows: list[list[object]] = []
+        while self._waiting:
+            rows += self._rows(self._waiting.popleft())
+        return rows
+
+    def _is_complete(self, record: _Record, now_s: float) -> bool:
+        return now_s - record.t_s > self._wait_s or all(
+            face_id in self._scores and self._scores[face_id][-1][0] >= record.t_s
+            for face_id, _ in record.states
+        )
+
+    def _rows(self, record: _Record) -> list[list[object]]:
+        for face_id, scores in list(self._scores.items()):
+            keep = bisect.bisect_left(scores, record.t_s - self._reach_s, key=lambda s: s[0])
+            del scores[:keep]
+            if not scores:
+                del self._scores[face_id]
+        time_cells = [record.frame_id, f"{record.t_s:.6f}"]
+        if not record.states:
+            return [[*time_cells, "", 0, *self._no_scores, "no face"]]
+        return [
+            [*time_cells, face_id, 1, *self._score_cells(face_id, record.t_s), state]
+            for face_id, state in record.states
+        ]
+
+    def _score_cells(self, face_id: int, t_s: float) -> list[str]:
+        scores = self._scores.get(face_id)
+        if scores is None:
+            return self._no_scores
+        score_s, probabilities = min(scores, key=lambda score: abs(score[0] - t_s))
+        if abs(score_s - t_s) > self._reach_s:
+            return self._no_scores
+        return [f"{value:.6f}" for value in (max(probabilities), *probabilities)]
+
+
+class _FrameClock:
+    """Counts frames and keeps the times between them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first_s = 0.0
+        self._last_s = 0.0
+        self._gaps_s = array("d")
+
+    def tick(self, t_s: float) -> None:
+        if self.count == 0:
+            self._first_s = t_s
+        else:
+            self._gaps_s.append(t_s - self._last_s)
+        self._last_s = t_s
+        self.count += 1
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first frame to the last."""
+        return round(self._last_s - self._first_s, 6)
+
+    def statistics(self) -> dict[str, float] | None:
+        """Percentiles of the time between frames; None before there are two of them."""
+        if not self._gaps_s:
+            return None
+        p5, median, p95, longest = np.percentile(np.array(self._gaps_s), (5, 50, 95, 100))
+        return {
+            "median_hz": round(1 / float(median), 3) if median > 0 else 0.0,
+            "gap_p5_s": round(float(p5), 6),
+            "gap_median_s": round(float(median), 6),
+            "gap_p95_s": round(float(p95), 6),
+            "gap_max_s": round(float(longest), 6),
+        }
+
+
+class _DiskFile:
+    """A new file that goes straight to the system and never ends in half a piece of data.
+
+    After a failed write it is cut back to the last `mark` and takes nothing more in silence,
+    because a muxer that is being closed goes on writing and would spoil what is there. Changes
+    before the last mark wait until `close` for the same reason: the muxer turns fragments into
+    a plain MP4 by changing its first bytes before it appends the index that these rely on.
+    Raises OSError, FileExistsError among them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close
+        self._good_size = 0
+        self._is_broken = False
+        self._changes: list[tuple[int, bytes]] = []
+
+    def __enter__(self) -> _DiskFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> int:
+        position = self._file.tell()
+        if position < self._good_size:
+            self._changes.append((position, bytes(data)))
+            self._file.seek(position + len(data))
+            return len(data)
+        rest = memoryview(data)
+        while rest and not self._is_broken:
+            try:
+                rest = rest[self._file.write(rest) :]
+            except OSError:
+                self._is_broken = True
+                self._file.truncate(self._good_size)
+                raise
+        return len(data)
+
+    def mark(self) -> None:
+        """State that all that was written so far belongs together."""
+        if not self._is_broken:
+            self._good_size = os.fstat(self._file.fileno()).st_size
+
+    def append(self, data: bytes) -> None:
+        """Write `data` wholly or not at all."""
+        if data:
+            self.write(data)
+            self.mark()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        with self._file:
+            for position, data in () if self._is_broken else self._changes:
+                self._file.seek(position)
+                self._file.write(data)
+
+
+class VideoWriter:
+    """One H.264 file with the frames' own times; the file is created with the first frame.
+
+    Raises OSError and av.FFmpegError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.frame_count = 0
+        self._path = path
+        self._file: _DiskFile | None = None
+        self._size_wh = (0, 0)
+        self._pts = -1
+        self._next_key_pts = 0
+        self._held: av.Packet | None = None
+        self._held_pts = 0
+        self._durations: Counter[int] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def write(self, t_s: float, image_bgr: UInt8Array) -> None:
+        """Add a picture, uint8 [height, width, 3], to be shown from `t_s` seconds on."""
+        if self._file is None:
+            self._open(image_bgr.shape[1], image_bgr.shape[0])
+        # A player takes no two frames for one moment and starts with the first one, so a first
+        # frame later than the origin is shown from there on, and all others at their own time.
+        self._pts = max(self._pts + 1, round(t_s * TICKS_HZ)) if self.frame_count else 0
+        image_yuv = cv2.cvtColor(_fit(image_bgr, self._size_wh), cv2.COLOR_BGR2YUV_I420)
+        frame = av.VideoFrame.from_ndarray(np.asarray(image_yuv, np.uint8), format="yuv420p")
+        frame.pts = self._pts
+        frame.time_base = Fraction(1, TICKS_HZ)
+        if self._pts >= self._next_key_pts:
+            frame.pict_type = PictureType.I
+            self._next_key_pts = self._pts + round(KEYFRAME_S * TICKS_HZ)
+        self.frame_count += 1
+        self._mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Finish the file, or leave it as it is if it could not be written further."""
+        if self._file is None:
+            return
+        with self._file, self._output:
+            if self._held is not None:
+                self._mux(self._stream.encode(None))
+                self._held.duration = self._typical_duration()
+                self._output.mux(self._held)
+
+    def _open(self, width: int, height: int) -> None:
+        # 4:2:0 colour needs even sides; `_fit` repeats the last line where one is missing.
+        self._size_wh = (width + width % 2, height + height % 2)
+        self._file = _DiskFile(self._path)
+        self._output = av.open(
+            self._file,
+            "w",
+            format="mp4",
+            buffer_size=MUXER_BUFFER_BYTES,
+            options={
+                "movflags": "hybrid_fragmented+default_base_moof",
+                "frag_duration": str(round(FRAGMENT_S * 1e6)),
+                "flush_packets": "1",
+            },
+        )
+        threads = min(MAX_ENCODER_THREADS, 1 + width * height // 1_000_000)
+        self._stream = self._output.add_stream(
+            "libx264", rate=60, options={**ENCODER_OPTIONS, "threads": str(threads)}
+        )
+        self._stream.width, self._stream.height = self._size_wh
+        self._stream.pix_fmt = "yuv420p"
+        codec = self._stream.codec_context
+        codec.time_base = Fraction(1, TICKS_HZ)
+        # What OpenCV's conversion makes; untagged large pictures would be shown as BT.709.
+        codec.colorspace = Colorspace.SMPTE170M
+        codec.color_range = ColorRange.MPEG
+
+    def _mux(self, packets: Iterable[av.Packet]) -> None:
+        """Write packets, each once the next one tells how long its picture is shown."""
+        assert self._file is not None
+        for packet in packets:
+            assert packet.pts is not None
+            if self._held is not None:
+                duration = packet.pts - self._held_pts
+                self._held.duration = duration
+                self._durations[duration] += 1
+                self._output.mux(self._held)
+                self._file.mark()
+            self._held, self._held_pts = packet, packet.pts
+
+    def _typical_duration(self) -> int:
+        """Median duration of the frames so far, in ticks, for the last one."""
+        if not self._durations:
+            return round(LONE_FRAME_S * TICKS_HZ)
+        return sorted(self._durations.elements())[self._durations.total() // 2]
+
+
+def _fit(image_bgr: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:
+    """Bring a picture to the size of the video, keeping its proportions."""
+    height, width = image_bgr.shape[:2]
+    if (width, height) == size_wh:
+        return image_bgr
+    missing_w, missing_h = size_wh[0] - width, size_wh[1] - height
+    if 0 <= missing_w <= 1 and 0 <= missing_h <= 1:
+        edges = ((0, missing_h), (0, missing_w), (0, 0))
+        return np.pad(image_bgr, edges, mode="edge")
+    scale = min(size_wh[0] / width, size_wh[1] / height)
+    inner_w, inner_h = max(1, round(width * scale)), max(1, round(height * scale))
+    canvas = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+    left, top = (size_wh[0] - inner_w) // 2, (size_wh[1] - inner_h) // 2
+    canvas[top : top + inner_h, left : left + inner_w] = cv2.resize(
+        image_bgr, (inner_w, inner_h), interpolation=cv2.INTER_AREA
+    )
+    return canvas
+
+
+def _event_row(event_id: int, event: Event, origin_s: float) -> list[object]:
+    onset_s, apex_s, offset_s = (
+        t_s - origin_s for t_s in (event.onset_s, event.apex_s, event.offset_s)
+    )
+    times = (f"{t_s:.6f}" for t_s in (onset_s, apex_s, offset_s, offset_s - onset_s))
+    return [event_id, event.face_id, *times, event.label, f"{event.score:.6f}"]
+
+
+def _csv(rows: Iterable[Iterable[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
+
+
+def _cannot_write(folder: Path, error: OSError) -> RecordingError:
+    return RecordingError(
+        f"Nothing can be recorded in {folder} ({error.strerror}); choose another folder."
+    )
+
+
+def _stuck(folder: Path) -> RecordingError:
+    return RecordingError(
+        f"The recording in {folder} does not get on; check whether its disk still answers."
+    )
+
+
+def _as_recording_error(folder: Path, error: BaseException) -> RecordingError:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        failure = RecordingError(
+            f"The recording stopped because there is no space left for {folder}; "
+            "free some and start again; what was recorded so far can be used."
+        )
+    elif isinstance(error, OSError | av.FFmpegError):
+        failure = RecordingError(
+            f"The recording stopped because {folder} could not be written ({error}); "
+            "choose another folder; what was recorded so far can be used."
+        )
+    else:
+        failure = RecordingError(
+            f"The recording in {folder} stopped because of a defect "
+            f"({type(error).__name__}: {error}); please report it with this text."
+        )
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,173 @@
+"""A trained Keras model -> the one ONNX file that the monitor loads.
+
+The file computes what the Keras model computes, in another order: ONNX Runtime has fast kernels
+for 2D convolution and pooling and slow ones for 3D, so that a window takes a third less time
+when its slots are laid side by side as channels. The check against Keras covers that too.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from keras import layers, ops
+
+from realtime.errors import ModelError
+from realtime.spec import METADATA_KEY, ModelSpec
+from training.models import with_attention
+
+OPSET = 17  # everything the networks need; read by every onnxruntime since 1.12
+
+LARGEST_DIFFERENCE = 1e-5
+"""Between Keras and ONNX Runtime, in either output: float32 rounding stays below 1e-6."""
+
+OUTPUTS = ("scores", "attention")
+
+CHECKED_BATCHES = (1, 5)  # more than one, because the batch must be free
+
+
+def export(model: keras.Model, spec: ModelSpec, path: Path) -> float:
+    """Write `model` (from `training.models.build`) with its spec to `path`, whole or not at all.
+
+    The file has the input `signal` [N, T, R, H, W, C] and the outputs `scores` [N, labels] and
+    `attention` [N, R, T', H', W'], N free. Returns the largest difference between its outputs
+    and those of Keras on random windows; raises ModelError, and leaves `path` as it was, when
+    that is `LARGEST_DIFFERENCE` or more.
+    """
+    if tuple(model.input_shape[1:]) != spec.window_shape:
+        raise ModelError(
+            f"The model takes windows {tuple(model.input_shape[1:])}, but its specification says "
+            f"{spec.window_shape}; build it from the same specification."
+        )
+    expected = [_run_keras(with_attention(model, spec), one) for one in _random_signals(spec)]
+    full = with_attention(_planar(model), spec)
+    full(ops.zeros((1, *spec.window_shape), model.input.dtype))  # Keras exports what has run
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
+        draft = Path(folder) / path.name
+        full.export(str(draft), format="onnx", opset_version=OPSET, verbose=False)
+        _describe(draft, spec, full)
+        difference = _largest_difference(draft, spec, expected)
+        if not difference < LARGEST_DIFFERENCE:  # also when it is not a number
+            raise ModelError(
+                f"The exported model differs from Keras by {difference:.1e}, more than "
+                f"{LARGEST_DIFFERENCE:.0e}; {path.name} was not written."
+            )
+        os.replace(draft, path)
+    return difference
+
+
+class _PlanarConv3D(layers.Conv3D):
+    """Conv3D as one 2D convolution: the slots under the kernel are stacked as channels.
+
+    [N, T, H, W, C] -> [N * T', H', W', F]; `_PlanarMaxPooling3D` takes it from there.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        depth, height, width = self.kernel_size
+        if self.padding == "same":
+            before = (depth - 1) // 2
+            inputs = ops.pad(inputs, [(0, 0), (before, depth - 1 - before)] + [(0, 0)] * 3)
+        slots = inputs.shape[1] - depth + 1
+        stacked = ops.concatenate([inputs[:, i : i + slots] for i in range(depth)], axis=-1)
+        planes = ops.reshape(stacked, (-1, *stacked.shape[2:]))
+        kernel = ops.transpose(self.kernel, (1, 2, 0, 3, 4))
+        kernel = ops.reshape(kernel, (height, width, -1, self.filters))
+        return self.activation(ops.conv(planes, kernel, padding=self.padding) + self.bias)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (None, *super().compute_output_shape(input_shape)[2:])
+
+
+class _PlanarMaxPooling3D(layers.Layer):
+    """MaxPooling3D as 2D pooling of each slot, then the maximum over slots.
+
+    [N * T, H, W, F] -> [N, T', H', W', F], where T is `slots`.
+    """
+
+    def __init__(self, pool: tuple[int, int, int], slots: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pool = pool
+        self.slots = slots
+
+    def call(self, planes: Any) -> Any:
+        depth, height, width = self.pool
+        pooled = ops.max_pool(planes, (height, width))
+        pooled = ops.reshape(pooled, (-1, self.slots, *pooled.shape[1:]))
+        kept = self.slots // depth
+        groups = ops.reshape(pooled[:, : kept * depth], (-1, kept, depth, *pooled.shape[2:]))
+        return ops.max(groups, axis=2)
+
+
+def _planar(model: keras.Model) -> keras.Model:
+    """A copy of `model` in which the paths' 3D layers are computed by 2D ones."""
+
+    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if type(layer) is layers.Conv3D:
+            return _PlanarConv3D.from_config(layer.get_config())
+        if type(layer) is layers.MaxPooling3D:
+            return _PlanarMaxPooling3D(layer.pool_size, layer.input.shape[1], name=layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    planar = keras.models.clone_model(model, clone_function=copy)
+    planar.set_weights(model.get_weights())
+    return planar
+
+
+def _describe(path: Path, spec: ModelSpec, full: keras.Model) -> None:
+    """Give the file its metadata and its outputs their names and shapes."""
+    file = onnx.load(path)
+    # The exporter names the outputs as it likes; their ranks tell them apart.
+    names = {len(shape): name for shape, name in zip(full.output_shape, OUTPUTS, strict=True)}
+    shapes = dict(zip(OUTPUTS, full.output_shape, strict=True))
+    renamed = {
+        output.name: names[len(output.type.tensor_type.shape.dim)] for output in file.graph.output
+    }
+    for node in file.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    outputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shapes[name][1:]])
+        for name in OUTPUTS
+    ]
+    del file.graph.output[:]
+    file.graph.output.extend(outputs)
+    file.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    file.graph.name = spec.name
+    onnx.helper.set_model_props(file, {METADATA_KEY: spec.to_json()})
+    onnx.checker.check_model(file, full_check=True)
+    onnx.save(file, path)
+
+
+def _random_signals(spec: ModelSpec) -> list[npt.NDArray[np.generic]]:
+    random = np.random.default_rng(0)
+    shapes = [(batch, *spec.window_shape) for batch in CHECKED_BATCHES]
+    if spec.signal == "gray":
+        return [random.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+    return [random.normal(scale=2.0, size=shape).astype(np.float32) for shape in shapes]
+
+
+def _run_keras(full: keras.Model, signal: npt.NDArray[np.generic]) -> list[npt.NDArray[np.float32]]:
+    return [ops.convert_to_numpy(output) for output in full(signal, training=False)]
+
+
+def _largest_difference(
+    path: Path, spec: ModelSpec, expected: list[list[npt.NDArray[np.float32]]]
+) -> float:
+    """`expected`: what Keras gives for each of `_random_signals`, output by output."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    differences = [
+        np.abs(ours - theirs).max()
+        for signal, outputs in zip(_random_signals(spec), expected, strict=True)
+        for ours, theirs in zip(
+            outputs, session.run(list(OUTPUTS), {"signal": signal}), strict=True
+        )
+    ]
+    return float(np.max(differences))  # NumPy's: a value that is not a number stays one
