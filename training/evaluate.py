@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 
+from realtime.model import Model
 from realtime.session import Monitor
 from realtime.sources import VideoFile
 from realtime.spec import NONE_LABEL
 from realtime.types import Event
+from training.expressions import ScriptedEvent
 from training.metrics import detection, match, recognition
-
-MIN_OVERLAP_S = 0.05
-"""A false event that overlaps a true macro-expression by this much is counted as fired by it."""
+from training.prepare import read_events
 
 
 def spot(video: Path, monitor: Monitor) -> tuple[list[Event], float]:
@@ -38,9 +38,7 @@ def _spot_task(task: tuple[Path, str]) -> tuple[list[Event], float]:
         return spot(video, monitor)
 
 
-def evaluate(
-    videos: Path, labels_csv: Path, model: str, labels: tuple[str, ...], jobs: int
-) -> dict[str, Any]:
+def evaluate(videos: Path, labels_csv: Path, model: str, jobs: int) -> dict[str, Any]:
     """Figures of one model on a folder of labelled videos.
 
     `videos` holds the clips and `clips.csv`; `labels_csv` has a row for each true expression
@@ -48,52 +46,45 @@ def evaluate(
     right when its overlap (IoU) with a true micro-expression is at least 0.5.
     """
     clips = pd.read_csv(videos / "clips.csv")
-    truth = pd.read_csv(labels_csv)
-    tasks = [(videos / clip, model) for clip in clips["clip"]]
+    truth = read_events(labels_csv)
+    tasks = [(videos / str(clip), model) for clip in clips["clip"]]
     with multiprocessing.get_context("forkserver").Pool(jobs) as pool:
         found = list(
             track(pool.imap(_spot_task, tasks), total=len(tasks), description="watching clips")
         )
 
+    labels = Model.load(model, device="cpu").spec.labels
     classes = [label for label in labels if label != NONE_LABEL]
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     missed = np.zeros(len(classes), np.int64)
     apex_errors_s: list[float] = []
-    overlaps_missed = 0
-    false_by_kind: Counter[str] = Counter()
-    seconds_by_kind: Counter[str] = Counter()
+    poor_overlaps = 0
+    false_by_cause: Counter[str] = Counter()
+    seconds_by_kind: defaultdict[str, float] = defaultdict(float)
     spotted_count = 0
-    for row, (events, length_s) in zip(clips.itertuples(), found, strict=True):
-        own = truth[truth["clip"] == row.clip]
-        micro = own[own["kind"] == "micro"].reset_index(drop=True)
-        macro = own[own["kind"] == "macro"]
+    kinds = clips["kind"].astype(str)
+    for clip, kind, (events, length_s) in zip(clips["clip"], kinds, found, strict=True):
+        micro = [one for one in truth.get(clip, []) if one.kind == "micro"]
+        macro = [one for one in truth.get(clip, []) if one.kind == "macro"]
         pairs = match(
-            list(zip(micro["onset_s"], micro["offset_s"], strict=True)),
+            [(one.onset_s, one.offset_s) for one in micro],
             [(event.onset_s, event.offset_s) for event in events],
         )
         spotted_count += len(events)
-        seconds_by_kind[str(row.kind)] += length_s
+        seconds_by_kind[kind] += length_s
         for i, j in pairs:
-            confusion[classes.index(micro["label"][i]), classes.index(events[j].label)] += 1
-            apex_errors_s.append(events[j].apex_s - micro["apex_s"][i])
+            confusion[classes.index(micro[i].label), classes.index(events[j].label)] += 1
+            apex_errors_s.append(events[j].apex_s - micro[i].apex_s)
         for i in set(range(len(micro))) - {i for i, _ in pairs}:
-            missed[classes.index(micro["label"][i])] += 1
-            overlaps_missed += any(
-                event.onset_s < micro["offset_s"][i] and event.offset_s > micro["onset_s"][i]
-                for event in events
-            )
+            missed[classes.index(micro[i].label)] += 1
+            poor_overlaps += any(_overlap_s(event, micro[i]) > 0 for event in events)
         for j in set(range(len(events))) - {j for _, j in pairs}:
-            event = events[j]
-            during_macro = any(
-                min(event.offset_s, one.offset_s) - max(event.onset_s, one.onset_s) > MIN_OVERLAP_S
-                for one in macro.itertuples()
-            )
-            near_micro = any(
-                event.onset_s < one.offset_s and event.offset_s > one.onset_s
-                for one in micro.itertuples()
-            )
-            cause = "macro" if during_macro else "poor overlap" if near_micro else str(row.kind)
-            false_by_kind[cause] += 1
+            if any(_overlap_s(events[j], one) > 0 for one in micro):
+                false_by_cause["poor overlap"] += 1
+            elif any(_overlap_s(events[j], one) > 0 for one in macro):
+                false_by_cause["macro-expression"] += 1
+            else:
+                false_by_cause[kind] += 1
 
     matched = len(apex_errors_s)
     spotting = detection(matched, matched + int(missed.sum()), spotted_count)
@@ -112,11 +103,38 @@ def evaluate(
         "classes": classes,
         "confusion": confusion.tolist(),
         "missed": missed.tolist(),
-        "missed_with_poor_overlap": overlaps_missed,
+        "missed_with_poor_overlap": poor_overlaps,
         "false_events_per_minute": (spotted_count - matched) / minutes,
-        "false_events_by_cause": dict(false_by_kind),
+        "false_events_by_cause": dict(false_by_cause),
         "minutes_by_kind": {kind: seconds / 60 for kind, seconds in seconds_by_kind.items()},
         "apex_error_ms_median": float(np.median(np.abs(apex_errors_s)) * 1e3)
         if apex_errors_s
         else None,
     }
+
+
+def _overlap_s(spotted: Event, truth: ScriptedEvent) -> float:
+    """Seconds that both share; negative when they do not meet."""
+    return min(spotted.offset_s, truth.offset_s) - max(spotted.onset_s, truth.onset_s)
+
+
+def summary(figures: dict[str, Any]) -> str:
+    """The figures as text, for a terminal and a model card."""
+    spotting = figures["spotting"]
+    confusion = pd.DataFrame(figures["confusion"], figures["classes"], figures["classes"])
+    confusion["missed"] = figures["missed"]
+    causes = ", ".join(f"{cause} {n}" for cause, n in figures["false_events_by_cause"].items())
+    apex = figures["apex_error_ms_median"]
+    return "\n".join(
+        [
+            f"{figures['micro_expressions']} micro-expressions in {figures['clips']} clips "
+            f"({figures['minutes']:.1f} minutes)",
+            f"spotting at IoU 0.5: precision {spotting['precision']:.3f}, "
+            f"recall {spotting['recall']:.3f}, F1 {spotting['f1']:.3f}",
+            f"recognition, missed ones as errors: UF1 {figures['uf1_missed_as_errors']:.3f}, "
+            f"UAR {figures['uar_missed_as_errors']:.3f}; STRS {figures['strs']:.3f}",
+            f"false events a minute: {figures['false_events_per_minute']:.2f} ({causes or 'none'})",
+            "apex error, median: " + ("unknown" if apex is None else f"{apex:.0f} ms"),
+            confusion.to_string(),
+        ]
+    )

@@ -8,7 +8,7 @@ signal (gray or motion) is computed from them when training starts.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +17,14 @@ import numpy.typing as npt
 import pandas as pd
 from rich.progress import track
 
+from realtime.errors import KilasError
 from realtime.landmarks import FaceTracker
 from realtime.motion import BASELINE_SLOTS, BASELINE_STEP_S
 from realtime.regions import extract_regions
 from realtime.sources import VideoFile
 from realtime.spec import FACE_SIZE, NONE_LABEL
 from realtime.timeline import UniformClock
-from training.simulate import intensity_at
+from training.expressions import ScriptedEvent, intensity_at
 
 SHOWN = 0.2
 """Share of an expression's peak, seen against the baseline, from which a slot counts as it."""
@@ -46,6 +47,23 @@ class Stream:
     subject: str
     faces: npt.NDArray[np.uint8]
     t_s: npt.NDArray[np.float64]
+
+
+def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
+    """The true expressions of each clip that has any, from a table as `simulate` writes it.
+
+    Raises KilasError when columns are missing.
+    """
+    table = pd.read_csv(events_csv, dtype={"units": str})
+    fields = ("onset_s", "apex_s", "release_s", "offset_s", "label", "kind", "intensity", "units")
+    missing = {"clip", *fields} - set(table.columns)
+    if missing:
+        raise KilasError(f"{events_csv} lacks the columns {', '.join(sorted(missing))}.")
+    events: dict[str, list[ScriptedEvent]] = {}
+    for row in table.to_dict("records"):
+        event = ScriptedEvent(**{field: row[field] for field in fields})
+        events.setdefault(str(row["clip"]), []).append(event)
+    return events
 
 
 def read_streams(video: Path, subject: str, rate_hz: float, max_gap_s: float) -> list[Stream]:
@@ -73,19 +91,22 @@ def read_streams(video: Path, subject: str, rate_hz: float, max_gap_s: float) ->
 
 
 def slot_labels(
-    t_s: npt.NDArray[np.float64], events: pd.DataFrame, labels: tuple[str, ...], rate_hz: float
+    t_s: npt.NDArray[np.float64],
+    events: Iterable[ScriptedEvent],
+    labels: tuple[str, ...],
+    rate_hz: float,
 ) -> npt.NDArray[np.int64]:
     """Class index of each slot of one stream, or NO_LABEL; int64 [S].
 
-    t_s: float64 [S]; events: the rows of this video. A slot shows an expression when the
+    t_s: float64 [S]; events: those of this video. A slot shows an expression when the
     expression stands out from the baseline that the motion signal has at that moment, which is
     therefore built here in the same way from the true intensities. So the release of a long
     smile, which the baseline has got used to, is `none`.
     """
     result = np.full(len(t_s), labels.index(NONE_LABEL), np.int64)
     step = max(1, round(BASELINE_STEP_S * rate_hz))
-    for event in events.itertuples():
-        intensity = np.array([intensity_at(event, t) for t in t_s])
+    for event in events:
+        intensity = intensity_at(event, t_s)
         baseline = np.empty_like(intensity)
         for slot in range(len(t_s)):
             newest = slot // step
@@ -105,7 +126,8 @@ def prepare(folder: Path, out: Path, rate_hz: float, max_gap_s: float, jobs: int
     """
     clips = pd.read_csv(folder / "clips.csv", dtype={"subject": str})
     tasks = [
-        (folder / row.clip, str(row.subject), rate_hz, max_gap_s) for row in clips.itertuples()
+        (folder / str(clip), str(subject), rate_hz, max_gap_s)
+        for clip, subject in zip(clips["clip"], clips["subject"], strict=True)
     ]
     streams: list[Stream] = []
     with multiprocessing.get_context("forkserver").Pool(jobs) as pool:

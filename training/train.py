@@ -18,7 +18,8 @@ from realtime.motion import MotionSignal
 from realtime.spec import LAYOUTS, NONE_LABEL, ModelSpec
 from realtime.types import Float32Array
 from training import models
-from training.prepare import NO_LABEL, Stream, load_streams, slot_labels
+from training.expressions import ScriptedEvent
+from training.prepare import NO_LABEL, Stream, load_streams, read_events, slot_labels
 from training.recipe import Recipe, TrainingSettings
 
 GAIN_RANGE = (0.7, 1.4)
@@ -48,7 +49,9 @@ class Windows:
         return self.signal[slots].astype(np.float32)
 
 
-def collect_windows(streams: Iterable[Stream], events: pd.DataFrame, spec: ModelSpec) -> Windows:
+def collect_windows(
+    streams: Iterable[Stream], events: dict[str, list[ScriptedEvent]], spec: ModelSpec
+) -> Windows:
     """Every window of the streams whose scored slot has a label.
 
     The signal stage is the live path's own; where it gives up, the stream is cut, as live.
@@ -60,7 +63,7 @@ def collect_windows(streams: Iterable[Stream], events: pd.DataFrame, spec: Model
     subjects: list[str] = []
     total = 0
     for stream in streams:
-        own = events[events["clip"] == stream.clip]
+        own = events.get(stream.clip, [])
         for first, run in _signal_runs(stream, spec):
             t_s = stream.t_s[first : first + len(run)]
             truth = slot_labels(t_s, own, spec.labels, spec.rate_hz)
@@ -84,7 +87,8 @@ def _signal_runs(stream: Stream, spec: ModelSpec) -> Iterator[tuple[int, npt.NDA
         yield 0, np.stack(cuts, axis=1)[..., np.newaxis]
         return
     stage = MotionSignal(spec)
-    first, run = 0, []
+    first = 0
+    run: list[npt.NDArray[np.generic]] = []
     for number, face in enumerate(stream.faces):
         signal = stage(face[np.newaxis])
         if signal is None:
@@ -98,7 +102,7 @@ def _signal_runs(stream: Stream, spec: ModelSpec) -> Iterator[tuple[int, npt.NDA
         yield first, np.stack(run)
 
 
-class WindowBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class WindowBatches(keras.utils.PyDataset):
     """An epoch's batches: windows drawn anew each epoch, with the classes in fixed shares."""
 
     def __init__(
@@ -129,8 +133,10 @@ class WindowBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def on_epoch_end(self) -> None:
         settings, labels = self._settings, self._spec.labels
         others = (1.0 - settings.none_share) / max(1, len(labels) - 1)
-        shares = [settings.none_share if label == NONE_LABEL else others for label in labels]
-        shares = np.array(shares) / sum(shares)
+        shares = np.array(
+            [settings.none_share if label == NONE_LABEL else others for label in labels]
+        )
+        shares /= shares.sum()
         drawn = [
             self._random.choice(found, round(share * settings.windows_per_epoch))
             for share, found in zip(shares, self._by_label, strict=True)
@@ -181,7 +187,7 @@ def train(prepared: Path, events_csv: Path, recipe: Recipe, out: Path) -> Path:
     settings = recipe.training
     keras.utils.set_random_seed(settings.seed)
     with console.status("computing the signal of all streams"):
-        windows = collect_windows(load_streams(prepared), pd.read_csv(events_csv), recipe.spec)
+        windows = collect_windows(load_streams(prepared), read_events(events_csv), recipe.spec)
     held_out = held_out_subjects(windows.subjects, settings.validation_share, settings.seed)
     is_held_out = np.isin(windows.subjects, list(held_out))
     batches = WindowBatches(windows, ~is_held_out, recipe.spec, settings)
@@ -212,7 +218,11 @@ def train(prepared: Path, events_csv: Path, recipe: Recipe, out: Path) -> Path:
     confusion = window_confusion(network, windows, np.flatnonzero(is_held_out), recipe.spec)
     record = {
         "recipe": {"network": recipe.network, "training": asdict(settings)},
-        "subjects": len(np.unique(windows.subjects)),
+        "data": {
+            "kind": "simulated faces",
+            "subjects": len(np.unique(windows.subjects)),
+            "slots": len(windows.signal),
+        },
         "held_out_subjects": sorted(held_out),
         "windows": {
             label: int(((windows.labels == number) & ~is_held_out).sum())

@@ -1,0 +1,87 @@
+"""The clip that Kilas shows when there is no camera: a made-up person, four micro-expressions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from training import expressions
+from training.expressions import Motion, ScriptedEvent
+from training.face_model import load_face_model
+from training.simulate import (
+    EVENT_FIELDS,
+    TIME_BASE,
+    ClipScript,
+    Stage,
+    event_rows,
+    write_table,
+    write_video,
+)
+
+SECONDS = 14.0
+FPS = 30.0
+
+EVENTS = (
+    ScriptedEvent(2.0, 2.16, 2.24, 2.44, "surprise", "micro", 0.75, "1+2", 0.06),
+    ScriptedEvent(4.1, 4.27, 4.35, 4.56, "positive", "micro", 0.6, "6+12", -0.05),
+    ScriptedEvent(6.3, 6.46, 6.56, 6.76, "negative", "micro", 0.85, "4+7", 0.04),
+    ScriptedEvent(8.2, 8.75, 9.9, 10.6, "positive", "macro", 0.85, "6+12", 0.05),
+    ScriptedEvent(12.2, 12.37, 12.45, 12.66, "negative", "micro", 0.8, "15+17", 0.05),
+)
+"""Strong enough to be seen in slow motion, short enough to be missed at full speed."""
+
+_SUBJECT = 118
+_SEED = (10,)
+
+
+def _motion(script: ClipScript, names: tuple[str, ...]) -> Motion:
+    """Someone who sits, blinks and sways a little, and says a word or two at both ends."""
+    rng = np.random.default_rng(_SEED)
+    t = np.array(script.t_s)
+    motion = expressions.still(t, names)
+    expressions.sway(rng, motion, 0.6)
+    for at in (1.1, 3.3, 5.4, 7.5, 11.3, 13.3):
+        expressions.blink(rng, motion, at)
+    words = expressions.still(t, names)
+    expressions.speech(np.random.default_rng(8), words)
+    talks = expressions.minimum_jerk((0.9 - t) / 0.3) + expressions.minimum_jerk((t - 13.1) / 0.3)
+    motion.weights[:] += 0.7 * words.weights * talks[:, None]
+    motion.angles_deg[:] += 0.7 * words.angles_deg * talks[:, None] + script.pose_deg
+    # The last second leads back to the first frame, because the clip is shown in a loop.
+    back = expressions.minimum_jerk((t - SECONDS + 1.0) / 1.0)[:, None]
+    for course in (motion.angles_deg, motion.offset_cm, motion.gaze_deg, motion.weights):
+        course += back * (course[0] - course)
+    for event in script.events:
+        expressions.play_event(motion, event)
+    np.clip(motion.weights, 0, 1, out=motion.weights)
+    return motion
+
+
+def write_demo(out: Path, face_model: Path) -> None:
+    """Writes `demo.mp4` (640 x 480, 30 frames a second, 14 s) and `events.csv` into `out`.
+
+    Raises SourceError when `face_model` cannot be read."""
+    ticks = np.round(np.arange(round(SECONDS * FPS)) / FPS / float(TIME_BASE)).astype(int)
+    script = ClipScript(
+        name="demo.mp4",
+        seed=_SEED,
+        subject=_SUBJECT,
+        t_s=tuple(float(tick * TIME_BASE) for tick in ticks),
+        events=EVENTS,
+        size_wh=(640, 480),
+        fps=FPS,
+        face_px=270.0,
+        place=(0.5, 0.5),
+        pose_deg=(-4.0, 1.0, 1.0),
+        distance_cm=62.0,
+        noise=0.5,
+        blur_px=0.5,
+        crf=17,
+        gamma=2.4,
+    )
+    model = load_face_model(face_model)
+    out.mkdir(parents=True, exist_ok=True)
+    stage = Stage(script, model, _motion(script, model.names), scale=2)
+    write_video(out / script.name, script, stage, "slow")
+    write_table(out / "events.csv", EVENT_FIELDS, event_rows(script))

@@ -1,0 +1,561 @@
+"""Drawing triangles: a z-buffer, smooth shading and camera noise, on the CPU.
+
+The private kernels are compiled by numba; the public functions allocate and check. Everything
+works in linear light until `develop` makes an 8-bit picture of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from training.appearance import Actor
+    from training.face_model import FaceModel
+
+Float32Array = npt.NDArray[np.float32]
+Int32Array = npt.NDArray[np.int32]
+UInt8Array = npt.NDArray[np.uint8]
+
+NOTHING = -1
+"""Triangle id of a pixel that no triangle covers."""
+
+_CURVE_STEPS = 16384
+
+_FAST = {"contract", "arcp", "nsz", "reassoc", "afn"}
+"""Liberties of the compiled kernels: all but those that break on infinite depths."""
+_WRAP_RGB = (0.38, 0.22, 0.15)
+"""How far diffuse light reaches round the terminator; red travels farthest in skin."""
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _deform(
+    base: Float32Array,
+    starts: Int32Array,
+    vertices: Int32Array,
+    deltas: Float32Array,
+    weights: Float32Array,
+    out: Float32Array,
+) -> None:
+    out[:] = base
+    for k in range(weights.shape[0]):
+        w = weights[k]
+        if abs(w) > 1e-5:
+            for j in range(starts[k], starts[k + 1]):
+                v = vertices[j]
+                out[v, 0] += w * deltas[j, 0]
+                out[v, 1] += w * deltas[j, 1]
+                out[v, 2] += w * deltas[j, 2]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _normals(points: Float32Array, triangles: Int32Array, out: Float32Array) -> None:
+    out[:] = 0
+    for t in range(triangles.shape[0]):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax = points[j, 0] - points[i, 0]
+        ay = points[j, 1] - points[i, 1]
+        az = points[j, 2] - points[i, 2]
+        bx = points[k, 0] - points[i, 0]
+        by = points[k, 1] - points[i, 1]
+        bz = points[k, 2] - points[i, 2]
+        nx = ay * bz - az * by
+        ny = az * bx - ax * bz
+        nz = ax * by - ay * bx
+        for v in (i, j, k):
+            out[v, 0] += nx
+            out[v, 1] += ny
+            out[v, 2] += nz
+    for v in range(out.shape[0]):
+        length = np.sqrt(out[v, 0] ** 2 + out[v, 1] ** 2 + out[v, 2] ** 2) + np.float32(1e-12)
+        out[v, 0] /= length
+        out[v, 1] /= length
+        out[v, 2] /= length
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _place(
+    points: Float32Array,
+    normals: Float32Array,
+    follow: Float32Array,
+    head: Float32Array,
+    body: Float32Array,
+    camera: Float32Array,
+    out_xyz: Float32Array,
+    out_normals: Float32Array,
+    out_view: Float32Array,
+) -> None:
+    """Moves points by a blend of two rigid motions [3, 4] and projects them.
+
+    `camera`: focal length in pixels, principal point x and y. `out_xyz`: pixel x, y (down) and
+    depth in front of the camera; the camera sits at the origin and looks along -z.
+    """
+    for v in range(points.shape[0]):
+        f = follow[v]
+        px = np.float32(0)
+        py = np.float32(0)
+        pz = np.float32(0)
+        for r in range(3):
+            m0 = f * head[r, 0] + (1 - f) * body[r, 0]
+            m1 = f * head[r, 1] + (1 - f) * body[r, 1]
+            m2 = f * head[r, 2] + (1 - f) * body[r, 2]
+            m3 = f * head[r, 3] + (1 - f) * body[r, 3]
+            p = m0 * points[v, 0] + m1 * points[v, 1] + m2 * points[v, 2] + m3
+            out_normals[v, r] = m0 * normals[v, 0] + m1 * normals[v, 1] + m2 * normals[v, 2]
+            if r == 0:
+                px = p
+            elif r == 1:
+                py = p
+            else:
+                pz = p
+        depth = max(-pz, np.float32(1.0))
+        out_xyz[v, 0] = camera[1] + camera[0] * px / depth
+        out_xyz[v, 1] = camera[2] - camera[0] * py / depth
+        out_xyz[v, 2] = depth
+        length = np.sqrt(px * px + py * py + pz * pz)
+        out_view[v, 0] = -px / length
+        out_view[v, 1] = -py / length
+        out_view[v, 2] = -pz / length
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _shade_vertices(
+    normals: Float32Array,
+    view: Float32Array,
+    openness: Float32Array,
+    transfer: Float32Array,
+    light_basis: Float32Array,
+    directions: Float32Array,
+    colours: Float32Array,
+    sky: Float32Array,
+    ground: Float32Array,
+    gloss: Float32Array,
+    hardness: Float32Array,
+    out: Float32Array,
+) -> None:
+    """Diffuse RGB and specular gray of every vertex, [V, 4]."""
+    for v in range(normals.shape[0]):
+        nx, ny, nz = normals[v, 0], normals[v, 1], normals[v, 2]
+        up = np.float32(0.5) + np.float32(0.5) * ny
+        ao = openness[v]
+        r = ao * (ground[0] + up * (sky[0] - ground[0]))
+        g = ao * (ground[1] + up * (sky[1] - ground[1]))
+        b = ao * (ground[2] + up * (sky[2] - ground[2]))
+        spec = np.float32(0)
+        nv = max(np.float32(0), nx * view[v, 0] + ny * view[v, 1] + nz * view[v, 2])
+        for k in range(directions.shape[0]):
+            seen = np.float32(0)
+            for c in range(transfer.shape[1]):
+                seen += transfer[v, c] * light_basis[k, c]
+            seen = min(np.float32(1), max(np.float32(0), seen))
+            dx, dy, dz = directions[k, 0], directions[k, 1], directions[k, 2]
+            nl = nx * dx + ny * dy + nz * dz
+            wr, wg, wb = (
+                np.float32(_WRAP_RGB[0]),
+                np.float32(_WRAP_RGB[1]),
+                np.float32(_WRAP_RGB[2]),
+            )
+            one = np.float32(1)
+            zero = np.float32(0)
+            r += seen * colours[k, 0] * max(zero, (nl + wr) / (one + wr))
+            g += seen * colours[k, 1] * max(zero, (nl + wg) / (one + wg))
+            b += seen * colours[k, 2] * max(zero, (nl + wb) / (one + wb))
+            if nl > 0:
+                hx = dx + view[v, 0]
+                hy = dy + view[v, 1]
+                hz = dz + view[v, 2]
+                nh = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
+                if nh > 0:
+                    strength = colours[k, 1] * seen * nl * gloss[v]
+                    spec += strength * np.exp(hardness[v] * np.log(nh))
+        rim = (np.float32(1) - nv) ** 2
+        sheen = np.float32(0.083) * (sky[0] + sky[1] + sky[2])
+        spec += sheen * gloss[v] * ao * rim * rim
+        out[v, 0] = r
+        out[v, 1] = g
+        out[v, 2] = b
+        out[v, 3] = spec
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _rasterise(
+    xyz: Float32Array, triangles: Int32Array, depth: Float32Array, ids: Int32Array, two_sided: bool
+) -> None:
+    """Nearest triangle of every pixel. Pixel centres lie at whole coordinates."""
+    height, width = depth.shape
+    zero, one = np.float32(0), np.float32(1)
+    for t in range(triangles.shape[0]):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay = xyz[i, 0], xyz[i, 1]
+        bx, by = xyz[j, 0], xyz[j, 1]
+        cx, cy = xyz[k, 0], xyz[k, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        # y points down on the picture, so a triangle that faces the camera runs clockwise.
+        if area == zero or (area > zero and not two_sided):
+            continue
+        x0 = max(0, int(np.ceil(min(ax, bx, cx))))
+        x1 = min(width - 1, int(np.floor(max(ax, bx, cx))))
+        y0 = max(0, int(np.ceil(min(ay, by, cy))))
+        y1 = min(height - 1, int(np.floor(max(ay, by, cy))))
+        if x0 > x1 or y0 > y1:
+            continue
+        scale = one / area
+        za, zb, zc = xyz[i, 2], xyz[j, 2], xyz[k, 2]
+        ub_dx = (cy - ay) * scale
+        ub_dy = -(cx - ax) * scale
+        uc_dx = -(by - ay) * scale
+        uc_dy = (bx - ax) * scale
+        for y in range(y0, y1 + 1):
+            px, py = np.float32(x0) - ax, np.float32(y) - ay
+            ub = px * ub_dx + py * ub_dy
+            uc = px * uc_dx + py * uc_dy
+            for x in range(x0, x1 + 1):
+                if ub >= zero and uc >= zero and ub + uc <= one:
+                    z = za + ub * (zb - za) + uc * (zc - za)
+                    if z < depth[y, x]:
+                        depth[y, x] = z
+                        ids[y, x] = t
+                ub += ub_dx
+                uc += uc_dx
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _shade_pixels(
+    ids: Int32Array,
+    xyz: Float32Array,
+    triangles: Int32Array,
+    corner_uv: Float32Array,
+    parts: Int32Array,
+    texture: Float32Array,
+    tiles: Int32Array,
+    shading: Float32Array,
+    out: Float32Array,
+) -> None:
+    """Albedo times diffuse plus specular at every covered pixel; others stay as they are."""
+    height, width = ids.shape
+    zero, half, one, edge = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1.001)
+    last = np.int32(NOTHING)
+    i = j = k = part = offset = tw = th = np.int32(0)
+    ax = ay = e1x = e1y = e2x = e2y = ua = ub = uc = va = vb = vc = zero
+    width_t = height_t = zero
+    for y in range(height):
+        for x in range(width):
+            t = ids[y, x]
+            if t < 0:
+                continue
+            if t != last:  # neighbours mostly lie on one triangle
+                last = t
+                i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+                ax, ay = xyz[i, 0], xyz[i, 1]
+                e1x, e1y = xyz[j, 0] - ax, xyz[j, 1] - ay
+                e2x, e2y = xyz[k, 0] - ax, xyz[k, 1] - ay
+                scale = one / (e1x * e2y - e1y * e2x)
+                e1x, e1y, e2x, e2y = e1x * scale, e1y * scale, e2x * scale, e2y * scale
+                part = parts[t]
+                offset, tw, th = tiles[part, 0], tiles[part, 1], tiles[part, 2]
+                width_t, height_t = np.float32(tw), np.float32(th)
+                ua, va = corner_uv[t, 0, 0] * width_t - half, corner_uv[t, 0, 1] * height_t - half
+                ub, vb = corner_uv[t, 1, 0] * width_t - half, corner_uv[t, 1, 1] * height_t - half
+                uc, vc = corner_uv[t, 2, 0] * width_t - half, corner_uv[t, 2, 1] * height_t - half
+            px, py = np.float32(x) - ax, np.float32(y) - ay
+            b = px * e2y - py * e2x
+            c = py * e1x - px * e1y
+            a = one - b - c
+            fu = min(max(a * ua + b * ub + c * uc, zero), width_t - edge)
+            fv = min(max(a * va + b * vb + c * vc, zero), height_t - edge)
+            iu, iv = np.int32(fu), np.int32(fv)
+            fu -= np.float32(iu)
+            fv -= np.float32(iv)
+            p = offset + iv * tw + iu
+            q = p + tw
+            w11 = fu * fv
+            w01 = fu - w11
+            w10 = fv - w11
+            w00 = one - fu - w10
+            spec = a * shading[i, 3] + b * shading[j, 3] + c * shading[k, 3]
+            spec *= (
+                w00 * texture[p, 3]
+                + w01 * texture[p + 1, 3]
+                + w10 * texture[q, 3]
+                + w11 * texture[q + 1, 3]
+            )
+            for ch in range(3):
+                albedo = (
+                    w00 * texture[p, ch]
+                    + w01 * texture[p + 1, ch]
+                    + w10 * texture[q, ch]
+                    + w11 * texture[q + 1, ch]
+                )
+                light = a * shading[i, ch] + b * shading[j, ch] + c * shading[k, ch]
+                out[y, x, ch] = albedo * light + spec
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _blend_veils(
+    xyz: Float32Array,
+    triangles: Int32Array,
+    alpha: Float32Array,
+    colour: Float32Array,
+    depth: Float32Array,
+    tolerance: float,
+    out: Float32Array,
+) -> None:
+    """Draws translucent triangles (lashes, the shadow of the lids) over what is nearer than
+    nothing: alpha is interpolated between vertices, depth is tested but not written."""
+    height, width = depth.shape
+    for t in range(triangles.shape[0]):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay = xyz[i, 0], xyz[i, 1]
+        e1x, e1y = xyz[j, 0] - ax, xyz[j, 1] - ay
+        e2x, e2y = xyz[k, 0] - ax, xyz[k, 1] - ay
+        area = e1x * e2y - e1y * e2x
+        if area == 0:
+            continue
+        x0 = max(0, int(np.ceil(min(ax, xyz[j, 0], xyz[k, 0]))))
+        x1 = min(width - 1, int(np.floor(max(ax, xyz[j, 0], xyz[k, 0]))))
+        y0 = max(0, int(np.ceil(min(ay, xyz[j, 1], xyz[k, 1]))))
+        y1 = min(height - 1, int(np.floor(max(ay, xyz[j, 1], xyz[k, 1]))))
+        scale = 1 / area
+        for y in range(y0, y1 + 1):
+            for x in range(x0, x1 + 1):
+                b = ((x - ax) * e2y - (y - ay) * e2x) * scale
+                c = ((y - ay) * e1x - (x - ax) * e1y) * scale
+                if b < 0 or c < 0 or b + c > 1:
+                    continue
+                z = xyz[i, 2] + b * (xyz[j, 2] - xyz[i, 2]) + c * (xyz[k, 2] - xyz[i, 2])
+                if z > depth[y, x] + tolerance:
+                    continue
+                cover = (1 - b - c) * alpha[i] + b * alpha[j] + c * alpha[k]
+                for ch in range(3):
+                    out[y, x, ch] += cover * (colour[ch] - out[y, x, ch])
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _develop(
+    linear: Float32Array,
+    gain: Float32Array,
+    curve: UInt8Array,
+    falloff: Float32Array,
+    grain: Float32Array,
+    grain_at: tuple[int, int],
+    read_noise: float,
+    shot_noise: float,
+    out: UInt8Array,
+) -> None:
+    """Linear RGB [H, W, 3] to 8-bit BGR with vignetting, grain and a tone curve."""
+    height, width = linear.shape[0], linear.shape[1]
+    gh, gw = grain.shape[0], grain.shape[1]
+    read, shot = np.float32(read_noise), np.float32(shot_noise)
+    top = curve.shape[0] - 1
+    for y in range(height):
+        gy = (y + grain_at[0]) % gh
+        gx = grain_at[1] % gw
+        for x in range(width):
+            for ch in range(3):
+                value = max(np.float32(0), linear[y, x, ch] * gain[ch] * falloff[y, x])
+                noise = grain[gy, gx, ch]
+                value += noise * (read + shot * np.sqrt(value))
+                step = np.int32(min(max(value, np.float32(0)), np.float32(1)) * np.float32(top))
+                out[y, x, 2 - ch] = curve[step]
+            gx += 1
+            if gx == gw:
+                gx = 0
+
+
+def tone_curve(gamma: float, contrast: float) -> UInt8Array:
+    """uint8 [16384]: linear light 0..1 to a display value, with a soft shoulder.
+
+    `gamma`: 2.2 is usual; `contrast`: 0 none, .2 a strong S."""
+    light = np.linspace(0.0, 1.0, _CURVE_STEPS)
+    value = light ** (1.0 / gamma)
+    value = value + contrast * np.sin(2 * np.pi * (value - 0.5)) / (2 * np.pi)
+    curve: UInt8Array = np.clip(value * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    return curve
+
+
+def vertex_normals(points: Float32Array, triangles: Int32Array) -> Float32Array:
+    """Area-weighted unit normals, float32 [V, 3]; triangles run counter-clockwise seen from
+    outside."""
+    normals = np.empty_like(points)
+    _normals(points, triangles, normals)
+    return normals
+
+
+def rasterise(
+    xyz: Float32Array, triangles: Int32Array, size_wh: tuple[int, int], two_sided: bool = False
+) -> tuple[Float32Array, Int32Array]:
+    """Depth float32 [H, W] (infinite where nothing is) and triangle ids int32 [H, W].
+
+    `xyz`: pixel x, y (down) and depth."""
+    width, height = size_wh
+    depth = np.full((height, width), np.inf, np.float32)
+    ids = np.full((height, width), NOTHING, np.int32)
+    _rasterise(xyz, triangles, depth, ids, two_sided)
+    return depth, ids
+
+
+def develop(
+    linear: Float32Array,
+    gain: Float32Array,
+    curve: UInt8Array,
+    falloff: Float32Array,
+    grain: Float32Array,
+    grain_at: tuple[int, int],
+    read_noise: float,
+    shot_noise: float,
+) -> UInt8Array:
+    """8-bit BGR [H, W, 3] of a linear RGB picture.
+
+    `gain` [3]; `curve`: see `tone_curve`; `falloff` [H, W]: vignetting; `grain` [h, w, 3]: unit
+    noise, laid over the picture from `grain_at` on; `read_noise`, `shot_noise`: its size in
+    linear light, alone and times the square root of the light."""
+    picture = np.empty(linear.shape, np.uint8)
+    _develop(linear, gain, curve, falloff, grain, grain_at, read_noise, shot_noise, picture)
+    return picture
+
+
+@dataclass(frozen=True, slots=True)
+class Lights:
+    """Distant lights and the room. `directions` float32 [L, 3] towards the light, x right, y up,
+    z to the camera; `colours` float32 [L, 3]; `basis` float32 [L, 9]: the directions in the
+    head's frame as spherical harmonics; `sky`, `ground` float32 [3]: light from above and below."""
+
+    directions: Float32Array
+    colours: Float32Array
+    basis: Float32Array
+    sky: Float32Array
+    ground: Float32Array
+
+
+class Canvas:
+    """The arrays that drawing needs, made once for a clip."""
+
+    def __init__(self, vertices: int, size_wh: tuple[int, int]) -> None:
+        width, height = size_wh
+        self.points = np.empty((vertices, 3), np.float32)
+        self.normals = np.empty((vertices, 3), np.float32)
+        self.turned = np.empty((vertices, 3), np.float32)
+        self.view = np.empty((vertices, 3), np.float32)
+        self.xyz = np.empty((vertices, 3), np.float32)
+        self.shading = np.empty((vertices, 4), np.float32)
+        self.depth = np.empty((height, width), np.float32)
+        self.ids = np.empty((height, width), np.int32)
+        self.picture = np.empty((height, width, 3), np.float32)
+
+
+def draw(
+    canvas: Canvas,
+    actor: Actor,
+    model: FaceModel,
+    weights: Float32Array,
+    gaze_rad: npt.NDArray[np.float64],
+    head: Float32Array,
+    body: Float32Array,
+    lens: Float32Array,
+    lights: Lights,
+    background: Float32Array,
+    background_gain: float,
+) -> Float32Array:
+    """A linear RGB picture, float32 [H, W, 3].
+
+    `weights` [K]: the model's shapes; `gaze_rad` [2]: eyes right and up; `head`, `body` [3, 4]:
+    rigid motions into the camera's frame; `lens`: focal length in pixels, principal point x and
+    y; `background` [H, W, 3], drawn times `background_gain`. The result is
+    the canvas's own and lives until the next picture."""
+    _deform(actor.points, model.starts, model.delta_vertices, model.deltas, weights, canvas.points)
+    _turn_eyes(canvas.points, actor, gaze_rad)
+    triangles = actor.triangles
+    _normals(canvas.points, triangles, canvas.normals)
+    _place(
+        canvas.points,
+        canvas.normals,
+        actor.follow,
+        head,
+        body,
+        lens,
+        canvas.xyz,
+        canvas.turned,
+        canvas.view,
+    )
+    _shade_vertices(
+        canvas.turned,
+        canvas.view,
+        actor.openness,
+        actor.transfer,
+        lights.basis,
+        lights.directions,
+        lights.colours,
+        lights.sky,
+        lights.ground,
+        actor.gloss,
+        actor.hardness,
+        canvas.shading,
+    )
+    canvas.depth.fill(np.inf)
+    canvas.ids.fill(NOTHING)
+    _rasterise(canvas.xyz, triangles, canvas.depth, canvas.ids, False)
+    picture = canvas.picture
+    np.multiply(background, np.float32(background_gain), out=picture)
+    _shade_pixels(
+        canvas.ids,
+        canvas.xyz,
+        triangles,
+        actor.corner_uv,
+        actor.parts,
+        actor.texture,
+        actor.tiles,
+        canvas.shading,
+        picture,
+    )
+    _blend_veils(
+        canvas.xyz,
+        model.lashes,
+        actor.lash_alpha,
+        actor.lash_colour,
+        canvas.depth,
+        0.05,
+        picture,
+    )
+    _glint(canvas, actor, head, lens, lights)
+    return picture
+
+
+def _turn_eyes(points: Float32Array, actor: Actor, gaze_rad: npt.NDArray[np.float64]) -> None:
+    cr, sr, cu, su = (f(angle) for angle in gaze_rad for f in (np.cos, np.sin))
+    right = np.array([[cr, 0, sr], [0, 1, 0], [-sr, 0, cr]])
+    up = np.array([[1, 0, 0], [0, cu, su], [0, -su, cu]])
+    turn = (right @ up).astype(np.float32)
+    for vertices, centre in zip(actor.eye_vertices, actor.eye_centres, strict=True):
+        points[vertices] = (points[vertices] - centre) @ turn.T + centre
+
+
+_GLINT_CM = 0.075
+"""Size of the reflection of a lamp or a screen in the cornea, by eye."""
+
+
+def _glint(
+    canvas: Canvas, actor: Actor, head: Float32Array, lens: Float32Array, lights: Lights
+) -> None:
+    """Mirrors the main light in both eyes, where the lids leave them open."""
+    height, width = canvas.ids.shape
+    for centre, radius in zip(actor.eye_centres, actor.eye_radii, strict=True):
+        middle = head[:, :3] @ centre + head[:, 3]
+        view = -middle / np.linalg.norm(middle)
+        half = lights.directions[0] + view
+        tip = middle + half / np.linalg.norm(half) * radius
+        x, y = lens[1] - lens[0] * tip[0] / tip[2], lens[2] + lens[0] * tip[1] / tip[2]
+        size = _GLINT_CM * lens[0] / -tip[2]
+        reach = int(3 * size) + 1
+        x0, x1 = max(0, int(x) - reach), min(width, int(x) + reach + 1)
+        y0, y1 = max(0, int(y) - reach), min(height, int(y) + reach + 1)
+        if x0 >= x1 or y0 >= y1:
+            continue
+        v, u = np.ogrid[y0:y1, x0:x1]
+        spot = np.exp(-((u - x) ** 2 + (v - y) ** 2) / (2 * size * size))
+        ids = canvas.ids[y0:y1, x0:x1]
+        spot *= (ids >= 0) & actor.is_eye[ids]
+        canvas.picture[y0:y1, x0:x1] += spot[..., None].astype(np.float32) * lights.colours[0]
