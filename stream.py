@@ -1,1 +1,273 @@
-def main() -> None: ...
+"""Kilas on the command line: live scores, spotted micro-expressions and recordings.
+
+The flow of the whole program is the loop in `watch`: a source gives frames, the monitor turns
+each into an update, and the updates go to the screen and to the recording.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from contextlib import ExitStack
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from realtime.display import Command, FileProgress, TerminalLine, Window, display_available
+from realtime.errors import KilasError, RecordingError, SourceError
+from realtime.meter import Meter
+from realtime.model import DEFAULT_MODEL, Device, device_report, find_model, list_models
+from realtime.overlay import Overlay
+from realtime.recorder import SessionRecorder, new_session_folder, session_folder_name
+from realtime.session import Monitor, analyze
+from realtime.sources import DEMO_PATH, list_cameras, open_source
+from realtime.types import Source, Update
+
+SESSIONS = Path("sessions")
+"""Where recordings go unless another folder is named."""
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Real-time micro-expression monitor. Without a command: watch. "
+    "`--debug` with any command shows the traceback of an error.",
+)
+console = Console(highlight=False, soft_wrap=True)
+
+SourceName = Annotated[
+    str, typer.Option(help="auto, a camera's number, a video file, a URL, or demo.")
+]
+ModelName = Annotated[str, typer.Option(help="A model's name, or an .onnx file.")]
+DeviceName = Annotated[Device, typer.Option(help="What the model runs on.")]
+MaxFaces = Annotated[int, typer.Option(min=1, help="Faces that are followed at a time.")]
+KeepClean = Annotated[bool, typer.Option(help="Keep the video without annotations, too.")]
+
+
+@app.command()
+def watch(
+    source: SourceName = "auto",
+    model: ModelName = DEFAULT_MODEL,
+    device: DeviceName = "auto",
+    record: Annotated[
+        Path | None, typer.Option(help="Record from the start, into a new folder in this one.")
+    ] = None,
+    keep_clean: KeepClean = False,
+    window: Annotated[bool, typer.Option(help="Show the picture in a window.")] = True,
+    max_faces: MaxFaces = 1,
+    duration: Annotated[
+        float | None, typer.Option(min=0.0, help="Stop after so many seconds.")
+    ] = None,
+) -> None:
+    """Live scores and events of a camera, stream or file, in a window or in the terminal."""
+    in_window = window and display_available()
+    with ExitStack() as opened:
+        frames, why = open_source(source, live=True, loop_demo=in_window)
+        monitor = opened.enter_context(Monitor(model, device=device, max_faces=max_faces))
+        console.print(f"{why} Model {monitor.spec.name} on {monitor.model.device}.")
+        if monitor.model.device_note:
+            console.print(monitor.model.device_note, style="dim")
+        opened.enter_context(frames)
+        recording = opened.enter_context(Recording(monitor, frames, record, keep_clean))
+        screen = (
+            Window(monitor.spec, record or SESSIONS) if in_window else TerminalLine(monitor.spec)
+        )
+        opened.callback(screen.close)
+        meter = Meter(monitor, frames)
+        started_s: float | None = None
+
+        for update in monitor.updates(frames):
+            commands = screen.show(update, meter.measure(update), recording=recording.is_on)
+            recording.write(update)
+            if Command.RECORD in commands:
+                recording.toggle()
+            if Command.HEAT_MAP in commands:
+                monitor.worker.want_attention ^= True
+            if Command.RECALIBRATE in commands:
+                monitor.recalibrate()
+            started_s = update.frame.t_s if started_s is None else started_s
+            is_over = duration is not None and update.frame.t_s - started_s >= duration
+            if Command.QUIT in commands or is_over:
+                break
+
+
+class Recording:
+    """The recording of a live run: on or off, and started anew in a folder of its own.
+
+    A recording that fails says so and ends; the run goes on, and what was recorded stays.
+    """
+
+    def __init__(
+        self, monitor: Monitor, source: Source, base: Path | None, keep_clean: bool
+    ) -> None:
+        """`base`: record from the start into this folder; None: wait for `toggle`."""
+        self._monitor = monitor
+        self._source = source
+        self._base = base or SESSIONS
+        self._keep_clean = keep_clean
+        self._recorder: SessionRecorder | None = None
+        self._failed = False
+        if base is not None:
+            self._start()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._stop(error)
+        if self._failed and error is None:
+            raise typer.Exit(1)
+
+    @property
+    def is_on(self) -> bool:
+        return self._recorder is not None
+
+    def toggle(self) -> None:
+        """Start if there is no recording, otherwise stop."""
+        if self._recorder is not None:
+            self._stop(None)
+            return
+        try:
+            self._start()
+        except RecordingError as error:
+            console.print(str(error), style="red")
+
+    def write(self, update: Update) -> None:
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.write(update)
+        except RecordingError as error:
+            self._fail(error)
+
+    def _start(self) -> None:
+        folder = new_session_folder(self._base, session_folder_name(datetime.now()))
+        self._recorder = SessionRecorder(
+            folder,
+            self._monitor.spec,
+            self._monitor.describe(self._source),
+            Overlay(self._monitor.spec).paint,
+            wait=False,
+            keep_clean=self._keep_clean,
+            source_drops=self._source.drops,
+        )
+        console.print(f"Recording to {folder}.")
+
+    def _stop(self, error: BaseException | None) -> None:
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.close(error)
+        except RecordingError as problem:
+            self._fail(problem)
+        self._recorder = None
+
+    def _fail(self, error: RecordingError) -> None:
+        self._failed = True
+        self._recorder = None
+        console.print(str(error), style="red")
+
+
+@app.command("analyze")
+def analyze_files(
+    files: Annotated[list[Path], typer.Argument(help="Video files.")],
+    out: Annotated[Path, typer.Option(help="Folder for one session folder a file.")] = SESSIONS,
+    model: ModelName = DEFAULT_MODEL,
+    device: DeviceName = "auto",
+    max_faces: MaxFaces = 1,
+    keep_clean: KeepClean = False,
+) -> None:
+    """Every frame of video files, none dropped, as fast as it goes."""
+    find_model(model)
+    failed = 0
+    with FileProgress(console=console) as progress:
+        for file in files:
+            try:
+                folder = new_session_folder(out, file.stem)
+                session = analyze(
+                    file,
+                    folder,
+                    model=model,
+                    device=device,
+                    max_faces=max_faces,
+                    keep_clean=keep_clean,
+                    on_update=lambda source, update: progress.advance(source.info, update),
+                )
+            except (SourceError, RecordingError) as error:
+                failed += 1
+                console.print(f"{file.name}: {error}", style="red")
+                continue
+            progress.finish(session.facts["source"]["name"])
+            found = len(session.events)
+            console.print(f"  {found} event{'' if found == 1 else 's'}, {folder}")
+    if failed:
+        console.print(f"{failed} of {len(files)} files failed.", style="red")
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    file: Annotated[Path, typer.Argument(help="A video with a face.")] = DEMO_PATH,
+    model: ModelName = DEFAULT_MODEL,
+    device: DeviceName = "auto",
+) -> None:
+    """This machine's speed, stage by stage and end to end."""
+    from realtime.bench import bench as measure
+
+    with console.status(f"measuring on {file.name}"):
+        result = measure(file, model, device)
+    table = Table("stage", "median ms", "95 % ms", title=f"{file.name}, model on {result.device}")
+    for stage in result.stages:
+        table.add_row(stage.name, f"{stage.median_ms:.2f}", f"{stage.p95_ms:.2f}")
+    console.print(table)
+    console.print(
+        f"decode and MediaPipe face mesh alone: {result.bare_fps:.0f} frames a second\n"
+        f"analyze, with network, video and tables: {result.analyze_fps:.0f} frames a second\n"
+        f"ratio: {result.ratio:.2f}"
+    )
+
+
+@app.command()
+def info() -> None:
+    """Versions, cameras, devices and why one is not usable, models."""
+    console.print(f"Kilas {metadata.version('kilas')}, Python {platform.python_version()}")
+    console.print("Cameras:")
+    for camera in list_cameras():
+        console.print(f"  {camera.index}  {camera.name}  {camera.problem or ''}")
+    if not list_cameras():
+        console.print("  none found")
+    console.print("Models:")
+    for name in list_models():
+        console.print(f"  {name}{' (default)' if name == DEFAULT_MODEL else ''}")
+    console.print("Devices:")
+    for status in device_report():
+        console.print(f"  {status.device}: {'usable' if status.usable else status.why}")
+
+
+def main() -> None:
+    """Run the command line: status 0 on success, 2 on wrong use, 1 on failure."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
+        arguments.insert(0, "watch")
+    try:
+        sys.exit(app(arguments, standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except KilasError as error:
+        if debug:
+            raise
+        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

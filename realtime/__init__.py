@@ -1,0 +1,48 @@
+"""Kilas from Python: `Monitor` for any stream of frames, `analyze` for video files.
+
+    from realtime import Monitor, analyze
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from realtime.session import Monitor, Session, analyze, load_session
+    from realtime.sources import open_source
+    from realtime.types import Event, Face, Frame, Scores, Update
+
+_HOMES = {
+    "Monitor": "session",
+    "Session": "session",
+    "analyze": "session",
+    "load_session": "session",
+    "open_source": "sources",
+    "Event": "types",
+    "Face": "types",
+    "Frame": "types",
+    "Scores": "types",
+    "Update": "types",
+}
+
+__all__ = [
+    "Event",
+    "Face",
+    "Frame",
+    "Monitor",
+    "Scores",
+    "Session",
+    "Update",
+    "analyze",
+    "load_session",
+    "open_source",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"realtime.{_HOMES[name]}"), name)

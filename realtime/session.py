@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import pandas as pd
 
 from realtime import motion, regions
 from realtime.landmarks import FaceTracker, view_68
-from realtime.model import DEFAULT_MODEL, Model
+from realtime.model import DEFAULT_MODEL, Device, Model
+from realtime.overlay import Overlay
+from realtime.recorder import EVENTS_FILE, SCORES_FILE, SESSION_FILE, SessionRecorder
+from realtime.sources import VideoFile
 from realtime.spec import ModelSpec
 from realtime.spotting import Spotter
 from realtime.timeline import GraySignal, Timeline
@@ -54,7 +61,7 @@ class Monitor:
         self,
         model: str | Path = DEFAULT_MODEL,
         *,
-        device: str = "auto",
+        device: Device = "auto",
         max_faces: int = 1,
         live: bool = True,
     ) -> None:
@@ -175,3 +182,88 @@ class Monitor:
         for face_id, pipeline in list(self._faces.items()):
             if now_s - pipeline.seen_s > FORGET_FACE_S:
                 del self._faces[face_id]
+
+    def describe(self, source: Source) -> dict[str, Any]:
+        """What a recording states of this monitor and its source."""
+        return {
+            "model": {"file": self.model.path.name, "sha256": self.model.sha256},
+            "device": self.model.device,
+            "source": dataclasses.asdict(source.info) | {"live": source.live},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a session folder says.
+
+    `scores`: one row a frame and face. `events`: one row a micro-expression. `facts`: the
+    content of session.json.
+    """
+
+    scores: pd.DataFrame
+    events: pd.DataFrame
+    facts: dict[str, Any]
+
+
+def load_session(folder: str | Path) -> Session:
+    """Read a session folder. Raises OSError when one of its files is missing."""
+    folder = Path(folder)
+    return Session(
+        scores=pd.read_csv(folder / SCORES_FILE, dtype={"face_id": "Int64"}),
+        events=pd.read_csv(folder / EVENTS_FILE),
+        facts=json.loads((folder / SESSION_FILE).read_text(encoding="utf-8")),
+    )
+
+
+def analyze(
+    path: str | Path,
+    out: str | Path | None = None,
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    device: Device = "auto",
+    max_faces: int = 1,
+    video: bool = True,
+    keep_clean: bool = False,
+    on_update: Callable[[Source, Update], None] | None = None,
+) -> Session:
+    """Every frame of a video file through the monitor, as fast as it goes.
+
+    `out`: session folder to write, with the annotated video unless `video` is False; without it
+    nothing is kept on disk and no video is made.
+    `on_update` is called after each frame. When the file breaks half way, what was read stays
+    in the folder.
+
+    Raises SourceError, ModelError, DeviceError or RecordingError.
+    """
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="kilas-") as folder:
+            return analyze(
+                path,
+                Path(folder) / "session",
+                model=model,
+                device=device,
+                max_faces=max_faces,
+                video=False,
+                on_update=on_update,
+            )
+    with (
+        Monitor(model, device=device, max_faces=max_faces, live=False) as monitor,
+        VideoFile(path) as source,
+    ):
+        recorder = SessionRecorder(
+            Path(out),
+            monitor.spec,
+            monitor.describe(source),
+            Overlay(monitor.spec).paint,
+            wait=True,
+            origin_s=0.0,
+            video=video,
+            keep_clean=keep_clean,
+            source_drops=source.drops,
+        )
+        with recorder:
+            for update in monitor.updates(source):
+                recorder.write(update)
+                if on_update is not None:
+                    on_update(source, update)
+    return load_session(out)

@@ -191,6 +191,10 @@ class VideoFile:
             raise RuntimeError("enter the source before reading it")
         return self._frames
 
+    def age_s(self, frame: Frame) -> float | None:
+        """None: a file's frames were captured at some other time."""
+        return None
+
     def stop(self) -> None:
         """Ends the iteration before its next frame. Any thread may call it."""
         self._stopping.set()
@@ -424,6 +428,10 @@ class LiveSource:
         as the buffer reaches. Any thread may call it; the pictures are shared, not copied."""
         with self._changed:
             return [f for f in self._buffer if f.t_s >= self._buffer[-1].t_s - seconds]
+
+    def age_s(self, frame: Frame) -> float | None:
+        """Seconds since `frame` was captured. Any thread may call it."""
+        return time.monotonic() - frame.t_s
 
     def _pictures(self) -> Generator[tuple[float, UInt8Array], None, None]:
         """Opens the device and yields (t_s, image_bgr); runs in the capture thread. Returns at
@@ -728,9 +736,15 @@ class PacedFile(LiveSource):
         super().__init__(Path(path).name)
         self._path = Path(path)
         self._loop = loop
+        self._clock_offset_s: float | None = None  # monotonic time minus presentation time
+
+    def age_s(self, frame: Frame) -> float | None:
+        """Seconds since `frame` was due; None until the second frame is."""
+        if self._clock_offset_s is None:
+            return None
+        return time.monotonic() - (frame.t_s + self._clock_offset_s)
 
     def _pictures(self) -> Generator[tuple[float, UInt8Array], None, None]:
-        clock_offset_s: float | None = None  # monotonic time minus presentation time
         lap_offset_s = 0.0
         while True:
             with VideoFile(self._path) as file:
@@ -742,14 +756,14 @@ class PacedFile(LiveSource):
                 for frame in file:
                     counted = self._count_new(file.drops, counted)
                     t_s = frame.t_s + lap_offset_s
-                    if clock_offset_s is not None:
-                        due_s = t_s + clock_offset_s
+                    if self._clock_offset_s is not None:
+                        due_s = t_s + self._clock_offset_s
                         if self._stopping.wait(max(0.0, due_s - time.monotonic())):
                             return
                     yield t_s, frame.image_bgr
-                    if clock_offset_s is None:
+                    if self._clock_offset_s is None:
                         self._wait_for_reader()
-                        clock_offset_s = time.monotonic() - t_s
+                        self._clock_offset_s = time.monotonic() - t_s
                     times_s.append(frame.t_s)
                 self._count_new(file.drops, counted)
             if not self._loop:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from realtime.errors import KilasError
+from training.simulate import simulate_command
 
 # TensorFlow reports its own start in a dozen lines that say nothing about the training.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -30,6 +31,9 @@ CPUS = os.cpu_count() or 1
 
 Jobs = Annotated[int, typer.Option(help="Processes that work side by side.")]
 RecipeName = Annotated[str, typer.Option(help="A recipe of the project, or a TOML file.")]
+
+
+app.command("simulate")(simulate_command)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from realtime.errors import KilasError
-from realtime.spec import ModelSpec
+from realtime.spec import ModelSpec, SpottingSpec
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -18,7 +18,9 @@ class TrainingSettings:
     """How the weights are found.
 
     `windows_per_epoch`: windows drawn anew for each epoch, `none_share` of them without an
-    expression and the rest in equal parts of the other labels. `learning_rate` falls to zero
+    expression and the rest in equal parts of the other labels. `edge_share` of those without
+    are from just before or after an expression, where onset and offset are decided.
+    `learning_rate` falls to zero
     along a cosine. `validation_share`: share of the subjects that only measure.
     """
 
@@ -26,6 +28,7 @@ class TrainingSettings:
     batch: int = 64
     windows_per_epoch: int = 10_000
     none_share: float = 0.5
+    edge_share: float = 0.3
     learning_rate: float = 0.001
     validation_share: float = 0.15
     seed: int = 1
@@ -54,6 +57,7 @@ def load_recipe(name_or_path: str) -> Recipe:
         return Recipe(
             spec=ModelSpec(
                 **{**model, "labels": tuple(model["labels"])},
+                spotting=SpottingSpec(**values.get("spotting", {})),
             ),
             network=values.get("network", {}),
             training=TrainingSettings(**values.get("training", {})),

@@ -26,6 +26,9 @@ GAIN_RANGE = (0.7, 1.4)
 """Motion of each window is scaled by a factor from this range: faces and expressions of other
 sizes than those at hand."""
 
+EDGE_S = 0.3
+"""How far from an expression a window without one still counts as its edge."""
+
 NOISE_PX = 0.03
 """Standard deviation of what is added to motion in training, pixels."""
 
@@ -35,12 +38,14 @@ class Windows:
     """All windows of a set of streams, without copying them.
 
     `signal`: [S, R, H, W, C], slots of all streams one after the other. `starts`: int64 [N],
-    first slot of each window; `labels`: int64 [N], class index. `subjects`: [N].
+    first slot of each window; `labels`: int64 [N], class index. `is_edge`: bool [N], no
+    expression now, but one within EDGE_S. `subjects`: [N].
     """
 
     signal: npt.NDArray[np.generic]
     starts: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
+    is_edge: npt.NDArray[np.bool_]
     subjects: npt.NDArray[np.str_]
 
     def batch(self, chosen: npt.NDArray[np.int64], frames: int) -> npt.NDArray[np.float32]:
@@ -60,7 +65,10 @@ def collect_windows(
     signals: list[npt.NDArray[np.generic]] = []
     starts: list[int] = []
     labels: list[int] = []
+    is_edge: list[bool] = []
     subjects: list[str] = []
+    reach = round(EDGE_S * spec.rate_hz)
+    none = spec.labels.index(NONE_LABEL)
     total = 0
     for stream in streams:
         own = events.get(stream.clip, [])
@@ -68,13 +76,22 @@ def collect_windows(
             t_s = stream.t_s[first : first + len(run)]
             truth = slot_labels(t_s, own, spec.labels, spec.rate_hz)
             for start in range(len(run) - spec.frames + 1):
-                if truth[start + scored] != NO_LABEL:
+                slot = start + scored
+                if truth[slot] != NO_LABEL:
+                    around = truth[max(0, slot - reach) : slot + reach + 1]
+                    is_edge.append(bool(truth[slot] == none and (around != none).any()))
                     starts.append(total + start)
-                    labels.append(int(truth[start + scored]))
+                    labels.append(int(truth[slot]))
                     subjects.append(stream.subject)
             signals.append(run)
             total += len(run)
-    return Windows(np.concatenate(signals), np.array(starts), np.array(labels), np.array(subjects))
+    return Windows(
+        signal=np.concatenate(signals),
+        starts=np.array(starts),
+        labels=np.array(labels),
+        is_edge=np.array(is_edge),
+        subjects=np.array(subjects),
+    )
 
 
 def _signal_runs(stream: Stream, spec: ModelSpec) -> Iterator[tuple[int, npt.NDArray[np.generic]]]:
@@ -117,29 +134,33 @@ class WindowBatches(keras.utils.PyDataset):
         self._spec = spec
         self._settings = settings
         self._random = np.random.default_rng(settings.seed)
-        self._by_label = [
-            np.flatnonzero(chosen & (windows.labels == label)) for label in range(len(spec.labels))
+        none = spec.labels.index(NONE_LABEL)
+        expressions = [label for label in range(len(spec.labels)) if label != none]
+        edges = settings.none_share * settings.edge_share
+        is_none = chosen & (windows.labels == none)
+        # (share of the epoch, the windows that it is drawn from)
+        self._groups = [
+            (edges, np.flatnonzero(is_none & windows.is_edge)),
+            (settings.none_share - edges, np.flatnonzero(is_none & ~windows.is_edge)),
         ]
-        for label, found in zip(spec.labels, self._by_label, strict=True):
-            if not len(found):
-                raise KilasError(
-                    f"The training data has no window labelled {label}; simulate more clips."
-                )
+        self._groups += [
+            (
+                (1.0 - settings.none_share) / len(expressions),
+                np.flatnonzero(chosen & (windows.labels == label)),
+            )
+            for label in expressions
+        ]
+        if not all(len(found) for _, found in self._groups):
+            raise KilasError("The data lacks windows of some label; simulate more clips.")
         self.on_epoch_end()
 
     def __len__(self) -> int:
         return self._settings.windows_per_epoch // self._settings.batch
 
     def on_epoch_end(self) -> None:
-        settings, labels = self._settings, self._spec.labels
-        others = (1.0 - settings.none_share) / max(1, len(labels) - 1)
-        shares = np.array(
-            [settings.none_share if label == NONE_LABEL else others for label in labels]
-        )
-        shares /= shares.sum()
         drawn = [
-            self._random.choice(found, round(share * settings.windows_per_epoch))
-            for share, found in zip(shares, self._by_label, strict=True)
+            self._random.choice(found, round(share * self._settings.windows_per_epoch))
+            for share, found in self._groups
         ]
         self._order = self._random.permutation(np.concatenate(drawn))
 

@@ -1,0 +1,154 @@
+"""This machine's speed, stage by stage and end to end, as ratios within one run."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from realtime.landmarks import FaceTracker, import_face_mesh
+from realtime.model import Device, Model
+from realtime.motion import MotionSignal
+from realtime.overlay import Overlay
+from realtime.recorder import VideoWriter
+from realtime.regions import extract_regions
+from realtime.session import analyze
+from realtime.sources import VideoFile
+from realtime.timeline import GraySignal
+from realtime.types import Update
+
+ROUNDS = 3
+"""End-to-end runs of each kind, taken in turns: machines get slower and faster meanwhile."""
+
+STAGE_FRAMES = 200
+"""Frames of the clip that each stage is timed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """Milliseconds a call of one stage: median and 95th percentile."""
+
+    name: str
+    median_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """`bare_fps`: a loop that only decodes and calls MediaPipe's face mesh. `analyze_fps`: all
+    of `analyze`. Medians over the rounds."""
+
+    device: str
+    stages: tuple[StageTime, ...]
+    bare_fps: float
+    analyze_fps: float
+
+    @property
+    def ratio(self) -> float:
+        """Rate of `analyze` to that of the bare loop."""
+        return self.analyze_fps / self.bare_fps
+
+
+def bench(video: Path, model: str | Path, device: Device) -> BenchResult:
+    """Time every stage alone, then the whole against the bare loop, on one clip."""
+    bare, whole = [], []
+    for _ in range(ROUNDS):
+        bare.append(_bare_loop_fps(video))
+        whole.append(_analyze_fps(video, model, device))
+    return BenchResult(
+        device=Model.load(model, device=device).device,
+        stages=_stage_times(video, model, device),
+        bare_fps=float(np.median(bare)),
+        analyze_fps=float(np.median(whole)),
+    )
+
+
+def _bare_loop_fps(video: Path) -> float:
+    with import_face_mesh().FaceMesh(max_num_faces=1) as mesh, VideoFile(video) as source:
+        count, start_s = 0, time.perf_counter()
+        for frame in source:
+            mesh.process(cv2.cvtColor(frame.image_bgr, cv2.COLOR_BGR2RGB))
+            count += 1
+        return count / (time.perf_counter() - start_s)
+
+
+def _analyze_fps(video: Path, model: str | Path, device: Device) -> float:
+    """Frames a second of `analyze` with video and tables, from its first frame to its return."""
+    times_s: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="kilas-bench-") as folder:
+        analyze(
+            video,
+            Path(folder) / "session",
+            model=model,
+            device=device,
+            on_update=lambda source, update: times_s.append(time.perf_counter()),
+        )
+    return len(times_s) / (time.perf_counter() - times_s[0])
+
+
+class _Stopwatch:
+    """Collects how long the named parts of a loop take."""
+
+    def __init__(self) -> None:
+        self._times_ms: dict[str, list[float]] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start_s = time.perf_counter()
+        yield
+        self._times_ms.setdefault(name, []).append((time.perf_counter() - start_s) * 1e3)
+
+    def stages(self) -> tuple[StageTime, ...]:
+        """The median and the 95th percentile of each part, without its first calls, which fill
+        caches."""
+        kept = {name: times[len(times) // 10 :] for name, times in self._times_ms.items()}
+        return tuple(
+            StageTime(name, float(np.median(times)), float(np.percentile(times, 95)))
+            for name, times in kept.items()
+        )
+
+
+def _stage_times(video: Path, model: str | Path, device: Device) -> tuple[StageTime, ...]:
+    """Each stage by itself on the frames of the clip, one after the other on one thread."""
+    network = Model.load(model, device=device)
+    spec = network.spec
+    network.warm_up()
+    signal_stage = GraySignal() if spec.signal == "gray" else MotionSignal(spec)
+    overlay = Overlay(spec)
+    window = np.zeros((1, *spec.window_shape), "uint8" if spec.signal == "gray" else "float32")
+    lap = _Stopwatch()
+    with (
+        tempfile.TemporaryDirectory(prefix="kilas-bench-") as folder,
+        FaceTracker(max_faces=1) as track_faces,
+        VideoFile(video) as source,
+        VideoWriter(Path(folder) / "video.mp4") as writer,
+    ):
+        frames = iter(source)
+        for _ in range(STAGE_FRAMES):
+            with lap("decode"):
+                frame = next(frames, None)
+            if frame is None:
+                break
+            with lap("landmarks"):
+                faces = track_faces(frame)
+            for face in faces:
+                with lap("regions"):
+                    sample = extract_regions(
+                        frame.image_bgr, face.transform, spec.sample_layout, mask="none"
+                    )
+                with lap(f"signal ({spec.signal})"):
+                    signal_stage(sample)
+            with lap("network, one window"):
+                network.run(window)
+            update = Update(frame, faces, (), (), {face.face_id: "neutral" for face in faces})
+            with lap("overlay"):
+                picture = overlay.paint(update)
+            with lap("video encoder"):
+                writer.write(frame.t_s, picture)
+    return lap.stages()

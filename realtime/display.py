@@ -1,0 +1,447 @@
+"""What a run shows while it goes on: a window with keys, a line in the terminal, or progress.
+
+All three only look at updates; what a key asks of the run is handed back to whoever runs it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from realtime.errors import KilasError
+from realtime.overlay import Overlay, Status
+from realtime.palette import class_colours, class_marks
+from realtime.spec import ModelSpec
+from realtime.types import Event, Scores, SourceInfo, UInt8Array, Update
+
+WINDOW_NAME = "Kilas"
+
+_FIRST_SIZE_WH = (1280, 800)  # the window starts no larger, so that it fits a laptop's screen
+_SMALLEST_FIRST_WIDTH = 640  # small cameras are shown enlarged
+_NOTICE_S = 3.0  # long enough to read a file name
+_MISSED = 2400  # updates kept while frozen: the timeline's 10 s at 240 frames a second
+_KEYS_PER_FRAME = 4  # what can be typed between two frames; the rest waits for the next
+_LINE_REFRESH_S = 0.1  # as often as the eye can follow numbers
+_PLAIN_LINE_S = 1.0  # a log does not want more
+_BAR_CELLS = 8
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+class Command(enum.Enum):
+    """What a key asks of the run."""
+
+    QUIT = "q"
+    RECORD = "r"
+    HEAT_MAP = "h"
+    RECALIBRATE = "c"
+
+
+def display_available() -> bool:
+    """Whether a window can be opened on this machine.
+
+    On Linux a window library that finds no display ends the whole process, so the display is
+    asked first.
+    """
+    if not sys.platform.startswith("linux"):
+        return True
+    if os.environ.get("DISPLAY"):
+        return _x_server_answers(os.environ["DISPLAY"])
+    # OpenCV's own Linux build speaks to Wayland only through an X server; a system's build may
+    # bring the plugin.
+    plugins = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms"
+    if plugins.is_dir() and not any(plugins.glob("*wayland*")):
+        return False
+    return bool(os.environ.get("WAYLAND_DISPLAY"))
+
+
+@lru_cache(maxsize=1)
+def _x_server_answers(display: str) -> bool:
+    """True as well where the X library is missing and the server cannot be asked.
+
+    The connection stays open: a virtual screen starts afresh when its last client leaves, and
+    would turn away the window that comes next.
+    """
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        return True
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XOpenDisplay.argtypes = [ctypes.c_char_p]
+    return bool(x11.XOpenDisplay(display.encode()))
+
+
+class Window:
+    """The live picture in a window, and its keys.
+
+    The thread that makes it calls everything else (on macOS that has to be the main thread).
+    Every update is painted when it comes and nothing is kept back: whoever is late skips.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        snapshot_dir: Path,
+        *,
+        poll_key: Callable[[], int] | None = None,
+    ) -> None:
+        """Open the window. `snapshot_dir`: where `s` saves to, made when it is needed.
+        `poll_key`: code of a key that was pressed, or -1.
+
+        Raises KilasError where no window can be opened.
+        """
+        self._overlay = Overlay(spec)
+        self._snapshot_dir = snapshot_dir
+        self._poll_key = poll_key or _poll_key
+        self._held: Update | None = None
+        self._missed: deque[Update] = deque(maxlen=_MISSED)
+        self._help = False
+        self._heat_map = False
+        self._notice = ""
+        self._notice_until_s = 0.0
+        self._sized = False
+        remedy = "use --no-window for the scores in the terminal"
+        if not display_available():
+            raise KilasError(f"There is no display to open a window on; {remedy}.")
+        flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+        try:
+            cv2.namedWindow(WINDOW_NAME, flags)
+        except cv2.error as error:
+            raise KilasError(
+                f"OpenCV could not open a window ({error.err or error.code}); {remedy}."
+            ) from error
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the picture stands still while the run goes on."""
+        return self._held is not None
+
+    def show(
+        self, update: Update, status: Status | None = None, *, recording: bool = False
+    ) -> frozenset[Command]:
+        """Show an update and return what the keys pressed since the last one ask of the run.
+
+        While frozen the first picture stays, and updates wait for the timeline without their
+        pictures. `recording`: show that it is being recorded.
+        """
+        if self._held is not None:
+            no_picture = np.empty((0, 0, 3), np.uint8)
+            self._missed.append(replace(update, frame=replace(update.frame, image_bgr=no_picture)))
+        shown = self._held or update
+        picture = self._paint(shown, status, recording)
+        if not self._sized:
+            cv2.resizeWindow(WINDOW_NAME, *_first_size(picture.shape[1], picture.shape[0]))
+            self._sized = True
+        cv2.imshow(WINDOW_NAME, _fitted(picture, cv2.getWindowImageRect(WINDOW_NAME)[2:]))
+        commands: set[Command] = set()
+        for _ in range(_KEYS_PER_FRAME):
+            key = self._poll_key()
+            if key < 0:
+                break
+            self._press(chr(key & 0xFF).lower(), shown, picture, commands)
+        if cv2.getWindowProperty(WINDOW_NAME, cv2.WND_PROP_VISIBLE) < 1:
+            commands.add(Command.QUIT)
+        return frozenset(commands)
+
+    def close(self) -> None:
+        """Close the window, if the user has not."""
+        if cv2.getWindowProperty(WINDOW_NAME, cv2.WND_PROP_VISIBLE) >= 1:
+            cv2.destroyWindow(WINDOW_NAME)
+        _poll_key()  # the window goes when its events are handled
+
+    def _paint(self, update: Update, status: Status | None, recording: bool) -> UInt8Array:
+        return self._overlay.paint(
+            update,
+            status,
+            heat_map=self._heat_map,
+            help=self._help,
+            recording=recording,
+            frozen=self.frozen,
+            notice=self._notice if time.monotonic() < self._notice_until_s else "",
+        )
+
+    def _press(self, key: str, shown: Update, picture: UInt8Array, commands: set[Command]) -> None:
+        if key == " ":
+            self._held = None if self.frozen else shown
+            while self._missed:
+                self._overlay.add(self._missed.popleft())
+        elif key == "?":
+            self._help = not self._help
+        elif key == "s":
+            self._save(picture)
+        elif key in (command.value for command in Command):
+            commands.add(Command(key))
+            if key == Command.HEAT_MAP.value:
+                self._heat_map = not self._heat_map
+
+    def _save(self, picture: UInt8Array) -> None:
+        """Save a snapshot and say where it went, or why not: the run goes on either way."""
+        name = datetime.now().strftime("kilas-%Y%m%d-%H%M%S-%f")[:-3] + ".png"
+        try:
+            self._snapshot_dir.mkdir(parents=True, exist_ok=True)
+            # Not imwrite: on Windows it cannot write to every path and does not say why.
+            (self._snapshot_dir / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+            self._notice = f"saved {name}"
+        except OSError as error:
+            self._notice = f"snapshot not saved: {error.strerror}"
+        self._notice_until_s = time.monotonic() + _NOTICE_S
+
+
+def _poll_key() -> int:
+    return cv2.waitKey(1)
+
+
+def _first_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of the window for the first frame; the user may change it."""
+    scale = max(1.0, _SMALLEST_FIRST_WIDTH / width)
+    scale = min(scale, _FIRST_SIZE_WH[0] / width, _FIRST_SIZE_WH[1] / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _fitted(picture: UInt8Array, size_wh: Sequence[int]) -> UInt8Array:
+    """The picture, scaled down where the window is smaller: the window libraries do that by
+    leaving out rows and columns, and thin lines with them."""
+    height, width = picture.shape[:2]
+    scale = min(size_wh[0] / width, size_wh[1] / height)
+    if not 0.05 < scale < 0.98:
+        return picture
+    size = (round(width * scale), round(height * scale))
+    method = cv2.INTER_LINEAR if scale > 0.5 else cv2.INTER_AREA  # the former is far faster
+    return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)
+
+
+class TerminalLine:
+    """The run without a window: live scores that stay in place, each event on its own line.
+
+    Where the output is not a terminal, a plain line about once a second takes their place.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        origin_s: float | None = None,
+    ) -> None:
+        """`clock`: seconds, for how often to refresh. `origin_s`: the moment that is called
+        zero; by default that of the first frame."""
+        self._labels = spec.labels
+        self._colours = class_colours(spec.labels)
+        self._marks = class_marks(spec.labels)
+        self._console = console or Console()
+        self._clock = clock
+        self._origin_s = origin_s
+        self._scores: dict[int, Scores] = {}
+        self._next_s = float("-inf")
+        self._live: Live | None = None
+        self._rich_bars = (self._console.encoding or "").lower().startswith("utf")
+
+    def show(
+        self, update: Update, status: Status | None = None, *, recording: bool = False
+    ) -> frozenset[Command]:
+        """Print the events of an update and refresh the scores when it is time.
+
+        Called as `Window.show` is; a terminal has no keys, so that nothing is asked of the run.
+        """
+        if self._origin_s is None:
+            self._origin_s = update.frame.t_s
+        self._scores.update((scores.face_id, scores) for scores in update.scores)
+        self._scores = {i: s for i, s in self._scores.items() if i in update.states}
+        for event in update.events:
+            self._console.print(self._event(event, update.frame.t_s), soft_wrap=True)
+        now_s = self._clock()
+        if now_s >= self._next_s and self._console.is_terminal:
+            self._next_s = now_s + _LINE_REFRESH_S
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False, transient=True)
+                self._live.start()
+            self._live.update(self._block(update, status, recording), refresh=True)
+        elif now_s >= self._next_s:
+            self._next_s = now_s + _PLAIN_LINE_S
+            self._console.print(self._plain(update, status, recording), soft_wrap=True)
+        return frozenset()
+
+    def close(self) -> None:
+        """Take the live lines away; the events stay."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _since_start(self, t_s: float) -> float:
+        return t_s - (self._origin_s or 0.0)
+
+    def _event(self, event: Event, now_s: float) -> Text:
+        onset_s, apex_s, offset_s = map(
+            self._since_start, (event.onset_s, event.apex_s, event.offset_s)
+        )
+        line = Text(f"[{self._since_start(now_s):6.2f} s] ")
+        line.append(event.label, style=_style(self._colours[event.label], bold=True))
+        line.append(
+            f"  onset {onset_s:.2f} s  apex {apex_s:.2f} s  offset {offset_s:.2f} s"
+            f"  {1000 * (offset_s - onset_s):.0f} ms  score {event.score:.2f}"
+            f"  face {event.face_id}"
+        )
+        return line
+
+    def _plain(self, update: Update, status: Status | None, recording: bool) -> Text:
+        parts = []
+        for face_id, state in update.states.items():
+            parts.append(f"face {face_id} {state}" if len(update.states) > 1 else state)
+            scores = self._scores.get(face_id)
+            if scores is not None and state != "warming up":
+                pairs = zip(self._labels, scores.probabilities, strict=True)
+                parts += [f"{label} {share:.2f}" for label, share in pairs]
+        line = f"[{self._since_start(update.frame.t_s):6.2f} s] " + "  ".join(parts or ["no face"])
+        if status is not None:
+            line += "  |  " + "  ".join(status.words())
+            if status.warning:
+                line += f"  |  {status.warning}"
+        return Text(line + ("  |  REC" if recording else ""))
+
+    def _block(self, update: Update, status: Status | None, recording: bool) -> Group:
+        """A line for the run and, for each face, its state and a bar for each class."""
+        moment = f"[{self._since_start(update.frame.t_s):6.2f} s] "
+        head = Text(moment, no_wrap=True, overflow="ellipsis")
+        if status is not None:
+            words = "   ".join(status.words())
+            if len(moment) + len(words) + 6 * recording > self._console.width:
+                words = "   ".join(status.words(causes=False))
+            head.append(words, style="dim")
+        if recording:
+            head.append("   REC", style="bold red")
+        lines = [head]
+        if status is not None and status.warning:
+            lines.append(Text(f"! {status.warning}", style="yellow"))
+        if not update.states:
+            lines.append(Text("no face"))
+        for face_id, state in update.states.items():
+            name = f"face {face_id}  " if len(update.states) > 1 else ""
+            lines.append(Text(f"{name}{state}", style="bold" if state == "expression" else ""))
+            scores = self._scores.get(face_id)
+            if scores is not None and state != "warming up":
+                lines += self._bars(scores.probabilities)
+        return Group(*lines)
+
+    def _bars(self, probabilities: tuple[float, ...]) -> list[Text]:
+        """The bars, as many side by side as the terminal is wide."""
+        word = max(len(label) for label in self._labels)
+        cell = 2 + word + 1 + _BAR_CELLS + 1 + 4 + 3
+        columns = max(1, self._console.width // cell)
+        lines: list[Text] = []
+        for index, (label, share) in enumerate(zip(self._labels, probabilities, strict=True)):
+            if index % columns == 0:
+                lines.append(Text(no_wrap=True, overflow="crop"))
+            style = _style(self._colours[label])
+            mark = self._marks[label] if self._rich_bars else "*"
+            lines[-1].append(f"{mark} ", style=style)
+            lines[-1].append(f"{label:<{word}} ")
+            lines[-1].append(self._bar(share), style=style)
+            lines[-1].append(f" {share:.2f}   ")
+        return lines
+
+    def _bar(self, share: float) -> str:
+        if not self._rich_bars:
+            full = round(share * _BAR_CELLS)
+            return "#" * full + "-" * (_BAR_CELLS - full)
+        eighths = round(share * _BAR_CELLS * 8)
+        bar = "█" * (eighths // 8)
+        if eighths % 8:
+            bar += _EIGHTHS[eighths % 8]
+        return bar.ljust(_BAR_CELLS)
+
+
+def _style(colour: tuple[int, int, int], *, bold: bool = False) -> str:
+    red, green, blue = colour
+    return ("bold " if bold else "") + f"rgb({red},{green},{blue})"
+
+
+class FileProgress:
+    """Progress of files that are analysed: how far, how fast, how long still.
+
+    Use as a context manager. One thread at a time.
+    """
+
+    def __init__(self, *, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[done]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            expand=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._frames: dict[str, int] = {}
+        self._started_s: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def advance(self, info: SourceInfo, update: Update) -> None:
+        """One more frame of this file went through; the first one puts the file on the list."""
+        if info.name not in self._tasks:
+            total = info.frame_count or info.duration_s
+            self._tasks[info.name] = self._progress.add_task(info.name, total=total, done="")
+            self._frames[info.name] = 0
+            self._started_s[info.name] = time.monotonic()
+        self._frames[info.name] += 1
+        frames, t_s = self._frames[info.name], update.frame.t_s
+        if info.frame_count:
+            completed, done = float(frames), f"{frames} of {info.frame_count} frames"
+        elif info.duration_s:
+            completed, done = t_s, f"{t_s:.1f} of {info.duration_s:.1f} s"
+        else:
+            completed, done = float(frames), f"{frames} frames"
+        done += f"  {self._fps(info.name):.0f} fps"
+        self._progress.update(self._tasks[info.name], completed=completed, done=done)
+
+    def finish(self, name: str) -> None:
+        """The file of this name (`SourceInfo.name`) is done: one line about it stays."""
+        task = self._tasks.pop(name, None)
+        if task is None:
+            return
+        elapsed_s = time.monotonic() - self._started_s[name]
+        self._progress.remove_task(task)
+        self._progress.console.print(
+            f"{name}  {self._frames[name]} frames in {elapsed_s:.1f} s"
+            f"  ({self._fps(name):.0f} fps)",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _fps(self, name: str) -> float:
+        elapsed_s = time.monotonic() - self._started_s[name]
+        return self._frames[name] / max(elapsed_s, 1e-3)

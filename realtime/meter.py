@@ -1,0 +1,71 @@
+"""How a run is doing: rates, latency and drops, for the status line."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter, deque
+
+from realtime.overlay import Status
+from realtime.session import Monitor
+from realtime.types import Source, Update
+
+SPAN_S = 2.0
+"""Rates are those of the last so many seconds."""
+
+REFRESH_S = 0.5
+"""Time between two states; faster numbers only flicker."""
+
+AGES = 60
+"""Frames whose latency is summed up."""
+
+TOO_SLOW = 0.6
+"""A camera below this share of the model's rate has most of its slots interpolated."""
+
+
+class Meter:
+    """Follows the updates of one source and states how the run is doing."""
+
+    def __init__(self, monitor: Monitor, source: Source) -> None:
+        self._monitor = monitor
+        self._source = source
+        self._frames_s: deque[float] = deque()
+        self._scores_s: deque[float] = deque()
+        self._ages_s: deque[float] = deque(maxlen=AGES)
+        self._status = Status(device=monitor.model.device)
+        self._next_s = -math.inf
+
+    def measure(self, update: Update) -> Status:
+        """The state of the run with this update; numbers change REFRESH_S apart, so that they
+        can be read. `latency_ms`: from the capture of a frame until it was through the monitor,
+        the median of the last frames; known for live sources only."""
+        now_s = update.frame.t_s
+        self._frames_s.append(now_s)
+        self._scores_s.extend(sorted({scores.t_s for scores in update.scores}))
+        age_s = self._source.age_s(update.frame)
+        if age_s is not None:
+            self._ages_s.append(age_s)
+        if now_s < self._next_s:
+            return self._status
+        self._next_s = now_s + REFRESH_S
+        fps_in = _rate_hz(self._frames_s, now_s)
+        wanted_hz = self._monitor.spec.rate_hz
+        is_slow = fps_in is not None and fps_in < TOO_SLOW * wanted_hz
+        self._status = Status(
+            fps_in=fps_in,
+            fps_scored=_rate_hz(self._scores_s, now_s),
+            latency_ms=statistics.median(self._ages_s) * 1e3 if self._ages_s else None,
+            drops=Counter(self._source.drops) + self._monitor.drops,
+            device=self._monitor.model.device,
+            warning=f"camera {fps_in:.0f} fps, model wants {wanted_hz:.0f}" if is_slow else "",
+        )
+        return self._status
+
+
+def _rate_hz(times_s: deque[float], now_s: float) -> float | None:
+    """Events a second among those of the last SPAN_S; older ones are thrown away."""
+    while times_s and times_s[0] < now_s - SPAN_S:
+        times_s.popleft()
+    if len(times_s) < 2 or times_s[-1] <= times_s[0]:
+        return None
+    return (len(times_s) - 1) / (times_s[-1] - times_s[0])

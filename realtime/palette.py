@@ -1,0 +1,82 @@
+"""One colour and one mark for each class, the same in the window, the page, report and plots.
+
+The colours are those of Okabe and Ito (2008, "Color Universal Design"), which people with any
+common colour vision can tell apart. A colour never stands alone: the mark or the word goes
+with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from realtime.spec import NONE_LABEL
+
+Rgb = tuple[int, int, int]
+
+ORANGE: Rgb = (230, 159, 0)
+SKY_BLUE: Rgb = (86, 180, 233)
+GREEN: Rgb = (0, 158, 115)
+YELLOW: Rgb = (240, 228, 66)
+BLUE: Rgb = (0, 114, 178)
+VERMILLION: Rgb = (213, 94, 0)
+PURPLE: Rgb = (204, 121, 167)
+GRAY: Rgb = (170, 170, 170)
+
+# The order in which classes that have no place of their own take what is free: first what
+# differs most from the rest and from a dark ground.
+_COLOURS = (SKY_BLUE, ORANGE, GREEN, YELLOW, VERMILLION, PURPLE, BLUE)
+_MARKS = ("▲", "●", "◆", "■", "▼", "★", "✚")
+_NONE_MARK = "▬"
+
+# Emotions that datasets and models name again and again keep one colour in every model.
+_HOME: dict[str, Rgb] = {
+    "surprise": SKY_BLUE,
+    "positive": YELLOW,
+    "happiness": YELLOW,
+    "happy": YELLOW,
+    "negative": VERMILLION,
+    "anger": VERMILLION,
+    "angry": VERMILLION,
+    "disgust": GREEN,
+    "fear": PURPLE,
+    "sadness": BLUE,
+    "sad": BLUE,
+    "contempt": ORANGE,
+    "repression": ORANGE,
+    "others": ORANGE,
+    "other": ORANGE,
+}
+
+
+def class_colours(labels: Sequence[str]) -> dict[str, Rgb]:
+    """Colour (red, green, blue; 0 to 255) of each label.
+
+    `none` is gray. A common emotion has its own colour unless a label before it in `labels`
+    took it; the rest share out what is left. From the eighth class on colours come again in
+    lighter tints, and only word and mark are sure to tell two classes apart.
+    """
+    taken: dict[str, Rgb] = {label: GRAY for label in labels if label == NONE_LABEL}
+    for label in labels:
+        home = _HOME.get(label.lower())
+        if home is not None and home not in taken.values():
+            taken[label] = home
+    free = [colour for colour in _COLOURS if colour not in taken.values()]
+    free += [_tint(colour) for colour in _COLOURS]
+    for label in labels:
+        if label not in taken:
+            taken[label] = free.pop(0) if len(free) > 1 else free[0]
+    return {label: taken[label] for label in labels}
+
+
+def class_marks(labels: Sequence[str]) -> dict[str, str]:
+    """Mark of each label: one character, "▬" for `none`; each colour has its own shape."""
+    shapes = dict(zip(_COLOURS, _MARKS, strict=True))
+    shapes |= {_tint(colour): mark for colour, mark in zip(_COLOURS, _MARKS, strict=True)}
+    shapes[GRAY] = _NONE_MARK
+    return {label: shapes[colour] for label, colour in class_colours(labels).items()}
+
+
+def _tint(colour: Rgb) -> Rgb:
+    """Half way to white."""
+    red, green, blue = colour
+    return ((red + 255) // 2, (green + 255) // 2, (blue + 255) // 2)

@@ -1,0 +1,318 @@
+"""The stages together: files with their tables, live streams, and faults of every stage."""
+
+from __future__ import annotations
+
+import threading
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from realtime import analyze
+from realtime.errors import ModelError, RecordingError, SourceError
+from realtime.overlay import Overlay
+from realtime.recorder import SessionRecorder
+from realtime.session import Monitor, load_session
+from realtime.sources import DEMO_PATH, VideoFile
+from realtime.types import Frame, SourceInfo, UInt8Array
+
+
+class Script:
+    """A source whose frames are written down: each picture with its time."""
+
+    def __init__(self, frames: Iterator[Frame], *, live: bool = False) -> None:
+        self.live = live
+        self.drops: Counter[str] = Counter()
+        self._frames = frames
+        self._stopped = False
+
+    @property
+    def info(self) -> SourceInfo:
+        return SourceInfo("script", (512, 512))
+
+    def __enter__(self) -> Script:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self._frames:
+            if self._stopped:
+                return
+            yield frame
+
+    def stop(self) -> None:
+        self._stopped = True
+
+
+def still(image_bgr: UInt8Array, count: int, rate_hz: float = 30.0) -> Iterator[Frame]:
+    return (Frame(number, number / rate_hz, image_bgr) for number in range(count))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The session folder of the demo clip."""
+    folder = tmp_path_factory.mktemp("sessions") / "demo"
+    analyze(DEMO_PATH, folder)
+    return folder
+
+
+def test_every_frame_of_a_file_has_a_row_with_its_time(demo: Path) -> None:
+    scores = load_session(demo).scores
+    with VideoFile(DEMO_PATH) as source:
+        times_s = [frame.t_s for frame in source]
+    assert len(scores) == len(times_s)
+    np.testing.assert_allclose(scores["timestamp"], times_s, atol=0.001)
+    assert (scores["success"] == 1).all()
+
+
+def test_scores_are_probabilities_from_the_first_full_window_on(demo: Path) -> None:
+    scores = load_session(demo).scores
+    columns = ["none", "negative", "positive", "surprise"]
+    scored = scores.dropna(subset=columns)
+    np.testing.assert_allclose(scored[columns].sum(axis=1), 1.0, atol=2e-3)
+    assert scored["timestamp"].min() < 1.0
+    # All but the warm-up and the last look-ahead.
+    assert len(scored) > len(scores) - 30
+    assert (scores["state"][:10] == "warming up").all()
+
+
+def test_the_demo_shows_its_labelled_events(demo: Path) -> None:
+    truth = pd.read_csv(DEMO_PATH.parent / "events.csv")
+    spotted = load_session(demo).events
+    micro = truth[truth["kind"] == "micro"]
+    assert len(micro) >= 3
+    hits = 0
+    for event in micro.itertuples():
+        overlap = np.minimum(spotted["offset_s"], event.offset_s) - np.maximum(
+            spotted["onset_s"], event.onset_s
+        )
+        hits += bool(((overlap > 0.05) & (spotted["label"] == event.label)).any())
+    assert hits >= len(micro) - 1
+    macro = truth[truth["kind"] == "macro"]
+    for event in macro.itertuples():
+        inside = (spotted["onset_s"] > event.onset_s) & (spotted["offset_s"] < event.offset_s)
+        assert not inside.any()
+
+
+def test_the_long_smile_of_the_demo_is_a_macro_expression(demo: Path) -> None:
+    truth = pd.read_csv(DEMO_PATH.parent / "events.csv")
+    macro = truth[truth["kind"] == "macro"].iloc[0]
+    scores = load_session(demo).scores
+    during = scores[scores["timestamp"].between(macro["onset_s"], macro["offset_s"])]
+    assert (during["state"] == "macro").any()
+
+
+def test_the_same_file_gives_the_same_tables_every_time(demo: Path, tmp_path: Path) -> None:
+    analyze(DEMO_PATH, tmp_path / "again", video=False)
+    for name in ("scores.csv", "events.csv"):
+        assert (demo / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_without_a_folder_the_tables_come_back_alone() -> None:
+    session = analyze(DEMO_PATH)
+    assert len(session.scores) > 100
+    assert session.facts["status"] == "complete"
+    assert session.facts["model"]["name"] == "kilas"
+
+
+def test_a_stream_without_a_face_goes_on_with_empty_rows(tmp_path: Path) -> None:
+    blank = np.full((480, 640, 3), 90, np.uint8)
+    with Monitor(live=False) as monitor:
+        source = Script(still(blank, 40))
+        with SessionRecorder(
+            tmp_path, monitor.spec, monitor.describe(source), None, wait=True, origin_s=0.0
+        ) as recorder:
+            for update in monitor.updates(source):
+                assert update.faces == ()
+                recorder.write(update)
+    scores = load_session(tmp_path).scores
+    assert len(scores) == 40
+    assert (scores["success"] == 0).all()
+    assert scores["none"].isna().all()
+    assert (scores["state"] == "no face").all()
+
+
+def test_a_still_face_shows_no_expression(astronaut_bgr: UInt8Array) -> None:
+    with Monitor(live=False) as monitor:
+        updates = list(monitor.updates(Script(still(astronaut_bgr, 120))))
+    assert not any(update.events for update in updates)
+    scores = [one for update in updates for one in update.scores]
+    assert len(scores) == (120 - 1 - monitor.spec.frames) // monitor.spec.hop + 1
+    none = monitor.spec.labels.index("none")
+    assert np.mean([one.probabilities[none] for one in scores]) > 0.8
+    assert updates[-1].states == {0: "neutral"}
+
+
+def test_scores_speak_of_moments_before_their_frame(astronaut_bgr: UInt8Array) -> None:
+    with Monitor(live=False) as monitor:
+        spec = monitor.spec
+        for update in monitor.updates(Script(still(astronaut_bgr, 60))):
+            for scores in update.scores:
+                behind_s = update.frame.t_s - scores.t_s
+                assert spec.lookahead / spec.rate_hz <= behind_s + 1e-6
+                # The clock gives a slot out with the next sample; a file's scores one frame on.
+                assert behind_s <= (spec.lookahead + 3) / spec.rate_hz
+
+
+def test_recalibration_starts_the_window_over(astronaut_bgr: UInt8Array) -> None:
+    with Monitor(live=False) as monitor:
+        states = []
+        for update in monitor.updates(Script(still(astronaut_bgr, 90))):
+            states.append(update.states[0])
+            if update.frame.id == 50:
+                monitor.recalibrate()
+    assert states[45] == "neutral"
+    assert states[53] == "warming up"
+    assert states[-1] == "neutral"
+
+
+# Faults. Each is raised in the main loop with its own cause, within seconds.
+
+
+class Broken(RuntimeError):
+    """What the injected faults raise."""
+
+
+def run_with(monitor: Monitor, source: Script) -> None:
+    for _ in monitor.updates(source):
+        pass
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_source_that_raises_ends_the_run_with_its_cause(
+    live: bool, astronaut_bgr: UInt8Array
+) -> None:
+    def frames() -> Iterator[Frame]:
+        yield from still(astronaut_bgr, 5)
+        raise SourceError("The camera was unplugged.")
+
+    with Monitor(live=live) as monitor, pytest.raises(SourceError, match="unplugged"):
+        run_with(monitor, Script(frames(), live=live))
+
+
+def test_landmarks_that_raise_end_the_run_with_their_cause(
+    astronaut_bgr: UInt8Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Monitor(live=True) as monitor:
+
+        def fail(frame: Frame) -> Any:
+            raise Broken("landmarks")
+
+        fail.close = lambda: None  # type: ignore[attr-defined]
+        monkeypatch.setattr(monitor, "_track_faces", fail)
+        with pytest.raises(Broken, match="landmarks"):
+            run_with(monitor, Script(still(astronaut_bgr, 5)))
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_model_that_raises_ends_the_run_with_its_own_traceback(
+    live: bool, astronaut_bgr: UInt8Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Monitor(live=live) as monitor:
+
+        def fail_in_the_network(*_: object) -> Any:
+            raise Broken("network")
+
+        monkeypatch.setattr(monitor.model, "run", fail_in_the_network)
+
+        def frames() -> Iterator[Frame]:
+            for frame in still(astronaut_bgr, 400):
+                time.sleep(0.002)
+                yield frame
+
+        start_s = time.monotonic()
+        with pytest.raises(Broken, match="network") as caught:
+            run_with(monitor, Script(frames(), live=live))
+        assert "fail_in_the_network" in [entry.name for entry in caught.traceback]
+        assert time.monotonic() - start_s < 20
+
+
+def test_a_sink_that_raises_ends_the_recording_with_its_cause(
+    astronaut_bgr: UInt8Array, tmp_path: Path
+) -> None:
+    def paint(update: object) -> UInt8Array:
+        raise Broken("painter")
+
+    with Monitor(live=False) as monitor:
+        source = Script(still(astronaut_bgr, 300))
+        recorder = SessionRecorder(
+            tmp_path, monitor.spec, monitor.describe(source), paint, wait=True
+        )
+        with pytest.raises(RecordingError) as caught, recorder:
+            for update in monitor.updates(source):
+                recorder.write(update)
+        assert isinstance(caught.value.__cause__, Broken)
+    assert (tmp_path / "scores.csv").is_file()
+
+
+def test_stopping_while_everything_is_full_takes_no_more_than_seconds(
+    astronaut_bgr: UInt8Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    try:
+        monitor = Monitor(live=True)
+        real_run = monitor.model.run
+
+        def hang(*arguments: Any, **options: Any) -> Any:
+            release.wait(20)
+            return real_run(*arguments, **options)
+
+        def slow_paint(update: Any) -> UInt8Array:
+            release.wait(0.5)
+            return Overlay(monitor.spec).paint(update)
+
+        monkeypatch.setattr(monitor.model, "run", hang)
+        source = Script(still(astronaut_bgr, 200), live=True)
+        recorder = SessionRecorder(
+            tmp_path, monitor.spec, monitor.describe(source), slow_paint, wait=False
+        )
+        for update in monitor.updates(source):
+            recorder.write(update)
+        assert monitor.drops["model busy"] > 10
+        assert recorder.drops["recorder busy"] > 10
+        start_s = time.monotonic()
+        recorder.close()
+        monitor.close()
+        assert time.monotonic() - start_s < 8
+    finally:
+        release.set()
+    assert len(load_session(tmp_path).scores) == 200
+
+
+def test_a_model_file_that_is_not_ours_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "other.onnx"
+    path.write_bytes(b"not a model")
+    with pytest.raises(ModelError):
+        Monitor(path)
+
+
+def test_a_file_cut_in_half_keeps_what_was_read(tmp_path: Path) -> None:
+    whole = DEMO_PATH.read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError) as caught:
+        analyze(cut, tmp_path / "session")
+    assert str(caught.value).count("\n") == 0
+
+
+def test_memory_does_not_grow_with_the_length_of_a_stream(astronaut_bgr: UInt8Array) -> None:
+    small = np.ascontiguousarray(astronaut_bgr[::2, ::2])
+    with Monitor(live=False) as monitor:
+        source = Script(still(small, 900))
+        sizes = []
+        tracemalloc.start()
+        try:
+            for update in monitor.updates(source):
+                if update.frame.id in (300, 880):
+                    sizes.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+    assert sizes[1] < sizes[0] * 1.05 + 200_000

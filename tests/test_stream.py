@@ -1,0 +1,195 @@
+"""The command line, as a user runs it: a process of its own, its output and its status."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+
+from realtime.session import load_session
+from realtime.sources import DEMO_PATH
+
+ROOT = Path(__file__).resolve().parents[1]
+WITHOUT_DISPLAY = {
+    name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")
+}
+
+
+def kilas(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "stream.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env=WITHOUT_DISPLAY | {"COLUMNS": "200"},
+        timeout=150,
+    )
+
+
+def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines on stderr that are ours; MediaPipe's own log has its own form."""
+    own_log = re.compile(r"^(WARNING: All log messages|[IWE]\d{4} |INFO: |\d{4}-\d\d-\d\d )")
+    return [line for line in done.stderr.splitlines() if line and not own_log.match(line)]
+
+
+def video_times_s(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+
+
+@pytest.mark.skipif(Path("/dev/video0").exists(), reason="this machine has a camera")
+def test_without_camera_and_display_the_demo_plays_once_and_shows_events(tmp_path: Path) -> None:
+    done = kilas(cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "demo clip" in done.stdout
+    assert "CPU" in done.stdout or "CUDA" in done.stdout
+    events = re.findall(r"(negative|positive|surprise)\s+onset", done.stdout)
+    assert len(events) >= 1
+    assert errors_of(done) == []
+
+
+def test_a_live_run_records_what_it_shows(tmp_path: Path) -> None:
+    done = kilas("--source", "demo", "--record", tmp_path, "--duration", "3", "--no-window")
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.iterdir()
+    session = load_session(folder)
+    assert session.facts["status"] == "complete"
+    assert session.facts["source"]["live"] is True
+    assert 2.9 < session.scores["timestamp"].max() < 3.2
+    assert session.scores["timestamp"].min() == 0
+    assert session.facts["video_frames"] == len(video_times_s(folder / "video.mp4"))
+
+
+def test_a_killed_recording_plays_to_the_last_second(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "stream.py"), "--source", "demo", "--record", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=WITHOUT_DISPLAY,
+        text=True,
+    )
+    assert process.stdout is not None
+    while "Recording to" not in process.stdout.readline():
+        assert process.poll() is None
+    time.sleep(5)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (folder,) = tmp_path.iterdir()
+    scores = pd.read_csv(folder / "scores.csv")
+    recorded_s = video_times_s(folder / "video.mp4")[-1]
+    # The clip begins a little after the recording is announced.
+    assert recorded_s > 3.0
+    assert scores["timestamp"].max() > recorded_s - 1.5
+    assert load_session(folder).facts["status"] == "recording"
+
+
+def test_analyze_writes_a_folder_a_file_and_goes_on_after_a_bad_one(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"this is no video")
+    out = tmp_path / "out"
+    done = kilas("analyze", bad, DEMO_PATH, tmp_path / "missing.mp4", "--out", out)
+    assert done.returncode == 1
+    assert [folder.name for folder in out.iterdir()] == ["demo"]
+    assert "bad.mp4" in done.stdout
+    assert "missing.mp4" in done.stdout
+    assert "2 of 3 files failed" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    source_s, ours_s = video_times_s(DEMO_PATH), video_times_s(out / "demo" / "video.mp4")
+    np.testing.assert_allclose(ours_s, source_s, atol=0.001)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--source", "no/such/file.mp4"], 1),
+        (["--source", "demo", "--model", "no-such-model"], 1),
+        (["analyze", "--model", "no-such-model", "x.mp4"], 1),
+        (["--device", "abacus"], 2),
+        (["analyze"], 2),
+        (["dance"], 2),
+        (["--max-faces", "0"], 2),
+    ],
+)
+def test_wrong_use_is_a_plain_message_and_a_status(arguments: list[str], status: int) -> None:
+    done = kilas(*arguments)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+    assert errors_of(done) != []
+    if status == 1:
+        assert len(errors_of(done)) == 1
+
+
+def test_a_model_file_that_is_not_ours_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "other.onnx"
+    path.write_bytes(b"not a model")
+    done = kilas("--model", path, "--source", "demo")
+    assert done.returncode == 1
+    assert len(errors_of(done)) == 1
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = kilas("--debug", "--source", "no/such/file.mp4")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_a_device_that_cannot_be_used_says_why() -> None:
+    done = kilas("--source", "demo", "--device", "cuda", "--duration", "1")
+    if done.returncode == 0:
+        pytest.skip("this machine has a usable CUDA device")
+    assert done.returncode == 1
+    (sentence,) = errors_of(done)
+    assert re.search("driver|provider|librar", sentence)
+
+
+def test_info_names_versions_cameras_models_and_devices() -> None:
+    done = kilas("info")
+    assert done.returncode == 0
+    for word in ("Kilas", "Cameras", "kilas (default)", "cpu: usable", "cuda", "tensorrt"):
+        assert word in done.stdout
+
+
+def test_help_names_every_command() -> None:
+    done = kilas("--help")
+    assert done.returncode == 0
+    for command in ("watch", "analyze", "bench", "info"):
+        assert command in done.stdout
+
+
+def test_the_clips_with_real_people(shared_data: Path, tmp_path: Path) -> None:
+    clips = sorted((shared_data / "clips").glob("*.m[okp]*"))
+    assert len(clips) == 9
+    done = kilas("analyze", *clips, "--out", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [clip.stem for clip in clips]
+    for clip in clips:
+        session = load_session(tmp_path / clip.stem)
+        times_s = video_times_s(clip)
+        assert session.scores["frame"].nunique() == len(session.scores) == len(times_s)
+        np.testing.assert_allclose(session.scores["timestamp"], times_s, atol=0.001)
+        ours_s = video_times_s(tmp_path / clip.stem / "video.mp4")
+        frame_s = float(np.median(np.diff(times_s)))
+        length_s, our_length_s = times_s[-1] - times_s[0], ours_s[-1] - ours_s[0]
+        assert our_length_s == pytest.approx(length_s, abs=frame_s)
+
+    nobody = load_session(tmp_path / "no_face")
+    assert (nobody.scores["success"] == 0).all()
+    assert nobody.events.empty
+    # The face leaves, or enters, once; seen by a person in these frames.
+    for name, is_there_first, at_s in (("face_noface", True, 2.4), ("noface_face", False, 3.95)):
+        scores = load_session(tmp_path / name).scores
+        found = scores["success"].to_numpy() == 1
+        assert found[0] == is_there_first
+        first_change = int(np.flatnonzero(found != is_there_first)[0])
+        assert scores["timestamp"][first_change] == pytest.approx(at_s, abs=0.2)
+        assert (found[first_change:-2] != is_there_first).all()
