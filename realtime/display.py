@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -155,7 +155,7 @@ class Window:
         if not self._sized:
             cv2.resizeWindow(WINDOW_NAME, *_first_size(picture.shape[1], picture.shape[0]))
             self._sized = True
-        cv2.imshow(WINDOW_NAME, _fitted(picture, cv2.getWindowImageRect(WINDOW_NAME)[2:]))
+        cv2.imshow(WINDOW_NAME, _fitted(picture))
         commands: set[Command] = set()
         for _ in range(_KEYS_PER_FRAME):
             key = self._poll_key()
@@ -221,16 +221,14 @@ def _first_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _fitted(picture: UInt8Array, size_wh: Sequence[int]) -> UInt8Array:
-    """The picture, scaled down where the window is smaller: the window libraries do that by
-    leaving out rows and columns, and thin lines with them."""
+def _fitted(picture: UInt8Array) -> UInt8Array:
+    """The picture, scaled down to the window's first size where it is larger: the window
+    libraries would leave out rows and columns, and thin lines with them."""
     height, width = picture.shape[:2]
-    scale = min(size_wh[0] / width, size_wh[1] / height)
-    if not 0.05 < scale < 0.98:
+    size = _first_size(width, height)
+    if size[0] >= width:
         return picture
-    size = (round(width * scale), round(height * scale))
-    method = cv2.INTER_LINEAR if scale > 0.5 else cv2.INTER_AREA  # the former is far faster
-    return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class TerminalLine:

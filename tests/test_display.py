@@ -79,7 +79,6 @@ class FakeWindow:
         monkeypatch.setattr(display, "display_available", lambda: True)
         monkeypatch.setattr(cv2, "namedWindow", self._open)
         monkeypatch.setattr(cv2, "resizeWindow", lambda *_: None)
-        monkeypatch.setattr(cv2, "getWindowImageRect", lambda _: (0, 0, 640, 480))
         monkeypatch.setattr(cv2, "imshow", lambda _, image: self.shown.append(image.copy()))
         monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: 1.0 if self.is_open else -1.0)
         monkeypatch.setattr(cv2, "destroyWindow", self._close)
@@ -201,7 +200,7 @@ def test_a_picture_larger_than_the_window_is_scaled_smoothly(
     large = Frame(0, 100.0, np.zeros((960, 1280, 3), np.uint8))
     window = Window(SPEC, tmp_path)
     window.show(Update(large, update.faces, (), (), update.states))
-    assert fake.shown[0].shape == (480, 640, 3)
+    assert fake.shown[0].shape == (800, 1067, 3)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""From labelled videos to a model file that runs live: the whole offline chain, on a small scale,
+and the truth that networks are trained towards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from realtime.errors import KilasError
+from realtime.session import analyze
+from realtime.sources import DEMO_PATH
+from training.expressions import ScriptedEvent
+from training.prepare import NO_LABEL, read_events, slot_labels
+from training.recipe import RECIPES, load_recipe
+
+LABELS = ("none", "negative", "positive", "surprise")
+RECIPE = """
+[model]
+name = "small"
+version = "1"
+architecture = "TriplePath-HA3DNet"
+labels = ["none", "negative", "positive", "surprise"]
+rate_hz = 30.0
+frames = 16
+hop = 2
+lookahead = 5
+region_layout = "triple"
+signal = "motion"
+normalisation = "clip to 3 px"
+
+[network]
+dense = 4
+
+[training]
+epochs = 1
+batch = 16
+windows_per_epoch = 48
+validation_share = 0.5
+"""
+
+
+def event(onset_s: float, offset_s: float, kind: str = "micro") -> ScriptedEvent:
+    length_s = offset_s - onset_s
+    return ScriptedEvent(
+        onset_s=onset_s,
+        apex_s=onset_s + min(0.15, 0.4 * length_s),
+        release_s=offset_s - min(0.15, 0.4 * length_s),
+        offset_s=offset_s,
+        label="positive",
+        kind=kind,
+        intensity=0.4,
+        units="12",
+    )
+
+
+def labels_at(events: list[ScriptedEvent], end_s: float = 8.0) -> np.ndarray:
+    return slot_labels(np.arange(0, end_s, 1 / 30), events, LABELS, 30.0)
+
+
+def test_a_short_expression_is_labelled_while_it_shows() -> None:
+    labels = labels_at([event(3.0, 3.4)])
+    shown = np.flatnonzero(labels == LABELS.index("positive")) / 30
+    assert 3.0 < shown.min() < 3.1
+    assert 3.3 < shown.max() < 3.4
+    # The edges, where it hardly shows, are nobody's.
+    assert (labels == NO_LABEL).any()
+    assert (labels[: 3 * 30] == 0).all()
+    assert (labels[-90:] == 0).all()
+
+
+def test_the_release_of_a_long_smile_is_none_because_the_baseline_has_got_used_to_it() -> None:
+    labels = labels_at([event(2.0, 6.0, "macro")])
+    assert labels[round(2.5 * 30)] == LABELS.index("positive")
+    assert labels[round(5.5 * 30)] == 0
+    assert (labels[round(6.0 * 30) :] == 0).all()
+
+
+def test_no_events_no_labels() -> None:
+    assert (labels_at([]) == 0).all()
+
+
+def test_missing_columns_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("clip,onset_s\na.mp4,1\n")
+    with pytest.raises(KilasError, match="apex_s"):
+        read_events(path)
+
+
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in RECIPES.glob("*.toml")))
+def test_every_recipe_of_the_project_loads(recipe: str) -> None:
+    assert load_recipe(recipe).spec.labels
+
+
+def test_a_recipe_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(KilasError, match="kilas"):
+        load_recipe("no-such-recipe")
+
+
+def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(RECIPE + "\nmagic = true\n")
+    with pytest.raises(KilasError, match="magic"):
+        load_recipe(str(path))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people's labelled videos, both of them the demo clip."""
+    folder = tmp_path_factory.mktemp("clips")
+    truth = pd.read_csv(DEMO_PATH.parent / "events.csv")
+    names = ["a.mp4", "b.mp4"]
+    for name in names:
+        shutil.copy(DEMO_PATH, folder / name)
+    pd.DataFrame({"clip": names, "subject": [1, 2], "kind": "speech"}).to_csv(
+        folder / "clips.csv", index=False
+    )
+    pd.concat([truth.assign(clip=name) for name in names]).to_csv(
+        folder / "events.csv", index=False
+    )
+    (folder / "recipe.toml").write_text(RECIPE)
+    return folder
+
+
+def training(*arguments: str | Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "training", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).resolve().parents[1],
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(400)
+def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
+    recipe = clips / "recipe.toml"
+    data, run, model = clips / "data.npz", clips / "run", clips / "small.onnx"
+    training("prepare", clips, "--out", data, "--recipe", recipe, "--jobs", "2")
+    with np.load(data, allow_pickle=False) as prepared:
+        assert prepared["faces"].shape[1:] == (128, 128)
+        assert prepared["faces"].dtype == np.uint8
+        assert sorted(prepared["subject"]) == ["1", "2"]
+    training("train", data, "--labels", clips / "events.csv", "--out", run, "--recipe", recipe)
+    record = json.loads((run / "training.json").read_text())
+    assert len(record["held_out_subjects"]) == 1
+    assert np.sum(record["held_out_confusion"]) > 100
+    said = training("export", run, "--out", model, "--recipe", recipe)
+    assert "differ by at most" in said
+    said = training(
+        *("evaluate", "--videos", clips, "--labels", clips / "events.csv", "--model", model),
+        *("--out", clips / "figures.json", "--jobs", "2"),
+    )
+    assert "8 micro-expressions in 2 clips" in said
+    figures = json.loads((clips / "figures.json").read_text())
+    assert sum(map(sum, figures["confusion"])) + sum(figures["missed"]) == 8
+    session = analyze(DEMO_PATH, model=model)
+    assert session.facts["model"]["name"] == "small"
+    assert session.scores["positive"].notna().any()
