@@ -6,10 +6,10 @@ each into an update, and the updates go to the screen and to the recording.
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
-from contextlib import ExitStack
-from datetime import datetime
+from contextlib import ExitStack, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -23,11 +23,10 @@ from realtime.display import Command, FileProgress, TerminalLine, Window, displa
 from realtime.errors import KilasError, RecordingError, SourceError
 from realtime.meter import Meter
 from realtime.model import DEFAULT_MODEL, Device, device_report, find_model, list_models
-from realtime.overlay import Overlay
-from realtime.recorder import SessionRecorder, new_session_folder, session_folder_name
+from realtime.recorder import PACKAGES, new_session_folder
+from realtime.recording import Recording
 from realtime.session import Monitor, analyze
 from realtime.sources import DEMO_PATH, list_cameras, open_source
-from realtime.types import Source, Update
 
 SESSIONS = Path("sessions")
 """Where recordings go unless another folder is named."""
@@ -66,111 +65,42 @@ def watch(
 ) -> None:
     """Live scores and events of a camera, stream or file, in a window or in the terminal."""
     in_window = window and display_available()
+    frames, why = open_source(source, live=True, loop_demo=in_window)
     with ExitStack() as opened:
-        frames, why = open_source(source, live=True, loop_demo=in_window)
         monitor = opened.enter_context(Monitor(model, device=device, max_faces=max_faces))
         console.print(f"{why} Model {monitor.spec.name} on {monitor.model.device}.")
         if monitor.model.device_note:
             console.print(monitor.model.device_note, style="dim")
         opened.enter_context(frames)
-        recording = opened.enter_context(Recording(monitor, frames, record, keep_clean))
-        screen = (
-            Window(monitor.spec, record or SESSIONS) if in_window else TerminalLine(monitor.spec)
-        )
+        folder = record or SESSIONS
+        screen = Window(monitor.spec, folder) if in_window else TerminalLine(monitor.spec)
         opened.callback(screen.close)
-        meter = Meter(monitor, frames)
-        started_s: float | None = None
-
-        for update in monitor.updates(frames):
-            commands = screen.show(update, meter.measure(update), recording=recording.is_on)
-            recording.write(update)
-            if Command.RECORD in commands:
-                recording.toggle()
-            if Command.HEAT_MAP in commands:
-                monitor.worker.want_attention ^= True
-            if Command.RECALIBRATE in commands:
-                monitor.recalibrate()
-            started_s = update.frame.t_s if started_s is None else started_s
-            is_over = duration is not None and update.frame.t_s - started_s >= duration
-            if Command.QUIT in commands or is_over:
-                break
-
-
-class Recording:
-    """The recording of a live run: on or off, and started anew in a folder of its own.
-
-    A recording that fails says so and ends; the run goes on, and what was recorded stays.
-    """
-
-    def __init__(
-        self, monitor: Monitor, source: Source, base: Path | None, keep_clean: bool
-    ) -> None:
-        """`base`: record from the start into this folder; None: wait for `toggle`."""
-        self._monitor = monitor
-        self._source = source
-        self._base = base or SESSIONS
-        self._keep_clean = keep_clean
-        self._recorder: SessionRecorder | None = None
-        self._failed = False
-        if base is not None:
-            self._start()
-
-    def __enter__(self) -> Recording:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._stop(error)
-        if self._failed and error is None:
-            raise typer.Exit(1)
-
-    @property
-    def is_on(self) -> bool:
-        return self._recorder is not None
-
-    def toggle(self) -> None:
-        """Start if there is no recording, otherwise stop."""
-        if self._recorder is not None:
-            self._stop(None)
-            return
-        try:
-            self._start()
-        except RecordingError as error:
-            console.print(str(error), style="red")
-
-    def write(self, update: Update) -> None:
-        if self._recorder is None:
-            return
-        try:
-            self._recorder.write(update)
-        except RecordingError as error:
-            self._fail(error)
-
-    def _start(self) -> None:
-        folder = new_session_folder(self._base, session_folder_name(datetime.now()))
-        self._recorder = SessionRecorder(
-            folder,
-            self._monitor.spec,
-            self._monitor.describe(self._source),
-            Overlay(self._monitor.spec).paint,
-            wait=False,
-            keep_clean=self._keep_clean,
-            source_drops=self._source.drops,
+        recording = opened.enter_context(
+            Recording(monitor, frames, folder, screen.say, keep_clean=keep_clean)
         )
-        console.print(f"Recording to {folder}.")
+        if record is not None:
+            recording.start()
+        frames.on_idle = lambda: frames.stop() if Command.QUIT in screen.wait() else None
+        meter = Meter(monitor, frames)
+        ends_s = math.inf
 
-    def _stop(self, error: BaseException | None) -> None:
-        if self._recorder is None:
-            return
-        try:
-            self._recorder.close(error)
-        except RecordingError as problem:
-            self._fail(problem)
-        self._recorder = None
-
-    def _fail(self, error: RecordingError) -> None:
-        self._failed = True
-        self._recorder = None
-        console.print(str(error), style="red")
+        with suppress(KeyboardInterrupt):
+            for update in monitor.updates(frames):
+                commands = screen.show(update, meter.measure(update), recording=recording.is_on)
+                meter.shown(update)
+                recording.write(update)
+                if Command.RECORD in commands:
+                    recording.toggle()
+                if Command.HEAT_MAP in commands:
+                    monitor.worker.want_attention ^= True
+                if Command.RECALIBRATE in commands:
+                    monitor.recalibrate()
+                if duration is not None:
+                    ends_s = min(ends_s, update.frame.t_s + duration)
+                if Command.QUIT in commands or update.frame.t_s >= ends_s:
+                    break
+    if record is not None and recording.failure is not None:
+        raise typer.Exit(1)
 
 
 @app.command("analyze")
@@ -199,7 +129,10 @@ def analyze_files(
                     on_update=lambda source, update: progress.advance(source.info, update),
                 )
             except (SourceError, RecordingError) as error:
+                if "--debug" in sys.argv:
+                    raise
                 failed += 1
+                progress.finish(file.name)
                 console.print(f"{file.name}: {error}", style="red")
                 continue
             progress.finish(session.facts["source"]["name"])
@@ -235,11 +168,15 @@ def bench(
 @app.command()
 def info() -> None:
     """Versions, cameras, devices and why one is not usable, models."""
-    console.print(f"Kilas {metadata.version('kilas')}, Python {platform.python_version()}")
+    console.print(f"Python {platform.python_version()} on {platform.platform()}")
+    for distribution in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            console.print(f"  {distribution} {metadata.version(distribution)}")
     console.print("Cameras:")
-    for camera in list_cameras():
+    cameras = list_cameras()
+    for camera in cameras:
         console.print(f"  {camera.index}  {camera.name}  {camera.problem or ''}")
-    if not list_cameras():
+    if not cameras:
         console.print("  none found")
     console.print("Models:")
     for name in list_models():
@@ -252,7 +189,6 @@ def info() -> None:
 def main() -> None:
     """Run the command line: status 0 on success, 2 on wrong use, 1 on failure."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1
     if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
         arguments.insert(0, "watch")
     try:
@@ -263,7 +199,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except KilasError as error:
-        if debug:
+        if "--debug" in sys.argv:
             raise
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red")
         sys.exit(1)

@@ -116,6 +116,7 @@ class Window:
         self._overlay = Overlay(spec)
         self._snapshot_dir = snapshot_dir
         self._poll_key = poll_key or _poll_key
+        self._last: Update | None = None
         self._held: Update | None = None
         self._missed: deque[Update] = deque(maxlen=_MISSED)
         self._help = False
@@ -150,6 +151,7 @@ class Window:
         if self._held is not None:
             no_picture = np.empty((0, 0, 3), np.uint8)
             self._missed.append(replace(update, frame=replace(update.frame, image_bgr=no_picture)))
+        self._last = update
         shown = self._held or update
         picture = self._paint(shown, status, recording)
         if not self._sized:
@@ -165,6 +167,16 @@ class Window:
         if cv2.getWindowProperty(WINDOW_NAME, cv2.WND_PROP_VISIBLE) < 1:
             commands.add(Command.QUIT)
         return frozenset(commands)
+
+    def wait(self) -> frozenset[Command]:
+        """Say that no picture comes, and return what keys ask of the run meanwhile."""
+        self.say("waiting for the camera")
+        return frozenset() if self._last is None else self.show(self._last)
+
+    def say(self, notice: str) -> None:
+        """Show a short sentence for a while."""
+        self._notice = notice
+        self._notice_until_s = time.monotonic() + _NOTICE_S
 
     def close(self) -> None:
         """Close the window, if the user has not."""
@@ -204,10 +216,9 @@ class Window:
             self._snapshot_dir.mkdir(parents=True, exist_ok=True)
             # Not imwrite: on Windows it cannot write to every path and does not say why.
             (self._snapshot_dir / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-            self._notice = f"saved {name}"
+            self.say(f"saved {name}")
         except OSError as error:
-            self._notice = f"snapshot not saved: {error.strerror}"
-        self._notice_until_s = time.monotonic() + _NOTICE_S
+            self.say(f"snapshot not saved: {error.strerror}")
 
 
 def _poll_key() -> int:
@@ -255,6 +266,7 @@ class TerminalLine:
         self._origin_s = origin_s
         self._scores: dict[int, Scores] = {}
         self._next_s = float("-inf")
+        self._is_waiting = False
         self._live: Live | None = None
         self._rich_bars = (self._console.encoding or "").lower().startswith("utf")
 
@@ -265,6 +277,7 @@ class TerminalLine:
 
         Called as `Window.show` is; a terminal has no keys, so that nothing is asked of the run.
         """
+        self._is_waiting = False
         if self._origin_s is None:
             self._origin_s = update.frame.t_s
         self._scores.update((scores.face_id, scores) for scores in update.scores)
@@ -282,6 +295,17 @@ class TerminalLine:
             self._next_s = now_s + _PLAIN_LINE_S
             self._console.print(self._plain(update, status, recording), soft_wrap=True)
         return frozenset()
+
+    def wait(self) -> frozenset[Command]:
+        """Say, once, that no picture comes."""
+        if not self._is_waiting:
+            self._is_waiting = True
+            self.say("waiting for the camera")
+        return frozenset()
+
+    def say(self, notice: str) -> None:
+        """Print a short sentence on a line of its own."""
+        self._console.print(notice, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the live lines away; the events stay."""

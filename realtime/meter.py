@@ -37,14 +37,10 @@ class Meter:
 
     def measure(self, update: Update) -> Status:
         """The state of the run with this update; numbers change REFRESH_S apart, so that they
-        can be read. `latency_ms`: from the capture of a frame until it was through the monitor,
-        the median of the last frames; known for live sources only."""
+        can be read. `latency_ms` is the median of the last frames."""
         now_s = update.frame.t_s
         self._frames_s.append(now_s)
         self._scores_s.extend(sorted({scores.t_s for scores in update.scores}))
-        age_s = self._source.age_s(update.frame)
-        if age_s is not None:
-            self._ages_s.append(age_s)
         if now_s < self._next_s:
             return self._status
         self._next_s = now_s + REFRESH_S
@@ -60,6 +56,13 @@ class Meter:
             warning=f"camera {fps_in:.0f} fps, model wants {wanted_hz:.0f}" if is_slow else "",
         )
         return self._status
+
+    def shown(self, update: Update) -> None:
+        """Note that an update is on the screen now, which is where its latency ends. It is known
+        for live sources only."""
+        age_s = self._source.age_s(update.frame)
+        if age_s is not None:
+            self._ages_s.append(age_s)
 
 
 def _rate_hz(times_s: deque[float], now_s: float) -> float | None:

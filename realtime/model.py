@@ -178,7 +178,11 @@ class Model:
         if self._bound is None:
             outputs = self._session.run(names, {INPUT: signal})
         else:
-            outputs = self._bound.run(names, signal)
+            parts = [
+                self._bound.run(names, signal[start : start + LARGEST_BATCH])
+                for start in range(0, len(signal), LARGEST_BATCH)
+            ]
+            outputs = [np.concatenate(output) for output in zip(*parts, strict=True)]
         return outputs[0], outputs[1] if len(outputs) > 1 else None
 
     def warm_up(self, max_batch: int = 1) -> None:

@@ -154,17 +154,10 @@ def session_folder_name(start: datetime) -> str:
 
 
 def new_session_folder(base: Path, name: str) -> Path:
-    """Create and return `base/name`, or `base/name-2`, `-3`, ... if that holds a recording.
-
-    Raises RecordingError if the folder cannot be created.
-    """
+    """`base/name`, or `base/name-2`, `-3`, ... if that holds a recording; nothing is created."""
     number = 1
     while True:
         folder = base / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _cannot_write(folder, error) from error
         if not any((folder / file).exists() for file in SESSION_FILES):
             return folder
         number += 1
@@ -188,7 +181,7 @@ class SessionRecorder:
         origin_s: float | None = None,
         video: bool = True,
         keep_clean: bool = False,
-        source_drops: Mapping[str, int] | None = None,
+        upstream_drops: Mapping[str, int] | None = None,
         score_wait_s: float | None = None,
     ) -> None:
         """Create `folder` if it is missing and begin the session in it.
@@ -200,9 +193,10 @@ class SessionRecorder:
         `write` waits while the queue is full; False for live sources, then `write` never waits
         and pictures that do not fit are left out of the video and counted in `drops`, while
         scores and events are always kept. `origin_s`: `Frame.t_s` that is written as 0; None:
-        that of the first frame. `source_drops`: the source's own count, read whenever
-        session.json is written. `score_wait_s`: how much later than a frame a score for it may
-        come; None: what follows from the model's window.
+        that of the first frame. `upstream_drops`: counts of the
+        stages before, by cause, read whenever session.json is written; what they hold now is
+        not counted. `score_wait_s`: how much later than a frame a score for it may come; None:
+        what follows from the model's window.
 
         Raises RecordingError if the folder cannot be written or holds a recording already.
         """
@@ -211,7 +205,8 @@ class SessionRecorder:
         self._paint = paint
         self._wait = wait
         self._origin_s = origin_s
-        self._source_drops = {} if source_drops is None else source_drops
+        self._upstream_drops = {} if upstream_drops is None else upstream_drops
+        self._drops_before = Counter(self._upstream_drops)
         self._started = datetime.now().astimezone()
         self._meta = {
             "versions": _versions(),
@@ -402,7 +397,8 @@ class SessionRecorder:
             **self._meta,
             "frames": self._clock.count,
             "video_frames": 0 if self._video is None else self._video.frame_count,
-            "drops": dict(Counter(self._source_drops) + self.drops),
+            # Copied first: the writing thread may count another cause meanwhile.
+            "drops": dict(Counter(self._upstream_drops) - self._drops_before + Counter(self.drops)),
             "duration_s": self._clock.duration_s,
             "frame_rate": self._clock.statistics(),
             "events": self._event_count,
@@ -617,6 +613,7 @@ class VideoWriter:
         self._path = path
         self._file: _DiskFile | None = None
         self._size_wh = (0, 0)
+        self._start_s = 0.0
         self._pts = -1
         self._next_key_pts = 0
         self._held: av.Packet | None = None
@@ -638,9 +635,10 @@ class VideoWriter:
         """Add a picture, uint8 [height, width, 3], to be shown from `t_s` seconds on."""
         if self._file is None:
             self._open(image_bgr.shape[1], image_bgr.shape[0])
-        # A player takes no two frames for one moment and starts with the first one, so a first
-        # frame later than the origin is shown from there on, and all others at their own time.
-        self._pts = max(self._pts + 1, round(t_s * TICKS_HZ)) if self.frame_count else 0
+        if not self.frame_count:
+            self._start_s = t_s  # a player starts with the first frame, whenever that was
+        # No two frames may have one moment.
+        self._pts = max(self._pts + 1, round((t_s - self._start_s) * TICKS_HZ))
         image_yuv = cv2.cvtColor(_fit(image_bgr, self._size_wh), cv2.COLOR_BGR2YUV_I420)
         frame = av.VideoFrame.from_ndarray(np.asarray(image_yuv, np.uint8), format="yuv420p")
         frame.pts = self._pts

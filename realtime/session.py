@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Any, Self
 import pandas as pd
 
 from realtime import motion, regions
+from realtime.errors import SourceError
 from realtime.landmarks import FaceTracker, view_68
 from realtime.model import DEFAULT_MODEL, Device, Model
 from realtime.overlay import Overlay
@@ -73,8 +75,9 @@ class Monitor:
         self.model.warm_up(max_faces)
         self._live = live
         self._faces: dict[int, _FacePipeline] = {}
-        self._track_faces = FaceTracker(max_faces)
-        self.worker = Worker(self.model, "latest" if live else "wait")
+        self._stages = ExitStack()
+        self._track_faces = self._stages.enter_context(FaceTracker(max_faces))
+        self.worker = self._stages.enter_context(Worker(self.model, "latest" if live else "wait"))
 
     def __enter__(self) -> Self:
         return self
@@ -85,12 +88,12 @@ class Monitor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._stages.__exit__(kind, error, trace)
 
     def close(self) -> None:
-        """Stop the worker and release the models; may be called twice."""
-        self.worker.close()
-        self._track_faces.close()
+        """Stop the worker and release the models; may be called twice. Raises the network's
+        error if nothing has raised it yet."""
+        self._stages.close()
 
     @property
     def drops(self) -> Counter[str]:
@@ -117,18 +120,23 @@ class Monitor:
     def updates(self, source: Source) -> Iterator[Update]:
         """An update for every frame of an opened source; the last one has all that was pending.
 
-        A live source's updates come at once. A file's are held back by one frame, so that the
-        end of the file needs no update without a frame.
+        A live source's updates come at once, and what is still being scored when it ends is not
+        waited for. A file's are held back by one frame, so that its last update can have all
+        that was pending; also when the file breaks, and SourceError is raised after that.
         """
         if self._live:
             for frame in source:
                 yield self.process(frame)
             return
         held_back: Update | None = None
-        for frame in source:
-            if held_back is not None:
-                yield held_back
-            held_back = self.process(frame)
+        failure: SourceError | None = None
+        try:
+            for frame in source:
+                if held_back is not None:
+                    yield held_back
+                held_back = self.process(frame)
+        except SourceError as error:
+            failure = error  # what could be read is finished first
         if held_back is not None:
             scores = self.worker.finish()
             yield dataclasses.replace(
@@ -136,6 +144,8 @@ class Monitor:
                 scores=held_back.scores + tuple(scores),
                 events=held_back.events + tuple(self._spot(scores)),
             )
+        if failure is not None:
+            raise failure
 
     def recalibrate(self) -> None:
         """Take each face as it is from now on for its neutral baseline."""
@@ -259,7 +269,7 @@ def analyze(
             origin_s=0.0,
             video=video,
             keep_clean=keep_clean,
-            source_drops=source.drops,
+            upstream_drops=ChainMap(source.drops, monitor.drops),
         )
         with recorder:
             for update in monitor.updates(source):

@@ -43,6 +43,10 @@ log = logging.getLogger(__name__)
 DEMO_PATH = Path(__file__).parent / "demo" / "demo.mp4"
 """The clip that is played where there is no camera."""
 
+IDLE_S = 0.3
+"""How long the reader waits before `on_idle` is called, and between two calls: longer than the
+gap of any usable camera, shorter than a user's patience."""
+
 STALENESS_S = 0.1
 """A live reader further behind than this jumps to the newest frame; three frames at 30 Hz, and
 a third of the time within which an event has to be reported."""
@@ -141,6 +145,7 @@ class VideoFile:
     live = False
 
     def __init__(self, path: Path | str) -> None:
+        self.on_idle: Callable[[], None] | None = None  # a file is never waited for
         self.drops: Counter[str] = Counter()
         self._path = Path(path)
         self._stopping = threading.Event()
@@ -251,7 +256,6 @@ class VideoFile:
     def _decode(self) -> Generator[Frame, None, None]:
         make_picture = _PictureMaker()
         delivered, last_s = 0, -math.inf
-        form: tuple[int, int, int] | None = None
         for frame in self._decoded():
             if frame is None or frame.is_corrupt:
                 self.drops["damaged"] += 1
@@ -264,13 +268,8 @@ class VideoFile:
             if t_s <= last_s:
                 self.drops["time not increasing"] += 1
                 continue
-            rotation = frame.rotation
-            form = form or (frame.width, frame.height, rotation)
-            if form != (frame.width, frame.height, rotation):
-                self.drops["size changed"] += 1
-                continue
             last_s = t_s
-            yield Frame(delivered + self.drops.total(), t_s, make_picture(frame, rotation))
+            yield Frame(delivered + self.drops.total(), t_s, make_picture(frame, frame.rotation))
             delivered += 1
 
     def _decoded(self) -> Iterator[av.VideoFrame | None]:
@@ -357,6 +356,7 @@ class LiveSource:
         `silence_s`: how long the reader waits for a frame from a capture thread that hangs;
         None: for ever. `buffer_s`, `buffer_bytes`: bounds of what `recent` can give."""
         self.drops: Counter[str] = Counter()
+        self.on_idle: Callable[[], None] | None = None
         self._name = name
         self._lost_cause = lost_cause
         self._reconnect_s = reconnect_s
@@ -447,13 +447,17 @@ class LiveSource:
     # The reader's side.
 
     def _wait_for_frame(self) -> None:
-        if not self._changed.wait_for(
-            lambda: self._unread or self._ended or self._stopping.is_set(), self._silence_s
+        silent_since_s = time.monotonic()
+        while not self._changed.wait_for(
+            lambda: self._unread or self._ended or self._stopping.is_set(), IDLE_S
         ):
-            raise SourceError(
-                f"{self._name} has delivered nothing for {self._silence_s:.0f} s; "
-                "reconnect it, or choose another source."
-            )
+            if self._silence_s is not None and time.monotonic() - silent_since_s > self._silence_s:
+                raise SourceError(
+                    f"{self._name} has delivered nothing for {self._silence_s:.0f} s; "
+                    "reconnect it, or choose another source."
+                )
+            if self.on_idle is not None:
+                self.on_idle()
 
     def _next(self) -> Frame | None:
         with self._changed:
@@ -518,9 +522,6 @@ class LiveSource:
         with self._changed:
             if self._buffer and not t_s > self._buffer[-1].t_s:
                 self._count_drop("time not increasing")
-                return
-            if self._buffer and image_bgr.shape != self._buffer[-1].image_bgr.shape:
-                self._count_drop("size changed")
                 return
             self._buffer.append(Frame(self._next_id, t_s, image_bgr))
             self._next_id += 1
@@ -635,7 +636,9 @@ class Webcam(LiveSource):
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size_wh[0])
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size_wh[1])
         for rate_hz in CAMERA_RATES_HZ:
-            if capture.set(cv2.CAP_PROP_FPS, rate_hz) and capture.get(cv2.CAP_PROP_FPS) >= rate_hz:
+            # Some cameras call 60 frames a second 59.94.
+            capture.set(cv2.CAP_PROP_FPS, rate_hz)
+            if capture.get(cv2.CAP_PROP_FPS) >= 0.95 * rate_hz:
                 break
         capture.set(cv2.CAP_PROP_BUFFERSIZE, CAMERA_BUFFERS)
 

@@ -6,6 +6,7 @@ time is cut into slots of 1 / rate_hz, and only then into windows.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ class Timeline:
         self._signal = signal
         self._slots: deque[tuple[float, npt.NDArray[np.generic]]] = deque(maxlen=spec.frames)
         self._seen = 0
+        self._last_s = math.inf  # of the last sample
 
     @property
     def is_warm(self) -> bool:
@@ -137,6 +139,7 @@ class Timeline:
     def restart(self) -> None:
         """Start over, baseline included."""
         self._clock.restart()
+        self._last_s = math.inf
         self._forget()
 
     def push(self, sample: RegionSample) -> list[Window]:
@@ -144,6 +147,9 @@ class Timeline:
 
         Raises ValueError when time does not advance.
         """
+        if sample.t_s - self._last_s > self._spec.max_gap_s:
+            self._forget()
+        self._last_s = sample.t_s
         windows = []
         for slot in self._clock.push(sample.t_s, sample.regions):
             if slot.is_first:

@@ -1,4 +1,4 @@
-"""The records that travel between the stages, and the two ends of the pipeline.
+"""The records that travel between the stages, and where they come from.
 
 Every record is frozen and carries the id or the time of what it was made from, so that any
 result can be traced to its frame. Arrays inside a record are shared, not copied: whoever
@@ -8,7 +8,7 @@ receives one reads it and does not write to it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self
@@ -161,6 +161,9 @@ class Source(Protocol):
     drops: Counter[str]
     """Frames that were never delivered, by cause."""
 
+    on_idle: Callable[[], None] | None
+    """Called by the reading thread a few times a second while no frame comes."""
+
     @property
     def info(self) -> SourceInfo: ...
     def __enter__(self) -> Self: ...
@@ -175,14 +178,3 @@ class Source(Protocol):
     def age_s(self, frame: Frame) -> float | None:
         """Seconds since a frame of this source was captured; None where that means nothing."""
         ...
-
-
-class Sink(Protocol):
-    """Where updates go: a window, a terminal line, a recording.
-
-    `write` and `close` are called by one thread, `write` in the order of the frames; `close`
-    is called once, also after a failure, and finishes what was begun.
-    """
-
-    def write(self, update: Update) -> None: ...
-    def close(self) -> None: ...

@@ -6,10 +6,12 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +22,7 @@ from realtime.overlay import Overlay
 from realtime.recorder import SessionRecorder
 from realtime.session import Monitor, load_session
 from realtime.sources import DEMO_PATH, VideoFile
-from realtime.types import Frame, SourceInfo, UInt8Array
+from realtime.types import Frame, SourceInfo, UInt8Array, Update
 
 
 class Script:
@@ -29,6 +31,7 @@ class Script:
     def __init__(self, frames: Iterator[Frame], *, live: bool = False) -> None:
         self.live = live
         self.drops: Counter[str] = Counter()
+        self.on_idle: Callable[[], None] | None = None
         self._frames = frames
         self._stopped = False
 
@@ -50,6 +53,9 @@ class Script:
 
     def stop(self) -> None:
         self._stopped = True
+
+    def age_s(self, frame: Frame) -> float | None:
+        return None
 
 
 def still(image_bgr: UInt8Array, count: int, rate_hz: float = 30.0) -> Iterator[Frame]:
@@ -295,12 +301,46 @@ def test_a_model_file_that_is_not_ours_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_file_cut_in_half_keeps_what_was_read(tmp_path: Path) -> None:
-    whole = DEMO_PATH.read_bytes()
-    cut = tmp_path / "cut.mp4"
-    cut.write_bytes(whole[: len(whole) // 2])
+    whole = tmp_path / "whole.mkv"
+    with av.open(str(DEMO_PATH)) as demo, av.open(str(whole), "w") as copy:
+        stream = copy.add_stream_from_template(demo.streams.video[0])
+        for packet in demo.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                copy.mux(packet)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with VideoFile(cut) as source:
+        readable = 0
+        with pytest.raises(SourceError):
+            for _ in source:
+                readable += 1
     with pytest.raises(SourceError) as caught:
         analyze(cut, tmp_path / "session")
-    assert str(caught.value).count("\n") == 0
+    assert "\n" not in str(caught.value)
+    session = load_session(tmp_path / "session")
+    assert len(session.scores) == readable > 50
+    assert session.facts["status"] == "failed"
+    with av.open(str(tmp_path / "session" / "video.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == readable
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_frame_and_no_score_is_lost_at_the_end(fails: bool, astronaut_bgr: UInt8Array) -> None:
+    def frames() -> Iterator[Frame]:
+        yield from still(astronaut_bgr, 41)
+        if fails:
+            raise SourceError("The file is damaged.")
+
+    updates: list[Update] = []
+    with Monitor(live=False) as monitor:
+        spec = monitor.spec
+        with pytest.raises(SourceError) if fails else nullcontext():
+            for update in monitor.updates(Script(frames())):
+                updates.append(update)
+    assert [update.frame.id for update in updates] == list(range(41))
+    windows = (41 - 1 - spec.frames) // spec.hop + 1
+    assert sum(len(update.scores) for update in updates) == windows
 
 
 def test_memory_does_not_grow_with_the_length_of_a_stream(astronaut_bgr: UInt8Array) -> None:

@@ -426,7 +426,9 @@ class TestVideoFile:
             stated_s = [frame.time for frame in container.decode(video=0)]
         read_s = np.array([frame.t_s for frame in frames])
         assert read_s == pytest.approx(stated_s, abs=1e-9)
-        assert np.diff(read_s) == pytest.approx(gaps_s, abs=1.1e-3)  # Matroska counts in ms
+        # The writer may have left out the last frame; Matroska counts in ms.
+        assert len(read_s) >= len(gaps_s)
+        assert np.diff(read_s) == pytest.approx(gaps_s[: len(read_s) - 1], abs=1.1e-3)
         assert all(shows(frame, number) for number, frame in enumerate(frames))
 
     @pytest.mark.parametrize("name", ["face_noface.mov", "noface_face.mov", "asl_again.mkv"])
@@ -617,6 +619,14 @@ def pictures_at(times_s: Iterable[float]) -> Iterator[tuple[float, npt.NDArray[n
     return ((t_s, np.zeros((10, 10, 3), np.uint8)) for t_s in times_s)
 
 
+class FakeSilence(LiveSource):
+    """One frame, and then nothing."""
+
+    def _pictures(self) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
+        yield 0.0, np.zeros((10, 10, 3), np.uint8)
+        self._stopping.wait(HANG_S)
+
+
 class TestLiveSource:
     def test_a_reader_that_keeps_up_gets_every_frame(self) -> None:
         times_s = [0.0, 0.4 * STALENESS_S, 0.9 * STALENESS_S]
@@ -670,14 +680,35 @@ class TestLiveSource:
             assert source.captured.wait(HANG_S)
             assert next(iter(source)).t_s == 1.0
 
-    def test_times_and_sizes_that_do_not_fit_are_counted(self) -> None:
-        small, large = np.zeros((10, 10, 3), np.uint8), np.zeros((20, 20, 3), np.uint8)
-        script = [(0.0, small), (0.0, small), (math.nan, small), (0.01, large), (0.02, small)]
+    def test_times_that_do_not_fit_are_counted(self) -> None:
+        image = np.zeros((10, 10, 3), np.uint8)
+        script = [(0.0, image), (0.0, image), (math.nan, image), (0.02, image)]
         with Scripted(script) as source:
             assert source.captured.wait(HANG_S)
             frames = list(islice(source, 2))
-        assert [frame.id for frame in frames] == [0, 4]
-        assert source.drops == Counter({"time not increasing": 2, "size changed": 1})
+        assert [frame.id for frame in frames] == [0, 3]
+        assert source.drops == Counter({"time not increasing": 2})
+
+    def test_frames_may_change_their_size(self) -> None:
+        sizes = [(10, 10, 3), (20, 24, 3), (10, 10, 3)]
+        script = [(number / 50, np.zeros(size, np.uint8)) for number, size in enumerate(sizes)]
+        with Scripted(script) as source:
+            assert source.captured.wait(HANG_S)
+            assert [frame.image_bgr.shape for frame in islice(source, 3)] == sizes
+        assert not source.drops
+
+    def test_a_reader_that_waits_is_told_and_may_stop(self) -> None:
+        calls = []
+
+        def on_idle() -> None:
+            calls.append(time.monotonic())
+            if len(calls) == 3:
+                source.stop()
+
+        with FakeSilence("silent") as source:
+            source.on_idle = on_idle
+            assert len(list(source)) == 1
+        assert len(calls) == 3
 
     def test_an_error_is_raised_again_where_it_is_read(self) -> None:
         with Scripted(pictures_at([0.0]), error=ZeroDivisionError("in the driver")) as source:

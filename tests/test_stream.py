@@ -155,8 +155,29 @@ def test_a_device_that_cannot_be_used_says_why() -> None:
 def test_info_names_versions_cameras_models_and_devices() -> None:
     done = kilas("info")
     assert done.returncode == 0
-    for word in ("Kilas", "Cameras", "kilas (default)", "cpu: usable", "cuda", "tensorrt"):
+    for word in (
+        "kilas 0",
+        "mediapipe 0.10.21",
+        "Cameras",
+        "kilas (default)",
+        "cpu: usable",
+        "cuda",
+        "tensorrt",
+    ):
         assert word in done.stdout
+
+
+def test_bench_tells_every_stage_and_the_ratio() -> None:
+    done = kilas("bench")
+    assert done.returncode == 0, done.stderr
+    for stage in ("decode", "landmarks", "regions", "signal", "network", "overlay", "encoder"):
+        assert re.search(rf"{stage}.*\d+\.\d\d", done.stdout), stage
+    bare, whole = (
+        float(re.search(rf"{words}: (\d+) frames", done.stdout)[1])  # type: ignore[index]
+        for words in ("face mesh alone", "video and tables")
+    )
+    ratio = float(re.search(r"ratio: ([\d.]+)", done.stdout)[1])  # type: ignore[index]
+    assert ratio == pytest.approx(whole / bare, abs=0.02)
 
 
 def test_help_names_every_command() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -47,8 +46,7 @@ def prepare(
     from training.prepare import prepare as run
     from training.recipe import load_recipe
 
-    spec = load_recipe(recipe).spec
-    run(folder, out, spec.rate_hz, spec.max_gap_s, jobs)
+    run(folder, out, load_recipe(recipe).spec, jobs)
 
 
 @app.command()
@@ -85,7 +83,7 @@ def export(
     provenance = {
         "data": record["data"],
         "recipe": record["recipe"],
-        "commit": _commit(),
+        "commit": record["commit"],
         "held_out_subjects": record["held_out_subjects"],
         "results": None if results is None else json.loads(results.read_text(encoding="utf-8")),
     }
@@ -93,6 +91,25 @@ def export(
     difference = write(network, dataclasses.replace(chosen.spec, provenance=provenance), out)
     size_mb = out.stat().st_size / 1e6
     typer.echo(f"{out}: {size_mb:.1f} MB; ONNX and Keras differ by at most {difference:.1e}.")
+
+
+@app.command()
+def thresholds(
+    run: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
+    videos: Annotated[Path, typer.Option(help="The videos that it was trained on.")],
+    labels: Annotated[Path, typer.Option(help="Their events.csv.")],
+    model: Annotated[str, typer.Option(help="The exported model: a name or a file.")],
+    jobs: Jobs = CPUS,
+) -> None:
+    """Choose the spotting thresholds, for the recipe, on the subjects that were held out."""
+    from training.thresholds import choose_thresholds
+
+    record = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    best, f1 = choose_thresholds(videos, labels, model, set(record["held_out_subjects"]), jobs)
+    typer.echo(f"spotting F1 {f1:.3f} on {len(record['held_out_subjects'])} held-out subjects:")
+    typer.echo("[spotting]")
+    for name, value in dataclasses.asdict(best).items():
+        typer.echo(f"{name} = {value}")
 
 
 @app.command()
@@ -111,18 +128,6 @@ def evaluate(
     typer.echo(summary(figures))
     if out is not None:
         out.write_text(json.dumps(figures, indent=2), encoding="utf-8")
-
-
-def _commit() -> str:
-    """The commit that the working tree is at, or `unknown` outside of a repository."""
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
 
 
 def main() -> None:

@@ -18,11 +18,11 @@ import pandas as pd
 from rich.progress import track
 
 from realtime.errors import KilasError
-from realtime.landmarks import FaceTracker
+from realtime.landmarks import FaceTracker, view_68
 from realtime.motion import BASELINE_SLOTS, BASELINE_STEP_S
 from realtime.regions import extract_regions
 from realtime.sources import VideoFile
-from realtime.spec import FACE_SIZE, NONE_LABEL
+from realtime.spec import FACE_SIZE, NONE_LABEL, ModelSpec
 from realtime.timeline import UniformClock
 from training.expressions import ScriptedEvent, intensity_at
 
@@ -66,9 +66,10 @@ def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
     return events
 
 
-def read_streams(video: Path, subject: str, rate_hz: float, max_gap_s: float) -> list[Stream]:
-    """All streams of the (largest) face of one video, in order."""
-    clock = UniformClock(rate_hz, max_gap_s)
+def read_streams(video: Path, subject: str, spec: ModelSpec) -> list[Stream]:
+    """All streams of the face of one video that shows one person, in order, on the model's clock
+    and with its mask."""
+    clock = UniformClock(spec.rate_hz, spec.max_gap_s)
     runs: list[tuple[list[float], list[npt.NDArray[np.uint8]]]] = []
     last_face = None
     with VideoFile(video) as source, FaceTracker(max_faces=1) as track_faces:
@@ -77,7 +78,10 @@ def read_streams(video: Path, subject: str, rate_hz: float, max_gap_s: float) ->
                 if face.face_id != last_face:
                     clock.restart()
                     last_face = face.face_id
-                regions = extract_regions(frame.image_bgr, face.transform, "single")
+                points = None if spec.mask == "none" else view_68(face.points_xy)
+                regions = extract_regions(
+                    frame.image_bgr, face.transform, "single", spec.mask, points
+                )
                 for slot in clock.push(frame.t_s, regions):
                     if slot.is_first:
                         runs.append(([], []))
@@ -114,19 +118,20 @@ def slot_labels(
             baseline[slot] = np.median(intensity[seen])
         shown = (intensity - baseline) / event.intensity
         result[shown >= SHOWN] = labels.index(event.label)
-        result[(np.abs(shown) > HIDDEN) & (shown < SHOWN)] = NO_LABEL
+        result[(shown > HIDDEN) & (shown < SHOWN)] = NO_LABEL
     return result
 
 
-def prepare(folder: Path, out: Path, rate_hz: float, max_gap_s: float, jobs: int) -> None:
+def prepare(folder: Path, out: Path, spec: ModelSpec, jobs: int) -> None:
     """Write the streams of all clips of `folder` (clips.csv, events.csv, videos) to `out`.
 
     The file is an uncompressed .npz: `faces` uint8 [N, 128, 128], `t_s` float64 [N], `stream`
-    int32 [N], and for each stream `clip` and `subject` (fixed-width text).
+    int32 [N], for each stream `clip` and `subject` (fixed-width text), and of the model that it
+    is for `rate_hz` and `mask`.
     """
     clips = pd.read_csv(folder / "clips.csv", dtype={"subject": str})
     tasks = [
-        (folder / str(clip), str(subject), rate_hz, max_gap_s)
+        (folder / str(clip), str(subject), spec)
         for clip, subject in zip(clips["clip"], clips["subject"], strict=True)
     ]
     streams: list[Stream] = []
@@ -144,17 +149,27 @@ def prepare(folder: Path, out: Path, rate_hz: float, max_gap_s: float, jobs: int
             stream=np.repeat(np.arange(len(streams), dtype=np.int32), counts),
             clip=np.array([stream.clip for stream in streams]),
             subject=np.array([stream.subject for stream in streams]),
-            rate_hz=np.array(rate_hz),
+            rate_hz=np.array(spec.rate_hz),
+            mask=np.array(spec.mask),
         )
 
 
-def _read_task(task: tuple[Path, str, float, float]) -> list[Stream]:
+def _read_task(task: tuple[Path, str, ModelSpec]) -> list[Stream]:
     return read_streams(*task)
 
 
-def load_streams(prepared: Path) -> Iterator[Stream]:
-    """The streams of a file that `prepare` wrote."""
+def load_streams(prepared: Path, spec: ModelSpec) -> Iterator[Stream]:
+    """The streams of a file that `prepare` wrote.
+
+    Raises KilasError when it was prepared for another clock or mask.
+    """
     with np.load(prepared, allow_pickle=False) as data:
+        found = (float(data["rate_hz"]), str(data["mask"]))
+        if found != (spec.rate_hz, spec.mask):
+            raise KilasError(
+                f"{prepared} was prepared for {found[0]:g} slots a second and mask {found[1]}, "
+                f"the recipe wants {spec.rate_hz:g} and {spec.mask}; prepare the videos again."
+            )
         faces, t_s, stream = data["faces"], data["t_s"], data["stream"]
         edges = np.searchsorted(stream, np.arange(len(data["clip"]) + 1))
         for number, (clip, subject) in enumerate(zip(data["clip"], data["subject"], strict=True)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -208,7 +209,9 @@ def train(prepared: Path, events_csv: Path, recipe: Recipe, out: Path) -> Path:
     settings = recipe.training
     keras.utils.set_random_seed(settings.seed)
     with console.status("computing the signal of all streams"):
-        windows = collect_windows(load_streams(prepared), read_events(events_csv), recipe.spec)
+        windows = collect_windows(
+            load_streams(prepared, recipe.spec), read_events(events_csv), recipe.spec
+        )
     held_out = held_out_subjects(windows.subjects, settings.validation_share, settings.seed)
     is_held_out = np.isin(windows.subjects, list(held_out))
     batches = WindowBatches(windows, ~is_held_out, recipe.spec, settings)
@@ -239,8 +242,9 @@ def train(prepared: Path, events_csv: Path, recipe: Recipe, out: Path) -> Path:
     confusion = window_confusion(network, windows, np.flatnonzero(is_held_out), recipe.spec)
     record = {
         "recipe": {"network": recipe.network, "training": asdict(settings)},
+        "commit": _commit(),
         "data": {
-            "kind": "simulated faces",
+            "prepared": prepared.name,
             "subjects": len(np.unique(windows.subjects)),
             "slots": len(windows.signal),
         },
@@ -266,3 +270,15 @@ def window_confusion(
         scores = network.predict_on_batch(windows.batch(part, spec.frames))
         np.add.at(confusion, (windows.labels[part], scores.argmax(axis=1)), 1)
     return confusion
+
+
+def _commit() -> str:
+    """The commit that the working tree is at, or `unknown` outside of a repository."""
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"

@@ -1,0 +1,70 @@
+"""The status line's numbers, from scripted updates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from realtime.meter import REFRESH_S, Meter
+from realtime.overlay import Status
+from realtime.types import Frame, Scores, Update
+
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+
+
+def run(
+    rate_hz: float, *, hop: int = 2, age_s: float | None = 0.02, seconds: float = 4.0
+) -> list[Status]:
+    """The states of a run at a steady frame rate, with scores for every `hop`-th frame."""
+    monitor = SimpleNamespace(
+        spec=SimpleNamespace(rate_hz=30.0),
+        model=SimpleNamespace(device="CPU (1 thread)"),
+        drops=Counter({"model busy": 2}),
+    )
+    source = SimpleNamespace(drops=Counter({"late": 3}), age_s=lambda frame: age_s)
+    meter = Meter(cast(Any, monitor), cast(Any, source))
+    states = []
+    for number in range(int(seconds * rate_hz)):
+        t_s = number / rate_hz
+        scores = (Scores(0, t_s - 0.2, (0.5, 0.5), 0.0),) if number % hop == 0 else ()
+        update = Update(Frame(number, t_s, IMAGE), (), scores, (), {})
+        states.append(meter.measure(update))
+        meter.shown(update)
+    return states
+
+
+@pytest.mark.parametrize("rate_hz", [3.0, 15.0, 30.0, 240.0])
+def test_rates_are_those_of_the_last_seconds(rate_hz: float) -> None:
+    last = run(rate_hz)[-1]
+    assert last.fps_in == pytest.approx(rate_hz)
+    assert last.fps_scored == pytest.approx(rate_hz / 2)
+
+
+def test_drops_of_source_and_monitor_stand_together() -> None:
+    assert dict(run(30)[-1].drops) == {"late": 3, "model busy": 2}
+
+
+def test_latency_is_the_age_of_the_frames_and_unknown_for_files() -> None:
+    assert run(30)[-1].latency_ms == pytest.approx(20)
+    assert run(30, age_s=None)[-1].latency_ms is None
+
+
+def test_a_camera_too_slow_for_the_model_is_said_with_both_rates() -> None:
+    assert run(12)[-1].warning == "camera 12 fps, model wants 30"
+    assert run(25)[-1].warning == ""
+
+
+def test_numbers_do_not_flicker() -> None:
+    states = run(60, seconds=2.0)
+    assert len({id(state) for state in states}) == pytest.approx(2.0 / REFRESH_S, abs=1)
+
+
+def test_before_there_is_a_rate_there_is_none() -> None:
+    first = run(30)[0]
+    assert first.fps_in is None
+    assert first.fps_scored is None
+    assert first.device == "CPU (1 thread)"
