@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import click
+import cv2
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -161,7 +162,9 @@ def bench(
     console.print(
         f"decode and MediaPipe face mesh alone: {result.bare_fps:.0f} frames a second\n"
         f"analyze, with network, video and tables: {result.analyze_fps:.0f} frames a second\n"
-        f"ratio: {result.ratio:.2f}"
+        f"ratio: {result.ratio:.2f}\n"
+        f"live, {result.live.name}: median {result.live.median_ms:.0f} ms, "
+        f"95 % {result.live.p95_ms:.0f} ms, {result.live_drops.total()} dropped"
     )
 
 
@@ -191,6 +194,8 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
         arguments.insert(0, "watch")
+    # OpenCV's own threads would only take the cores from the stages, which run side by side.
+    cv2.setNumThreads(1)
     try:
         sys.exit(app(arguments, standalone_mode=False))
     except click.ClickException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from realtime.motion import MotionSignal
 from realtime.overlay import Overlay
 from realtime.recorder import VideoWriter
 from realtime.regions import extract_regions
-from realtime.session import analyze
-from realtime.sources import VideoFile
+from realtime.session import Monitor, analyze
+from realtime.sources import PacedFile, VideoFile
 from realtime.timeline import GraySignal
 from realtime.types import Update
 
@@ -42,12 +43,15 @@ class StageTime:
 @dataclass(frozen=True, slots=True)
 class BenchResult:
     """`bare_fps`: a loop that only decodes and calls MediaPipe's face mesh. `analyze_fps`: all
-    of `analyze`. Medians over the rounds."""
+    of `analyze`. Medians over the rounds. `live`: capture to painted picture with the clip
+    played as a camera; `live_drops`: frames and windows that were lost there, by cause."""
 
     device: str
     stages: tuple[StageTime, ...]
     bare_fps: float
     analyze_fps: float
+    live: StageTime
+    live_drops: Counter[str]
 
     @property
     def ratio(self) -> float:
@@ -61,11 +65,14 @@ def bench(video: Path, model: str | Path, device: Device) -> BenchResult:
     for _ in range(ROUNDS):
         bare.append(_bare_loop_fps(video))
         whole.append(_analyze_fps(video, model, device))
+    live, live_drops = _live_latency(video, model, device)
     return BenchResult(
         device=Model.load(model, device=device).device,
         stages=_stage_times(video, model, device),
         bare_fps=float(np.median(bare)),
         analyze_fps=float(np.median(whole)),
+        live=live,
+        live_drops=live_drops,
     )
 
 
@@ -91,6 +98,21 @@ def _analyze_fps(video: Path, model: str | Path, device: Device) -> float:
         )
     # An update is held back by one frame, so with the first one two frames are through.
     return (len(times_s) - 2) / (time.perf_counter() - times_s[0])
+
+
+def _live_latency(video: Path, model: str | Path, device: Device) -> tuple[StageTime, Counter[str]]:
+    """The clip at its own speed through the live monitor, every update painted."""
+    ages_ms: list[float] = []
+    with Monitor(model, device=device, live=True) as monitor, PacedFile(video) as source:
+        overlay = Overlay(monitor.spec)
+        for update in monitor.updates(source):
+            overlay.paint(update)
+            age_s = source.age_s(update.frame)
+            if age_s is not None:
+                ages_ms.append(age_s * 1e3)
+        drops = source.drops + monitor.drops
+    name = "capture to painted picture"
+    return StageTime(name, float(np.median(ages_ms)), float(np.percentile(ages_ms, 95))), drops
 
 
 class _Stopwatch:
