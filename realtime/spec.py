@@ -39,7 +39,7 @@ LAYOUTS: dict[RegionLayout, tuple[tuple[int, int, int, int], ...]] = {
 class SpottingSpec:
     """Thresholds that turn this model's scores into events; see `realtime.spotting`.
 
-    `enter`, `leave`: probability of an expression at which one begins and ends.
+    `enter`, `leave`: probability of a label at which an expression of it begins and ends.
     `min_s`: shorter ones are taken for noise; `max_s`: longer ones are macro-expressions.
     """
 

@@ -20,8 +20,9 @@ flat top, whose highest point is an accident."""
 
 @dataclass(slots=True)
 class _Run:
-    """An expression that is going on: its onset and the scores since."""
+    """An expression that is going on: its label's index, its onset and the scores since."""
 
+    label: int
     onset_s: float
     scores: list[Scores] = field(default_factory=list)
 
@@ -29,11 +30,11 @@ class _Run:
 class Spotter:
     """Spots micro-expressions in the scores of one face.
 
-    An expression begins when its probability (1 - p(none)) reaches `enter`, and ends when it
-    falls below `leave` (hysteresis); onset and offset are where the probability crossed `leave`
-    on the way up and down, interpolated between two scores. What lasts between `min_s` and
-    `max_s` is a micro-expression; what lasts longer is a macro-expression, told by the state and
-    never as an event. A hole of more than `max_gap_s` between two scores ends an expression
+    An expression begins when the probability of one label other than `none` reaches `enter`, and
+    ends when that label's falls below `leave` (hysteresis); onset and offset are where it crossed
+    `leave` on the way up and down, interpolated between two scores. What lasts between `min_s`
+    and `max_s` is a micro-expression; what lasts longer is a macro-expression, told by the state
+    and never as an event. A hole of more than `max_gap_s` between two scores ends an expression
     without an event, since its offset was not seen.
 
     A model without a `none` label always claims an expression, so it cannot spot: the state is
@@ -46,16 +47,17 @@ class Spotter:
         self._labels = labels
         self._spotting = spotting
         self._max_gap_s = max_gap_s
-        self._none = labels.index(NONE_LABEL) if NONE_LABEL in labels else None
+        self._can_spot = NONE_LABEL in labels
+        self._expressions = [n for n, label in enumerate(labels) if label != NONE_LABEL]
         self.restart()
 
     def restart(self) -> None:
         """Forget the past, as for a face that was never seen."""
         self.state: State = "warming up"
         self._last: Scores | None = None
-        # Where the probability last rose through `leave`; an expression that was there from the
-        # first scores on began at an unknown time and cannot be a micro-expression.
-        self._rise_s = -np.inf
+        # Where each label's probability last rose through `leave`; an expression that was there
+        # from the first scores on began at an unknown time and cannot be a micro-expression.
+        self._rises_s = [-np.inf] * len(self._labels)
         self._run: _Run | None = None
 
     def update(self, scores: Scores) -> Event | None:
@@ -65,7 +67,7 @@ class Spotter:
         """
         if self._last is not None and scores.t_s <= self._last.t_s:
             raise ValueError(f"time must advance: {scores.t_s} s came after {self._last.t_s} s")
-        if self._none is None:
+        if not self._can_spot:
             self.state = "expression"
             return None
         if self._last is not None and scores.t_s - self._last.t_s > self._max_gap_s:
@@ -73,17 +75,19 @@ class Spotter:
 
         event = None
         leave = self._spotting.leave
-        now = self._expression(scores)
-        before = None if self._last is None else self._expression(self._last)
-        if before is not None and before < leave <= now:
-            self._rise_s = self._crossing_s(scores)
-        if self._run is None and now >= self._spotting.enter:
-            self._run = _Run(onset_s=self._rise_s)
+        if self._last is not None:
+            for label, now in enumerate(scores.probabilities):
+                if self._last.probabilities[label] < leave <= now:
+                    self._rises_s[label] = self._crossing_s(scores, label)
+        if self._run is None:
+            best = max(self._expressions, key=lambda label: scores.probabilities[label])
+            if scores.probabilities[best] >= self._spotting.enter:
+                self._run = _Run(best, onset_s=self._rises_s[best])
         if self._run is not None:
-            if now >= leave:
+            if scores.probabilities[self._run.label] >= leave:
                 self._run.scores.append(scores)
             else:
-                event = self._finish(self._run, self._crossing_s(scores))
+                event = self._finish(self._run, self._crossing_s(scores, self._run.label))
                 self._run = None
         self._last = scores
 
@@ -95,30 +99,23 @@ class Spotter:
             self.state = "expression"
         return event
 
-    def _expression(self, scores: Scores) -> float:
-        assert self._none is not None
-        return 1.0 - scores.probabilities[self._none]
-
-    def _crossing_s(self, scores: Scores) -> float:
-        """Where the straight line from the last scores to these crosses `leave`."""
+    def _crossing_s(self, scores: Scores, label: int) -> float:
+        """Where the line from the last scores' probability of a label to these crosses `leave`."""
         assert self._last is not None
-        before, now = self._expression(self._last), self._expression(scores)
+        before, now = self._last.probabilities[label], scores.probabilities[label]
         share = (self._spotting.leave - before) / (now - before)
         return self._last.t_s + share * (scores.t_s - self._last.t_s)
 
     def _finish(self, run: _Run, offset_s: float) -> Event | None:
         if not self._spotting.min_s <= offset_s - run.onset_s <= self._spotting.max_s:
             return None
-        probabilities = np.array([scores.probabilities for scores in run.scores])
-        probabilities[:, self._none] = 0.0
-        label = int(probabilities.sum(axis=0).argmax())
-        curve = probabilities[:, label]
+        curve = np.array([scores.probabilities[run.label] for scores in run.scores])
         times_s = np.array([scores.t_s for scores in run.scores])
         return Event(
             face_id=run.scores[0].face_id,
             onset_s=run.onset_s,
             apex_s=float(times_s[curve >= APEX_SHARE * curve.max()].mean()),
             offset_s=offset_s,
-            label=self._labels[label],
+            label=self._labels[run.label],
             score=float(curve.max()),
         )

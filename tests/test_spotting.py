@@ -99,24 +99,18 @@ def test_below_enter_there_is_nothing() -> None:
     assert set(states) == {"neutral"}
 
 
-def test_the_label_is_the_one_with_the_most_score_over_the_whole_event() -> None:
+def test_another_label_before_it_does_not_move_the_onset() -> None:
     spotter = Spotter(LABELS, SPOTTING)
-    script = [
-        (0.0, 0, 0),
-        (0.2, 0.6, 0),
-        (0.1, 0.1, 0.8),
-        (0.1, 0.7, 0.2),
-        (0.1, 0.8, 0),
-        (0, 0, 0),
-    ]
+    negative_then_positive = [(0.0, 0.0), *[(0.5, 0.0)] * 8, *[(0.1, 0.9)] * 4, (0.0, 0.0)]
     events = []
-    for number, (negative, positive, surprise) in enumerate(script):
-        rest = 1 - negative - positive - surprise
-        event = spotter.update(Scores(0, number / 15, (rest, negative, positive, surprise), 0.0))
+    for number, (negative, positive) in enumerate(negative_then_positive):
+        rest = 1 - negative - positive
+        event = spotter.update(Scores(0, number / 15, (rest, negative, positive, 0.0), 0.0))
         events += [event] if event else []
     (event,) = events
     assert event.label == "positive"
-    assert event.score == 0.8
+    assert event.score == 0.9
+    assert 8 / 15 < event.onset_s < 9 / 15
 
 
 def test_an_expression_that_was_there_from_the_first_score_on_is_no_event() -> None:
@@ -168,7 +162,7 @@ def test_any_scores_give_ordered_events_of_allowed_length(
     spotter = Spotter(LABELS, SPOTTING)
     last_offset_s = -np.inf
     for number, p in enumerate(shown):
-        event = spotter.update(Scores(0, number / rate_hz, (1 - p, p / 2, p / 4, p / 4), 0.0))
+        event = spotter.update(Scores(0, number / rate_hz, (1 - p, 0.9 * p, 0.1 * p, 0.0), 0.0))
         if event is not None:
             assert last_offset_s <= event.onset_s <= event.apex_s <= event.offset_s
             assert SPOTTING.min_s <= event.offset_s - event.onset_s <= SPOTTING.max_s

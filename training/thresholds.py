@@ -21,7 +21,7 @@ from training.prepare import read_events
 CANDIDATES = tuple(
     SpottingSpec(enter=enter, leave=leave, min_s=min_s, max_s=max_s)
     for enter, leave, min_s, max_s in itertools.product(
-        (0.6, 0.7, 0.8, 0.9, 0.95), (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), (0.1, 0.15), (0.5, 0.55, 0.6)
+        (0.6, 0.7, 0.8, 0.85, 0.9), (0.2, 0.3, 0.4, 0.5, 0.6), (0.1, 0.15), (0.5, 0.55)
     )
     if leave < enter
 )
