@@ -115,16 +115,17 @@ def _flow_products(
 
 
 @numba.njit(cache=True, nogil=True)
-def _fit_rigid(products: Float32Array, rigid: Float32Array, out: Float64Array) -> None:
-    """The similarity that explains the rigid nodes' difference best, by the flow equation itself.
+def _rigid_equations(
+    products: Float32Array, rigid: Float32Array, normal: Float64Array, right: Float64Array
+) -> None:
+    """Least squares of the flow equation over the rigid nodes for `_fit_rigid`.
 
-    products: float32 [G, G, 5]; rigid: float32 [G, G]; out: float64 [4], (tx, ty, s, r) of
-    u = tx + s x - r y, v = ty + r x + s y with x, y in grid sides from the middle.
+    products: float32 [G, G, 5]; rigid: float32 [G, G]; normal: float64 [4, 4]; right: float64 [4].
     """
     size = products.shape[0]
     middle = 0.5 * (size - 1)
-    normal = np.zeros((4, 4))
-    right = np.zeros(4)
+    normal[:] = 0.0
+    right[:] = 0.0
     basis_u = np.zeros(4)
     basis_v = np.zeros(4)
     basis_u[0] = 1.0
@@ -148,7 +149,17 @@ def _fit_rigid(products: Float32Array, rigid: Float32Array, out: Float64Array) -
     for i in range(4):
         # Without texture at the rigid nodes their motion is unknown: then none is found.
         normal[i, i] += REGULARISATION
-    out[:] = np.linalg.solve(normal, right)
+
+
+def _fit_rigid(products: Float32Array, rigid: Float32Array) -> Float64Array:
+    """The similarity that explains the rigid nodes' difference best, by the flow equation itself.
+
+    products: float32 [G, G, 5]; rigid: float32 [G, G]. Returns float64 [4], (tx, ty, s, r) of
+    u = tx + s x - r y, v = ty + r x + s y with x, y in grid sides from the middle.
+    """
+    normal, right = np.empty((4, 4)), np.empty(4)
+    _rigid_equations(products, rigid, normal, right)
+    return np.asarray(np.linalg.solve(normal, right), np.float64)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -264,7 +275,7 @@ class MotionSignal:
         """Products of `now` (float32 [128, 128]) and the baseline, and the motion of the head
         that they show."""
         _flow_products(self._baseline, now, _light(now - self._baseline), self._products)
-        _fit_rigid(self._products, self._rigid, self._motion)
+        self._motion = _fit_rigid(self._products, self._rigid)
 
 
 def _light(difference: Float32Array) -> Float32Array:

@@ -192,8 +192,7 @@ def test_the_rigid_fit_finds_a_similarity_exactly() -> None:
     gx, gy = gradient[..., 0], gradient[..., 1]
     gt = -(gx * u + gy * v)
     products = np.stack([gx * gx, gx * gy, gy * gy, gx * gt, gy * gt], -1).astype(np.float32)
-    found = np.empty(4)
-    motion._fit_rigid(products, np.ones((GRID, GRID), np.float32), found)
+    found = motion._fit_rigid(products, np.ones((GRID, GRID), np.float32))
     np.testing.assert_allclose(found, (tx, ty, s, r), atol=0.01)
     motion._subtract_rigid(products, found)
     flow = np.empty((GRID, GRID, 2), np.float32)
