@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 DEMO_PATH = Path(__file__).parent / "demo" / "demo.mp4"
 """The clip that is played where there is no camera."""
 
-IDLE_S = 0.3
+IDLE_S = 0.5
 """How long the reader waits before `on_idle` is called, and between two calls: longer than the
 gap of any usable camera, shorter than a user's patience."""
 
