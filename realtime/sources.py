@@ -20,6 +20,7 @@ import os
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -331,7 +332,7 @@ class VideoFile:
         return f"No frame of {self._path} can be decoded; check that it plays, or copy it again."
 
 
-class LiveSource:
+class LiveSource(ABC):
     """Base of the sources that deliver whether or not they are read.
 
     One thread, started on entering, runs `_pictures` of the subclass and fills the buffer.
@@ -433,10 +434,10 @@ class LiveSource:
         """Seconds since `frame` was captured. Any thread may call it."""
         return time.monotonic() - frame.t_s
 
+    @abstractmethod
     def _pictures(self) -> Generator[tuple[float, UInt8Array], None, None]:
         """Opens the device and yields (t_s, image_bgr); runs in the capture thread. Returns at
         the end of the stream, raises SourceError when it cannot be opened or breaks."""
-        raise NotImplementedError
 
     def _close(self) -> None:
         self.stop()
