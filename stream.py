@@ -36,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Real-time micro-expression monitor. Without a command: watch. "
-    "`--debug` with any command shows the traceback of an error.",
+    "`--debug` with any command shows the traceback of an error that ends it.",
 )
 console = Console(highlight=False, soft_wrap=True)
 
