@@ -46,6 +46,10 @@ SourceName = Annotated[
 ModelName = Annotated[str, typer.Option(help="A model's name, or an .onnx file.")]
 DeviceName = Annotated[Device, typer.Option(help="What the model runs on.")]
 MaxFaces = Annotated[int, typer.Option(min=1, help="Faces that are followed at a time.")]
+Sensitivity = Annotated[
+    float,
+    typer.Option(min=0.0, max=1.0, help="0 spots only what is clearest, 1 whatever may be one."),
+]
 KeepClean = Annotated[bool, typer.Option(help="Keep the video without annotations, too.")]
 
 
@@ -60,6 +64,7 @@ def watch(
     keep_clean: KeepClean = False,
     window: Annotated[bool, typer.Option(help="Show the picture in a window.")] = True,
     max_faces: MaxFaces = 1,
+    sensitivity: Sensitivity = 0.5,
     duration: Annotated[
         float | None, typer.Option(min=0.0, help="Stop after so many seconds.")
     ] = None,
@@ -68,7 +73,9 @@ def watch(
     in_window = window and display_available()
     frames, why = open_source(source, live=True, loop_demo=in_window)
     with ExitStack() as opened:
-        monitor = opened.enter_context(Monitor(model, device=device, max_faces=max_faces))
+        monitor = opened.enter_context(
+            Monitor(model, device=device, max_faces=max_faces, sensitivity=sensitivity)
+        )
         console.print(f"{why} Model {monitor.spec.name} on {monitor.model.device}.")
         if monitor.model.device_note:
             console.print(monitor.model.device_note, style="dim")
@@ -111,6 +118,7 @@ def analyze_files(
     model: ModelName = DEFAULT_MODEL,
     device: DeviceName = "auto",
     max_faces: MaxFaces = 1,
+    sensitivity: Sensitivity = 0.5,
     keep_clean: KeepClean = False,
 ) -> None:
     """Every frame of video files, none dropped, as fast as it goes."""
@@ -126,6 +134,7 @@ def analyze_files(
                     model=model,
                     device=device,
                     max_faces=max_faces,
+                    sensitivity=sensitivity,
                     keep_clean=keep_clean,
                     on_update=lambda source, update: progress.advance(source.info, update),
                 )

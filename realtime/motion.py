@@ -6,14 +6,15 @@ not gray levels: it carries over to faces that a model has never seen.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import cv2
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from realtime.spec import FACE_SIZE, LAYOUTS, MOTION_STRIDE, ModelSpec
+from realtime.spec import FACE_SIZE, LAYOUTS, MOTION_STRIDE, ModelSpec, RegionLayout
 from realtime.types import Float32Array, UInt8Array
 
 Float64Array = npt.NDArray[np.float64]
@@ -51,6 +52,10 @@ REGISTRATION_LIMIT_PX = 3.5
 # and the strips outside the outer eye corners, as (left, top, right, bottom) in pixels of the
 # aligned face, whose eyes lie at y = 38 and whose outer eye corners at x = 24 and 104.
 RIGID_BOXES = ((54, 30, 74, 62), (10, 30, 24, 52), (104, 30, 118, 52))
+
+# The eyes between their lids, (left, top, right, bottom) likewise: what moves here is mostly a
+# blink or a look.
+LID_BOXES = ((22, 29, 52, 47), (76, 29, 106, 47))
 
 
 # Compare-and-swap pairs after which the middle of nine values is the median (Devillard, 1998).
@@ -197,13 +202,29 @@ def _solve_flow(products: Float32Array, flow: Float32Array) -> None:
             flow[row, column, 1] = min(max(v, -limit), limit)
 
 
-def _rigid_nodes() -> Float32Array:
-    """float32 [G, G]: 1 at the nodes of RIGID_BOXES, 0 elsewhere."""
-    nodes = np.zeros((GRID, GRID), np.float32)
-    for left, top, right, bottom in RIGID_BOXES:
+def _nodes_in(boxes: Iterable[tuple[int, int, int, int]]) -> npt.NDArray[np.bool_]:
+    """bool [G, G]: the nodes inside of boxes (left, top, right, bottom) in pixels."""
+    nodes = np.zeros((GRID, GRID), np.bool_)
+    for left, top, right, bottom in boxes:
         stride = MOTION_STRIDE
-        nodes[top // stride : bottom // stride, left // stride : right // stride] = 1.0
+        nodes[top // stride : bottom // stride, left // stride : right // stride] = True
     return nodes
+
+
+def _cut(grid: npt.NDArray[Any], layout: RegionLayout) -> npt.NDArray[Any]:
+    """The regions, [R, H, W, ...], of what covers the whole face, [G, G, ...]."""
+    stride = MOTION_STRIDE
+    return np.stack(
+        [
+            grid[top // stride : bottom // stride, left // stride : right // stride]
+            for left, top, right, bottom in LAYOUTS[layout]
+        ]
+    )
+
+
+def expression_nodes(layout: RegionLayout) -> npt.NDArray[np.bool_]:
+    """bool [R, H, W]: the nodes whose motion tells an expression, which are all but the lids'."""
+    return _cut(~_nodes_in(LID_BOXES), layout)
 
 
 class MotionSignal:
@@ -220,19 +241,15 @@ class MotionSignal:
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        stride = MOTION_STRIDE
         self._step = max(1, round(BASELINE_STEP_S * spec.rate_hz))
-        self._cuts = [
-            (slice(top // stride, bottom // stride), slice(left // stride, right // stride))
-            for left, top, right, bottom in LAYOUTS[spec.region_layout]
-        ]
+        self._layout = spec.region_layout
         self._history = np.zeros((BASELINE_SLOTS, FACE_SIZE, FACE_SIZE), np.uint8)
         self._median = np.zeros((FACE_SIZE, FACE_SIZE), np.float32)
         self._baseline = np.zeros((FACE_SIZE, FACE_SIZE), np.float32)
         self._products = np.zeros((GRID, GRID, 5), np.float32)
         self._flow = np.zeros((GRID, GRID, 2), np.float32)
         self._motion = np.zeros(4)
-        self._rigid = _rigid_nodes()
+        self._rigid = _nodes_in(RIGID_BOXES).astype(np.float32)
         self.restart()
 
     def restart(self) -> None:
@@ -266,10 +283,7 @@ class MotionSignal:
         _subtract_rigid(self._products, self._motion)
         smooth = cv2.GaussianBlur(self._products, (0, 0), FLOW_SIGMA_PX / MOTION_STRIDE)
         _solve_flow(smooth, self._flow)
-        regions_flow: Float32Array = np.stack(
-            [self._flow[rows, columns] for rows, columns in self._cuts]
-        )
-        return regions_flow
+        return _cut(self._flow, self._layout)
 
     def _compare(self, now: Float32Array) -> None:
         """Products of `now` (float32 [128, 128]) and the baseline, and the motion of the head

@@ -53,6 +53,8 @@ class Monitor:
     does so for all frames of a source. With `live`, a frame never waits for the network: windows
     that it has no time for are counted in `drops`. Without, every window is scored.
 
+    `sensitivity`, 0 to 1, moves the model's spotting thresholds; see `SpottingSpec.at`.
+
     All methods belong to one thread. Use as a context manager, or call `close`.
 
     Raises ModelError when the model cannot be loaded and DeviceError when the device that was
@@ -66,6 +68,7 @@ class Monitor:
         device: Device = "auto",
         max_faces: int = 1,
         live: bool = True,
+        sensitivity: float = 0.5,
     ) -> None:
         self.model = Model.load(model, device=device)
         self.spec: ModelSpec = self.model.spec
@@ -74,6 +77,7 @@ class Monitor:
             motion.warm_up(self.spec)
         self.model.warm_up(max_faces)
         self._live = live
+        self._spotting = self.spec.spotting.at(sensitivity)
         self._faces: dict[int, _FacePipeline] = {}
         self._stages = ExitStack()
         self._track_faces = self._stages.enter_context(FaceTracker(max_faces))
@@ -157,9 +161,10 @@ class Monitor:
         if face.face_id not in self._faces:
             spec = self.spec
             signal = GraySignal() if spec.signal == "gray" else motion.MotionSignal(spec)
+            nodes = motion.expression_nodes(spec.region_layout)
             self._faces[face.face_id] = _FacePipeline(
                 timeline=Timeline(spec, signal),
-                spotter=Spotter(spec.labels, spec.spotting, spec.max_gap_s),
+                spotter=Spotter(spec.labels, self._spotting, spec.max_gap_s, nodes),
                 seen_s=t_s,
             )
         pipeline = self._faces[face.face_id]
@@ -197,6 +202,7 @@ class Monitor:
         """What a recording states of this monitor and its source."""
         return {
             "model": {"file": self.model.path.name, "sha256": self.model.sha256},
+            "spotting": dataclasses.asdict(self._spotting),
             "device": self.model.device,
             "source": dataclasses.asdict(source.info) | {"live": source.live},
         }
@@ -232,6 +238,7 @@ def analyze(
     model: str | Path = DEFAULT_MODEL,
     device: Device = "auto",
     max_faces: int = 1,
+    sensitivity: float = 0.5,
     video: bool = True,
     keep_clean: bool = False,
     on_update: Callable[[Source, Update], None] | None = None,
@@ -253,11 +260,14 @@ def analyze(
                 model=model,
                 device=device,
                 max_faces=max_faces,
+                sensitivity=sensitivity,
                 video=False,
                 on_update=on_update,
             )
     with (
-        Monitor(model, device=device, max_faces=max_faces, live=False) as monitor,
+        Monitor(
+            model, device=device, max_faces=max_faces, live=False, sensitivity=sensitivity
+        ) as monitor,
         VideoFile(path) as source,
     ):
         recorder = SessionRecorder(

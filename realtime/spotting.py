@@ -6,16 +6,27 @@ the model's hop do not change what is spotted, and it can be tested with written
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from realtime.spec import NONE_LABEL, SpottingSpec
-from realtime.types import Event, Scores, State
+from realtime.types import Event, Float32Array, Scores, State
 
 APEX_SHARE = 0.9
 """The apex is the middle of the scores above this share of the peak: a network's scores have a
 flat top, whose highest point is an accident."""
+
+REMEMBERED_S = 1.5
+"""How long motion is kept: from before the longest event to after its offset."""
+
+LATEST_SLOTS = 2
+"""The newest slots of a window that say together whether the face has come back."""
+
+BEFORE_S = 0.15
+"""What the face did in this time before the onset is what it comes back to."""
 
 
 @dataclass(slots=True)
@@ -37,16 +48,26 @@ class Spotter:
     and never as an event. A hole of more than `max_gap_s` between two scores ends an expression
     without an event, since its offset was not seen.
 
+    A micro-expression goes and comes back. Where the scores bring the motion that they were made
+    from, an event whose apex is still there after its offset (`max_residual`) is none: it was the
+    beginning of something that stays, which the network lost sight of.
+
     A model without a `none` label always claims an expression, so it cannot spot: the state is
     `expression` and there are no events.
     """
 
     def __init__(
-        self, labels: tuple[str, ...], spotting: SpottingSpec, max_gap_s: float = 0.2
+        self,
+        labels: tuple[str, ...],
+        spotting: SpottingSpec,
+        max_gap_s: float = 0.2,
+        nodes: npt.NDArray[np.bool_] | None = None,
     ) -> None:
+        """`nodes`: bool [R, H, W], those whose motion counts for `max_residual`; None: all."""
         self._labels = labels
         self._spotting = spotting
         self._max_gap_s = max_gap_s
+        self._nodes = nodes
         self._can_spot = NONE_LABEL in labels
         self._expressions = [n for n, label in enumerate(labels) if label != NONE_LABEL]
         self.restart()
@@ -59,6 +80,7 @@ class Spotter:
         # from the first scores on began at an unknown time and cannot be a micro-expression.
         self._rises_s = [-np.inf] * len(self._labels)
         self._run: _Run | None = None
+        self._motions: deque[tuple[float, Float32Array]] = deque()
 
     def update(self, scores: Scores) -> Event | None:
         """Take the next scores of this face; give the event that they end, if they end one.
@@ -72,6 +94,11 @@ class Spotter:
             return None
         if self._last is not None and scores.t_s - self._last.t_s > self._max_gap_s:
             self.restart()
+
+        if scores.motion is not None:
+            self._motions.append((scores.t_s, scores.motion[0]))
+            while self._motions[0][0] < scores.t_s - REMEMBERED_S:
+                self._motions.popleft()
 
         event = None
         leave = self._spotting.leave
@@ -87,7 +114,8 @@ class Spotter:
             if scores.probabilities[self._run.label] >= leave:
                 self._run.scores.append(scores)
             else:
-                event = self._finish(self._run, self._crossing_s(scores, self._run.label))
+                offset_s = self._crossing_s(scores, self._run.label)
+                event = self._finish(self._run, offset_s, scores.motion)
                 self._run = None
         self._last = scores
 
@@ -106,8 +134,10 @@ class Spotter:
         share = (self._spotting.leave - before) / (now - before)
         return self._last.t_s + share * (scores.t_s - self._last.t_s)
 
-    def _finish(self, run: _Run, offset_s: float) -> Event | None:
+    def _finish(self, run: _Run, offset_s: float, latest: Float32Array | None) -> Event | None:
         if not self._spotting.min_s <= offset_s - run.onset_s <= self._spotting.max_s:
+            return None
+        if self._residual(run.onset_s, offset_s, latest) > self._spotting.max_residual:
             return None
         curve = np.array([scores.probabilities[run.label] for scores in run.scores])
         times_s = np.array([scores.t_s for scores in run.scores])
@@ -119,3 +149,25 @@ class Spotter:
             label=self._labels[run.label],
             score=float(curve.max()),
         )
+
+    def _residual(self, onset_s: float, offset_s: float, latest: Float32Array | None) -> float:
+        """Share of the motion at its height that the newest slots still show, 0 if unknown.
+
+        `latest`: float32 [N, R, H, W, 2], motion from the offset on. Motion is that since before
+        the onset. What it did at its height is what is looked for afterwards (by projection), so
+        that noise and other movements do not count.
+        """
+        before = [m for t_s, m in self._motions if onset_s - BEFORE_S <= t_s < onset_s]
+        during = [m for t_s, m in self._motions if onset_s <= t_s <= offset_s]
+        if latest is None or not before or not during:
+            return 0.0
+        rest = np.mean(before, axis=0)
+        shown = [self._chosen(motion - rest) for motion in during]
+        height = max(shown, key=lambda motion: float(motion @ motion))
+        now = self._chosen(latest[-LATEST_SLOTS:].mean(axis=0) - rest)
+        return float(now @ height) / max(float(height @ height), 1e-9)
+
+    def _chosen(self, motion: Float32Array) -> Float32Array:
+        """float32 [R, H, W, 2] to the values of the nodes that count, [K]."""
+        chosen: Float32Array = (motion if self._nodes is None else motion[self._nodes]).ravel()
+        return chosen

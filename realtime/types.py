@@ -88,7 +88,9 @@ class Scores:
     `t_s`: the moment that the scores speak of, on the clock of the frames.
     `probabilities`: one a label of the model, sum 1. `latency_s`: seconds from handing the
     window to the worker until its scores were there. `attention`: float32 [R, T', H', W'],
-    where and when in the window the network looked, if that was asked for.
+    where and when in the window the network looked, if that was asked for. `motion`: float32
+    [1 + lookahead, R, H, W, 2], what the window shows of this moment and of those after it, for
+    models that see motion.
     """
 
     face_id: int
@@ -96,6 +98,7 @@ class Scores:
     probabilities: tuple[float, ...]
     latency_s: float
     attention: Float32Array | None = field(default=None, repr=False, compare=False)
+    motion: Float32Array | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,14 +174,17 @@ class Worker:
         signal = np.stack([window.signal for window in batch.windows])
         probabilities, attention = self._network.run(signal, self.want_attention)
         latency_s = time.perf_counter() - batch.handed_over_s
-        slot_s = (spec.frames - 1 - spec.lookahead) / spec.rate_hz
+        scored = spec.frames - 1 - spec.lookahead
         return [
             Scores(
                 face_id=window.face_id,
-                t_s=window.start_s + slot_s,
+                t_s=window.start_s + scored / spec.rate_hz,
                 probabilities=tuple(map(float, probabilities[index])),
                 latency_s=latency_s,
                 attention=None if attention is None else attention[index],
+                motion=np.asarray(window.signal[scored:], np.float32)
+                if spec.signal == "motion"
+                else None,
             )
             for index, window in enumerate(batch.windows)
         ]

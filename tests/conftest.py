@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+if TYPE_CHECKING:
+    from training.face_model import FaceModel
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -17,6 +21,20 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the development data is not at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def face_model(shared_data: Path) -> Path:
+    """The file of the face model."""
+    return shared_data / "ict_facekit.npz"
+
+
+@pytest.fixture(scope="session")
+def model(face_model: Path) -> FaceModel:
+    """The face model of simulated people."""
+    from training.face_model import load_face_model  # compiles; tests of the monitor need not
+
+    return load_face_model(face_model)
 
 
 @pytest.fixture(scope="session")

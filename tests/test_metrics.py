@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, recall_score
 
-from training.metrics import detection, iou, match, recognition
+from training.metrics import Counts, detection, estimates, iou, match, rates, recognition
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,71 @@ def test_a_class_without_a_truth_is_left_out_of_the_means() -> None:
     figures = recognition(np.array([[2, 0, 0], [0, 2, 0], [0, 0, 0]]), np.zeros(3, np.int64))
     assert figures.uf1 == 1.0
     assert figures.uar == 1.0
+
+
+def counts(clips: list[tuple[int, int, int]]) -> Counts:
+    """Of clips of one minute each: right ones, missed ones (both of class 0) and false ones."""
+    right, missed, false = np.array(clips, float).T
+    confusion = np.zeros((len(clips), 2, 2))
+    confusion[:, 0, 0] = right
+    return Counts(confusion, np.stack([missed, 0 * missed], axis=1), false, np.full_like(right, 60))
+
+
+some_clips = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=8
+)
+
+
+@given(some_clips)
+def test_rates_are_those_of_the_pooled_counts(clips: list[tuple[int, int, int]]) -> None:
+    right, missed, false = map(sum, zip(*clips, strict=True))
+    figures = rates(counts(clips).pooled(np.ones(len(clips))))
+    assert (figures.precision, figures.recall, figures.f1) == detection(
+        right, right + missed, right + false
+    )
+    assert figures.false_per_minute == pytest.approx(false / len(clips))
+    assert figures.uf1 == recognition(np.diag([right, 0]), np.array([missed, 0])).uf1
+
+
+@given(some_clips)
+def test_many_drawn_sets_at_once_are_what_each_would_be_alone(
+    clips: list[tuple[int, int, int]],
+) -> None:
+    weights = np.random.default_rng(0).integers(0, 3, (5, len(clips))).astype(float)
+    together = rates(counts(clips).pooled(weights))
+    for number, one in enumerate(weights):
+        alone = rates(counts(clips).pooled(one))
+        for name, figure in together._asdict().items():
+            assert figure[number] == pytest.approx(getattr(alone, name))
+
+
+def test_people_are_drawn_with_all_their_clips() -> None:
+    # One person is always spotted, the other never: with two people a draw has none, one or both.
+    clips = [(4, 0, 0)] * 5 + [(0, 4, 0)] * 5
+    by_person = estimates(counts(clips), np.array(["a"] * 5 + ["b"] * 5))["recall"]
+    by_clip = estimates(counts(clips), np.array(list("abcdefghij")))["recall"]
+    assert (by_person.value, by_person.low, by_person.high) == (0.5, 0.0, 1.0)
+    assert by_clip.low is not None
+    assert by_clip.high is not None
+    assert 0.0 < by_clip.low < 0.5 < by_clip.high < 1.0
+
+
+def test_the_bootstrap_agrees_with_the_binomial() -> None:
+    # 100 people with one micro-expression each, 80 spotted: standard error .04.
+    figures = estimates(counts([(1, 0, 0)] * 80 + [(0, 1, 0)] * 20), np.arange(100).astype(str))
+    assert figures["recall"].low == pytest.approx(0.8 - 1.96 * 0.04, abs=0.015)
+    assert figures["recall"].high == pytest.approx(0.8 + 1.96 * 0.04, abs=0.015)
+
+
+def test_one_person_has_no_interval_and_no_truth_no_figure() -> None:
+    alone = estimates(counts([(1, 1, 1), (1, 0, 0)]), np.array(["a", "a"]))["f1"]
+    assert alone.value == pytest.approx(2 * 2 / (3 + 3))
+    assert (alone.low, alone.high) == (None, None)
+    figures = estimates(counts([(0, 0, 1), (0, 0, 0)]), np.array(["a", "b"]))
+    assert figures["f1"].value is None
+    assert figures["false_per_minute"].value == pytest.approx(0.5)
+
+
+def test_no_truth_at_all_gives_zero_means() -> None:
+    figures = recognition(np.zeros((2, 2)), np.zeros(2))
+    assert (figures.uf1, figures.uar) == (0.0, 0.0)

@@ -167,3 +167,63 @@ def test_any_scores_give_ordered_events_of_allowed_length(
             assert last_offset_s <= event.onset_s <= event.apex_s <= event.offset_s
             assert SPOTTING.min_s <= event.offset_s - event.onset_s <= SPOTTING.max_s
             last_offset_s = event.offset_s
+
+
+def motion_run(kept: float, *, max_residual: float = 0.5, lids: float = 0.0) -> list[Event]:
+    """Events of an expression that is scored for 0.4 s and of whose motion `kept` stays.
+
+    `lids`: motion of the lids' node from the apex on, which is not among those that count.
+    """
+    spotting = SpottingSpec(0.6, 0.4, 0.08, 0.5, max_residual)
+    nodes = np.array([True, True, True, False]).reshape(1, 2, 2)
+    spotter = Spotter(LABELS, spotting, nodes=nodes)
+    curve = bump(1.0, 1.4)
+    pattern = np.array([1.0, -0.5, 0.25, 0.0], np.float32).reshape(1, 2, 2, 1).repeat(2, axis=-1)
+
+    def motion_at(t_s: float) -> np.ndarray:
+        level = kept if t_s > 1.2 and curve(t_s) < kept else curve(t_s)
+        motion = 0.3 + level * pattern  # 0.3: what was there before, and stays
+        motion[0, 1, 1] = lids if t_s > 1.2 else 0.0
+        return motion
+
+    events = []
+    for t_s in np.arange(0.0, 2.0, 1 / 30):
+        motion = np.stack([motion_at(t_s + ahead / 30) for ahead in range(4)]).astype(np.float32)
+        shown = curve(float(t_s))
+        scores = Scores(0, float(t_s), (1 - shown, shown, 0, 0), 0.0, motion=motion)
+        event = spotter.update(scores)
+        events += [event] if event else []
+    return events
+
+
+def test_a_face_that_comes_back_is_a_micro_expression() -> None:
+    (event,) = motion_run(kept=0.0)
+    assert event.label == "negative"
+
+
+def test_a_face_that_stays_as_it_became_is_none() -> None:
+    assert motion_run(kept=0.9) == []
+
+
+@pytest.mark.parametrize(("kept", "found"), [(0.3, 1), (0.7, 0)])
+def test_how_much_may_stay_is_a_threshold(kept: float, found: int) -> None:
+    assert len(motion_run(kept=kept, max_residual=0.5)) == found
+
+
+def test_a_blink_over_the_offset_does_not_count() -> None:
+    assert len(motion_run(kept=0.0, lids=5.0)) == 1
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_more_sensitivity_never_asks_for_more(low: float, high: float) -> None:
+    low, high = sorted((low, high))
+    strict, lenient = SPOTTING.at(low), SPOTTING.at(high)
+    assert lenient.enter <= strict.enter
+    assert lenient.leave <= strict.leave
+    assert 0 < lenient.leave < lenient.enter < 1
+
+
+def test_the_usual_sensitivity_changes_nothing() -> None:
+    same = SPOTTING.at(0.5)
+    assert same.enter == pytest.approx(SPOTTING.enter)
+    assert same.leave == pytest.approx(SPOTTING.leave)

@@ -17,8 +17,9 @@ from realtime.errors import KilasError
 from realtime.session import analyze
 from realtime.sources import DEMO_PATH
 from training.expressions import ScriptedEvent
-from training.prepare import NO_LABEL, read_events, slot_labels
+from training.prepare import NO_LABEL, slot_labels
 from training.recipe import RECIPES, load_recipe
+from training.tables import read_events
 
 LABELS = ("none", "negative", "positive", "surprise")
 RECIPE = """
@@ -149,7 +150,7 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
         assert prepared["faces"].shape[1:] == (128, 128)
         assert prepared["faces"].dtype == np.uint8
         assert sorted(prepared["subject"]) == ["1", "2"]
-    training("train", data, "--labels", clips / "events.csv", "--out", run, "--recipe", recipe)
+    training("train", data, "--out", run, "--recipe", recipe)
     record = json.loads((run / "training.json").read_text())
     assert len(record["held_out_subjects"]) == 1
     assert np.sum(record["held_out_confusion"]) > 100
@@ -157,10 +158,11 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     assert "differ by at most" in said
     said = training(
         *("evaluate", "--videos", clips, "--labels", clips / "events.csv", "--model", model),
-        *("--out", clips / "figures.json", "--jobs", "2"),
+        *("--out", clips / "report", "--jobs", "2"),
     )
     assert "8 micro-expressions in 2 clips" in said
-    figures = json.loads((clips / "figures.json").read_text())
+    assert (clips / "report" / "report.html").stat().st_size > 10_000
+    figures = json.loads((clips / "report" / "figures.json").read_text())
     assert sum(map(sum, figures["confusion"])) + sum(figures["missed"]) == 8
     session = analyze(DEMO_PATH, model=model)
     assert session.facts["model"]["name"] == "small"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Annotated
 import typer
 
 from realtime.errors import KilasError
-from training.simulate import simulate_command
 
 # TensorFlow reports its own start in a dozen lines that say nothing about the training.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -28,11 +25,85 @@ app = typer.Typer(
 
 CPUS = os.cpu_count() or 1
 
-Jobs = Annotated[int, typer.Option(help="Processes that work side by side.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes that work side by side.")]
+FaceModelFile = Annotated[Path, typer.Option(help="The FaceKit face model (.npz).")]
 RecipeName = Annotated[str, typer.Option(help="A recipe of the project, or a TOML file.")]
 
 
-app.command("simulate")(simulate_command)
+PORTRAITS_UNUSED = ("first_subject", "subjects", "truth", "streams", "recipe")
+UNUSED = {
+    "demo": ("clips", "seed", "seconds", "jobs", "portraits", *PORTRAITS_UNUSED),
+    "portraits": PORTRAITS_UNUSED,
+    "streams": ("subjects", "truth"),
+}
+"""Options of `simulate` that mean nothing beside --demo, --portraits and --streams."""
+
+
+@app.command()
+def simulate(
+    context: typer.Context,
+    face_model: FaceModelFile,
+    out: Annotated[Path, typer.Option(help="Folder to write into.")],
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other clips.")] = 0,
+    seconds: Annotated[float, typer.Option(min=3.0, help="Length of a clip.")] = 6.0,
+    first_subject: Annotated[int, typer.Option(min=0, help="Number of the first person.")] = 0,
+    subjects: Annotated[
+        int | None, typer.Option(min=1, help="Number of people; a third of the clips by default.")
+    ] = None,
+    jobs: Jobs = CPUS,
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Also write NAME.npz: weights, landmarks, flow.")
+    ] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Write the built-in clip instead, and nothing else.")
+    ] = False,
+    portraits: Annotated[
+        Path | None,
+        typer.Option(help="Move the portrait photographs of this folder instead."),
+    ] = None,
+    streams: Annotated[
+        bool, typer.Option("--streams", help="Write streams for training instead of videos.")
+    ] = False,
+    recipe: Annotated[str, typer.Option(help="The recipe whose clock streams have.")] = "kilas",
+) -> None:
+    """Film made-up people with micro-expressions, and write down exactly what they did."""
+    _refuse_unused(context)
+    if demo:
+        from training.demo import write_demo
+
+        write_demo(out, face_model)
+    elif portraits is not None:
+        from training.portraits import simulate_portraits
+
+        simulate_portraits(out, face_model, portraits, clips, seed, seconds, jobs)
+    elif streams:
+        from training.recipe import load_recipe
+        from training.streams import simulate_streams
+
+        spec = load_recipe(recipe).spec
+        simulate_streams(out, face_model, spec, clips, seed, seconds, jobs, first_subject)
+    else:
+        from training.simulate import simulate as run
+
+        run(out, face_model, clips, seed, seconds, jobs, first_subject, subjects, truth)
+
+
+def _refuse_unused(context: typer.Context) -> None:
+    """Raise BadParameter for options that were given and would change nothing."""
+
+    def is_given(name: str) -> bool:
+        source = context.get_parameter_source(name)
+        return source is not None and source.name == "COMMANDLINE"
+
+    for mode, unused in UNUSED.items():
+        for name in unused if is_given(mode) else ():
+            if is_given(name):
+                raise typer.BadParameter(
+                    f"--{mode} makes no use of --{name.replace('_', '-')}; leave one of them out."
+                )
+    if is_given("recipe") and not is_given("streams"):
+        raise typer.BadParameter("--recipe is for --streams; give both, or leave it out.")
 
 
 @app.command()
@@ -51,16 +122,16 @@ def prepare(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="What `prepare` wrote.")],
-    labels: Annotated[Path, typer.Option(help="events.csv of the videos.")],
+    data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder for the network and its figures.")],
     recipe: RecipeName = "kilas",
+    jobs: Jobs = CPUS,
 ) -> None:
     """Train a recipe's network. An interrupted run goes on where it was."""
     from training.recipe import load_recipe
     from training.train import train as run
 
-    run(data, labels, load_recipe(recipe), out)
+    run(data, load_recipe(recipe), out, jobs)
 
 
 @app.command()
@@ -68,66 +139,69 @@ def export(
     run: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
     out: Annotated[Path, typer.Option(help="The model file to write (.onnx).")],
     recipe: RecipeName = "kilas",
-    results: Annotated[
-        Path | None, typer.Option(help="JSON of `evaluate`, kept in the file's provenance.")
-    ] = None,
 ) -> None:
     """Write a trained network as one self-describing ONNX file."""
-    import keras
-
-    from training.export import export as write
+    from training.export import export_run
     from training.recipe import load_recipe
 
-    chosen = load_recipe(recipe)
-    record = json.loads((run / "training.json").read_text(encoding="utf-8"))
-    provenance = {
-        "data": record["data"],
-        "recipe": record["recipe"],
-        "commit": record["commit"],
-        "held_out_subjects": record["held_out_subjects"],
-        "results": None if results is None else json.loads(results.read_text(encoding="utf-8")),
-    }
-    network = keras.models.load_model(run / "model.keras")
-    difference = write(network, dataclasses.replace(chosen.spec, provenance=provenance), out)
+    difference = export_run(run, load_recipe(recipe), out)
     size_mb = out.stat().st_size / 1e6
     typer.echo(f"{out}: {size_mb:.1f} MB; ONNX and Keras differ by at most {difference:.1e}.")
 
 
 @app.command()
 def thresholds(
-    run: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
-    videos: Annotated[Path, typer.Option(help="The videos that it was trained on.")],
-    labels: Annotated[Path, typer.Option(help="Their events.csv.")],
-    model: Annotated[str, typer.Option(help="The exported model: a name or a file.")],
+    data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
+    model: Annotated[Path, typer.Option(help="The exported model file; it keeps the thresholds.")],
     jobs: Jobs = CPUS,
 ) -> None:
-    """Choose the spotting thresholds, for the recipe, on the subjects that were held out."""
+    """Choose the spotting thresholds on people that were not trained on."""
+    from realtime.model import Model
     from training.thresholds import choose_thresholds
 
-    record = json.loads((run / "training.json").read_text(encoding="utf-8"))
-    best, f1 = choose_thresholds(videos, labels, model, set(record["held_out_subjects"]), jobs)
-    typer.echo(f"spotting F1 {f1:.3f} on {len(record['held_out_subjects'])} held-out subjects:")
-    typer.echo("[spotting]")
-    for name, value in dataclasses.asdict(best).items():
-        typer.echo(f"{name} = {value}")
+    f1 = choose_thresholds(data, model, jobs)
+    typer.echo(f"spotting F1 {f1:.3f} with {Model.load(model, device='cpu').spec.spotting}")
 
 
 @app.command()
 def evaluate(
-    videos: Annotated[Path, typer.Option(help="Folder of labelled videos with clips.csv.")],
+    videos: Annotated[Path, typer.Option(help="Folder of videos; clips.csv says more of them.")],
     labels: Annotated[Path, typer.Option(help="Their events.csv.")],
     model: Annotated[str, typer.Option(help="A model's name or file.")] = "kilas",
-    out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder for the report.")
+    ] = None,
+    sensitivity: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="As of stream.py; 0.5 is usual.")
+    ] = 0.5,
     jobs: Jobs = CPUS,
 ) -> None:
     """Run whole labelled videos through the live chain and count what it found."""
     from training.evaluate import evaluate as run
     from training.evaluate import summary
 
-    figures = run(videos, labels, model, jobs)
+    figures, spotted = run(videos, labels, model, jobs, sensitivity)
     typer.echo(summary(figures))
     if out is not None:
-        out.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+        from training.report import write_evaluation
+
+        typer.echo(f"The report is {write_evaluation(out, figures, spotted)}.")
+
+
+@app.command()
+def reproduce(
+    face_model: FaceModelFile,
+    out: Annotated[Path, typer.Option(help="Folder for the data, the network and the report.")],
+    recipe: RecipeName = "kilas",
+    jobs: Jobs = CPUS,
+) -> None:
+    """From nothing to a model and its figures, as the recipe says. An interrupted call goes on."""
+    from training.evaluate import summary
+    from training.recipe import load_recipe
+    from training.reproduce import reproduce as run
+
+    typer.echo(summary(run(load_recipe(recipe), face_model, out, jobs)))
+    typer.echo(f"The report is {out / 'report' / 'report.html'}.")
 
 
 def main() -> None:

@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training import render
+from training import occluders, render
 from training.face_model import CLOTH, EYE, FACE, GUMS, HAIR, HEAD, MOUTH, TEETH, FaceModel
+from training.occluders import Beard, Glasses
+from training.paint import is_ear, noise, ramp, smooth, to_linear
 
 Float32Array = npt.NDArray[np.float32]
 Int32Array = npt.NDArray[np.int32]
@@ -41,6 +43,14 @@ _EYE_SRGB = np.array(
     [(58, 36, 22), (84, 54, 30), (110, 84, 44), (96, 112, 76), (92, 124, 150), (120, 138, 148)],
     np.float32,
 )
+_EAR_REST_CM = np.array([7.6, 4.3, -0.6], np.float32)
+"""Where the arm of a pair of glasses rests on the left ear of the mean face."""
+
+_GOLDEN_RATIO = 0.618_033_988_749_895
+
+_SHAVED = Beard("none", 0.0, 0.0, 0.0, 0.0, 1.0)
+_SHADOW_ODDS = (0.4, 0.25, 0.2, 0.15)
+
 HAIR_STYLES = ("bald", "buzz", "short", "full", "long")
 
 
@@ -53,6 +63,10 @@ class Actor:
     float32 [P, 4]: linear albedo and gloss of all parts; `tiles` int32 [8, 3]: first texel,
     width and height of each. `eye_vertices`: those of the left and of the right eyeball, with
     `eye_centres` [2, 3] and `eye_radii` in cm; `is_eye` [T]: triangles of either.
+
+    `veils` int32 [W, 3]: translucent triangles, of lashes and glasses; `veil_alpha` [V],
+    `veil_albedo` [V, 3] linear; `mirror` [V] and `window_rad`: see `Glasses`; `worn_normals`
+    [G, 3]: of the last G points, the glasses, which no expression moves.
     """
 
     subject: int
@@ -73,33 +87,12 @@ class Actor:
     eye_centres: Float32Array
     eye_radii: tuple[float, float]
     is_eye: npt.NDArray[np.bool_]
-    lash_alpha: Float32Array
-    lash_colour: Float32Array
-
-
-def to_linear(srgb: npt.ArrayLike) -> Float32Array:
-    """sRGB 0..255 to linear light 0..1."""
-    return ((np.asarray(srgb, np.float32) / 255.0) ** 2.2).astype(np.float32)
-
-
-def _ramp(table: Float32Array, at: float) -> Float32Array:
-    x = np.linspace(0, 1, len(table))
-    return np.array([np.interp(at, x, table[:, c]) for c in range(3)], np.float32)
-
-
-def _smooth(x: npt.ArrayLike) -> Float32Array:
-    t = np.clip(np.asarray(x, np.float32), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def _noise(rng: np.random.Generator, size_wh: tuple[int, int], cell: float) -> Float32Array:
-    """Smooth unit-variance noise with features `cell` texels wide."""
-    width, height = size_wh
-    coarse = rng.standard_normal((int(height / cell) + 3, int(width / cell) + 3), np.float32)
-    if cell <= 1:
-        return coarse[:height, :width]
-    grown = cv2.resize(coarse, None, fx=cell, fy=cell, interpolation=cv2.INTER_CUBIC)
-    return np.ascontiguousarray(grown[:height, :width]) * np.float32(1.3)
+    veils: Int32Array
+    veil_alpha: Float32Array
+    veil_albedo: Float32Array
+    mirror: Float32Array
+    window_rad: tuple[float, float]
+    worn_normals: Float32Array
 
 
 @lru_cache(maxsize=24)
@@ -115,16 +108,9 @@ def _position_map(model: FaceModel, part: int, size: int) -> Float32Array:
     loose = np.arange(len(xyz), dtype=np.int32).reshape(-1, 3)
     _, ids = render.rasterise(xyz, loose, (size, size), two_sided=True)
     covered = ids >= 0
-    rows, columns = np.nonzero(covered)
-    t = ids[covered]
-    a, b, c = (xyz[loose[t, k], :2] for k in range(3))
-    e1, e2, p = b - a, c - a, np.stack([columns, rows], 1) - a
-    area = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
-    wb = (p[:, 0] * e2[:, 1] - p[:, 1] * e2[:, 0]) / area
-    wc = (e1[:, 0] * p[:, 1] - e1[:, 1] * p[:, 0]) / area
-    weights = np.stack([1 - wb - wc, wb, wc], 1)
+    weights = render.barycentric(xyz, loose, ids)
     points = np.zeros((size, size, 3), np.float32)
-    points[covered] = (model.neutral[corners[t]] * weights[..., None]).sum(1)
+    points[covered] = (model.neutral[corners[ids[covered]]] * weights[..., None]).sum(1)
     # Texels outside every triangle take their nearest neighbour, for bilinear sampling.
     _, labels = cv2.distanceTransformWithLabels(
         (~covered).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
@@ -144,12 +130,6 @@ def _hairline_y(points: Float32Array, rise: float, recede: float) -> Float32Arra
     return line
 
 
-def _is_ear(points: Float32Array) -> npt.NDArray[np.bool_]:
-    x, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
-    inside: npt.NDArray[np.bool_] = (x > 7.1) & (y > -2.6) & (y < 4.4) & (z > -4.0) & (z < 2.2)
-    return inside
-
-
 @dataclass(frozen=True, slots=True)
 class Looks:
     """What chance decided about a person; colours are sRGB 0..255, lengths cm."""
@@ -164,19 +144,33 @@ class Looks:
     rise: float
     recede: float
     brow: tuple[float, float, float, float]
-    beard: float
+    beard: Beard
+    glasses: str
     freckles: float
     redness: float
     make_up: float
 
 
-def _looks(rng: np.random.Generator, skin: float | None) -> Looks:
-    tone = float(rng.uniform(0, 1)) if skin is None else skin
-    rgb = _ramp(_SKIN_SRGB, tone) * rng.normal(1, 0.012, 3).astype(np.float32)
+_NO_GLASSES = Glasses(
+    *(np.zeros((0, 3), np.float32),) * 2,
+    np.zeros((0, 3), np.int32),
+    np.zeros(0, np.float32),
+    np.zeros((0, 3), np.float32),
+    *(np.zeros(0, np.float32),) * 3,
+    (0.0, 0.0),
+)
+
+
+def _looks(rng: np.random.Generator, subject: int, skin: float | None) -> Looks:
+    worn = np.random.default_rng([7_303, subject])
+    # Multiples of the golden ratio: any run of people covers the whole range evenly.
+    even = float((subject * _GOLDEN_RATIO + 0.05 * rng.uniform()) % 1)
+    tone = even if skin is None else skin
+    rgb = ramp(_SKIN_SRGB, tone) * rng.normal(1, 0.012, 3).astype(np.float32)
     style = str(rng.choice(HAIR_STYLES, p=[0.05, 0.12, 0.33, 0.25, 0.25]))
     # Dark skin goes with dark hair and eyes; light skin with any.
     shade = float(rng.beta(1.2, 2.2)) * (1 - 0.85 * tone)
-    hair = _ramp(_HAIR_SRGB[:5], shade)
+    hair = ramp(_HAIR_SRGB[:5], shade)
     if rng.random() < 0.1:
         hair = _HAIR_SRGB[5] * rng.uniform(0.6, 1.0)
     feminine = bool(rng.random() < (0.85 if style == "long" else 0.35))
@@ -190,7 +184,7 @@ def _looks(rng: np.random.Generator, skin: float | None) -> Looks:
         hair_rgb=hair,
         brow_rgb=np.minimum(hair * 0.9, 90),
         lip_rgb=lip,
-        eye_rgb=_ramp(_EYE_SRGB, float(rng.beta(1, 1.6)) * (1 - 0.9 * tone)),
+        eye_rgb=ramp(_EYE_SRGB, float(rng.beta(1, 1.6)) * (1 - 0.9 * tone)),
         hair=style,
         rise=float(rng.normal(0, 0.5)),
         recede=0.0 if feminine else float(max(0, rng.normal(0.2, 0.7))),
@@ -200,7 +194,10 @@ def _looks(rng: np.random.Generator, skin: float | None) -> Looks:
             float(rng.uniform(0.26, 0.5) * (0.75 if feminine else 1.0)),
             float(rng.uniform(0.55, 0.95)),
         ),
-        beard=0.0 if feminine else float(rng.choice([0, 0.25, 0.5, 1.0], p=[0.4, 0.25, 0.2, 0.15])),
+        beard=_SHAVED
+        if feminine
+        else occluders.draw_beard(worn, float(rng.choice([0, 0.06, 0.12, 0.2], p=_SHADOW_ODDS))),
+        glasses=occluders.draw_glasses(worn),
         freckles=float(max(0, rng.normal(0.0, 0.5))) * (1 - tone),
         redness=float(rng.uniform(0.3, 1.0)),
         make_up=make_up,
@@ -243,17 +240,17 @@ def _paint_skin(
     gloss = np.full(x.shape, 1.0, np.float32)
 
     # Blood and pigment: large soft patches, mottling, pores.
-    patches = _noise(grainy, size, 2.6 / texel_cm)
-    mottle = _noise(grainy, size, 0.7 / texel_cm)
-    grain = _noise(grainy, size, max(1.0, 0.22 / texel_cm))
-    pores = _noise(grainy, size, max(1.0, 0.08 / texel_cm))
+    patches = noise(grainy, size, 2.6 / texel_cm)
+    mottle = noise(grainy, size, 0.7 / texel_cm)
+    grain = noise(grainy, size, max(1.0, 0.22 / texel_cm))
+    pores = noise(grainy, size, max(1.0, 0.08 / texel_cm))
     # The texture is stretched on the neck, where fine marks would turn into streaks.
-    fine = 0.25 + 0.75 * _smooth((y + 0.35 * z + 8.5) / 3)
+    fine = 0.25 + 0.75 * smooth((y + 0.35 * z + 8.5) / 3)
     tone = 1 + 0.035 * patches + fine * (0.03 * mottle + 0.035 * grain + 0.03 * pores)
     albedo *= tone[..., None]
-    red = 0.04 * fine * _noise(grainy, size, 1.4 / texel_cm)
+    red = 0.04 * fine * noise(grainy, size, 1.4 / texel_cm)
     if is_face:
-        front = _smooth((z - 1) / 5)
+        front = smooth((z - 1) / 5)
         red += (
             front
             * looks.redness
@@ -264,7 +261,7 @@ def _paint_skin(
                 + 0.06 * _bump(x, y, (0.0, 8.0), 2.5)
             )
         )
-        red += 0.2 * looks.redness * _is_ear(points)
+        red += 0.2 * looks.redness * is_ear(points)
     albedo *= np.exp(red[..., None] * np.array([0.15, -0.75, -0.6], np.float32))
     if is_face:
         tired = _bump(x, y, (3.1, 2.5), 0.55) * rng.uniform(0.05, 0.28)
@@ -276,7 +273,7 @@ def _paint_skin(
         edge *= (0.45 + 0.35 * looks.make_up) * (z > 6)
         albedo *= np.exp(-edge[..., None] * np.array([1.0, 1.2, 1.2], np.float32))
         if looks.freckles > 0.1:
-            spots = _noise(grainy, size, max(1.2, 0.2 / texel_cm)) - 1.7
+            spots = noise(grainy, size, max(1.2, 0.2 / texel_cm)) - 1.7
             where = _bump(x, y, (2.6, 1.4), 2.8) * front
             spots = np.clip(spots * 2, 0, 1) * where * min(looks.freckles, 1.0)
             albedo *= np.exp(-spots[..., None] * np.array([0.45, 0.75, 0.95], np.float32))
@@ -286,13 +283,13 @@ def _paint_skin(
             albedo *= np.exp(-mole[..., None] * np.array([0.8, 1.1, 1.2], np.float32))
         gloss += 0.6 * _bump(x, y, (0, 0.5), 1.0) + 0.35 * _bump(x, y, (0, 8), 3.0)
         _paint_lips(grainy, albedo, gloss, points, looks)
-        _paint_beard(grainy, albedo, gloss, points, looks, texel_cm)
+        occluders.paint_beard(grainy, albedo, gloss, points, looks.beard, looks.hair_rgb, texel_cm)
         _paint_brows(grainy, albedo, gloss, points, looks, texel_cm)
     if looks.hair != "bald":
         line = _hairline_y(points, looks.rise, looks.recede)
-        ragged = line + 0.2 * _noise(grainy, size, 1.2 / texel_cm) + 0.12 * pores
+        ragged = line + 0.2 * noise(grainy, size, 1.2 / texel_cm) + 0.12 * pores
         soft = 0.8 if looks.hair != "buzz" else 1.4
-        cover = _smooth((y - ragged) / soft + 0.5) * ~_is_ear(points)
+        cover = smooth((y - ragged) / soft + 0.5) * ~is_ear(points)
         if looks.hair == "buzz":
             cover *= 0.75
         hair = _paint_hair(strands, points, looks)
@@ -328,41 +325,12 @@ def _paint_lips(
     upper = np.interp(x, xs, [-2.78, -2.68, -2.66, -2.92, -3.22, -3.47, -3.6])
     lower = np.interp(x, xs, [-4.38, -4.37, -4.32, -4.1, -3.8, -3.52, -3.4])
     inside = np.minimum(upper - y, y - lower)
-    wobble = 0.03 * _noise(rng, (x.shape[1], x.shape[0]), 6)
-    cover = _smooth((inside + wobble) / 0.16 + 0.5) * (z > 7) * (x < 2.75)
+    wobble = 0.03 * noise(rng, (x.shape[1], x.shape[0]), 6)
+    cover = smooth((inside + wobble) / 0.16 + 0.5) * (z > 7) * (x < 2.75)
     creases = 1 + 0.06 * np.sin(points[..., 0] * 38 + 3 * wobble * 20)
     lip = to_linear(looks.lip_rgb) * creases[..., None]
     albedo += 0.85 * cover[..., None] * (lip - albedo)
     gloss += cover * (0.5 + 1.2 * looks.make_up)
-
-
-def _paint_beard(
-    rng: np.random.Generator,
-    albedo: Float32Array,
-    gloss: Float32Array,
-    points: Float32Array,
-    looks: Looks,
-    texel_cm: float,
-) -> None:
-    if looks.beard == 0:
-        return
-    x, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
-    size = (x.shape[1], x.shape[0])
-    top = np.interp(x, [0, 1.2, 2.8, 4.5, 6.5, 8.0], [-1.35, -1.45, -2.9, -3.6, -2.0, 2.5])
-    cover = (
-        _smooth((top - y) / 0.9) * _smooth((y + 10.5 - 0.25 * z) / 2.5) * _smooth((z + 0.5) / 1.5)
-    )
-    lips = np.hypot(x / 2.6, (y + 3.53) / 0.93)
-    cover *= _smooth((lips - 0.85) / 0.17)
-    cover *= ~_is_ear(points)
-    stubble = 0.85 + 0.15 * _noise(rng, size, max(1.0, 0.07 / texel_cm))
-    cover = np.clip(cover * stubble * (0.2 + 0.75 * looks.beard), 0, 0.93)
-    hair = (
-        to_linear(np.minimum(looks.hair_rgb, 110))
-        * np.exp(0.3 * _noise(rng, size, max(1.0, 0.15 / texel_cm)))[..., None]
-    )
-    albedo += cover[..., None] * (hair - albedo)
-    gloss *= 1 - 0.6 * cover
 
 
 def _paint_brows(
@@ -379,9 +347,9 @@ def _paint_brows(
     half = thick * np.interp(x, [0.8, 1.3, 2.0, 3.8, 5.0, 5.8], [0.5, 0.9, 1, 0.85, 0.5, 0.0])
     across = (y - middle - lift) / np.maximum(half, 1e-3)
     size = (x.shape[1], x.shape[0])
-    strokes = _noise(rng, size, max(1.0, 0.08 / texel_cm))
-    cover = _smooth((1.25 - np.abs(across) + 0.08 * strokes) / 0.9)
-    cover *= _smooth((x - 0.95 + 0.1 * strokes) / 0.5) * _smooth((5.8 - x) / 0.5) * (z > 4)
+    strokes = noise(rng, size, max(1.0, 0.08 / texel_cm))
+    cover = smooth((1.25 - np.abs(across) + 0.08 * strokes) / 0.9)
+    cover *= smooth((x - 0.95 + 0.1 * strokes) / 0.5) * smooth((5.8 - x) / 0.5) * (z > 4)
     cover = cover * dark * (0.93 + 0.07 * strokes)
     cover = np.clip(cover, 0, 1)
     albedo += cover[..., None] * (to_linear(looks.brow_rgb) - albedo)
@@ -401,21 +369,21 @@ def _paint_eye(rng: np.random.Generator, model: FaceModel, looks: Looks) -> Floa
     iris = rng.uniform(0.56, 0.62)
     pupil = rng.uniform(0.17, 0.27)
     white = to_linear(np.array([226, 218, 212], np.float32) - 14 * rng.random())
-    veins = _noise(rng, (128, 128), 6)
+    veins = noise(rng, (128, 128), 6)
     albedo = white * np.exp(
         -0.05
-        * (veins[..., None] + 1.2 * _smooth(radius - 0.7)[..., None])
+        * (veins[..., None] + 1.2 * smooth(radius - 0.7)[..., None])
         * np.array([0.3, 1.5, 1.5], np.float32)
     )
     spokes = np.sin(angle * 23 + 2 * np.sin(angle * 7)) * 0.12 + 0.1 * np.sin(angle * 41)
     colour = (
-        to_linear(looks.eye_rgb) * np.exp(spokes + 0.5 * _smooth((0.42 - radius) / 0.2))[..., None]
+        to_linear(looks.eye_rgb) * np.exp(spokes + 0.5 * smooth((0.42 - radius) / 0.2))[..., None]
     )
-    ring = _smooth((radius - iris + 0.12) / 0.12)
+    ring = smooth((radius - iris + 0.12) / 0.12)
     colour = colour * (1 - 0.65 * ring[..., None])
-    inside = _smooth((iris + 0.02 - radius) / 0.05)
+    inside = smooth((iris + 0.02 - radius) / 0.05)
     albedo += inside[..., None] * (colour - albedo)
-    albedo += _smooth((pupil + 0.02 - radius) / 0.04)[..., None] * (0.004 - albedo)
+    albedo += smooth((pupil + 0.02 - radius) / 0.04)[..., None] * (0.004 - albedo)
     gloss = np.full(radius.shape, 1.0, np.float32)
     tile: Float32Array = np.concatenate([albedo, gloss[..., None]], 2).astype(np.float32)
     return tile
@@ -423,7 +391,7 @@ def _paint_eye(rng: np.random.Generator, model: FaceModel, looks: Looks) -> Floa
 
 def _plain(rgb: Float32Array, gloss: float, rng: np.random.Generator) -> Float32Array:
     tile = np.empty((16, 16, 4), np.float32)
-    tile[..., :3] = rgb * (1 + 0.06 * _noise(rng, (16, 16), 3)[..., None])
+    tile[..., :3] = rgb * (1 + 0.06 * noise(rng, (16, 16), 3)[..., None])
     tile[..., 3] = gloss
     return tile
 
@@ -433,7 +401,7 @@ def _paint_cloth(rng: np.random.Generator) -> Float32Array:
     hue = np.array([[[rng.integers(0, 180), rng.integers(10, 170), rng.integers(40, 230)]]])
     colour = cv2.cvtColor(hue.astype(np.uint8), cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
     size = (256, 192)
-    folds = _noise(rng, size, 22) * 0.10 + _noise(rng, size, 7) * 0.05 + _noise(rng, size, 1) * 0.05
+    folds = noise(rng, size, 22) * 0.10 + noise(rng, size, 7) * 0.05 + noise(rng, size, 1) * 0.05
     albedo = to_linear(colour) * np.exp(folds)[..., None]
     if rng.random() < 0.3:
         v, u = np.mgrid[0:192, 0:256]
@@ -514,7 +482,7 @@ def _texture_size(face_px: float) -> int:
 
 def looks_of(subject: int, skin: float | None = None) -> Looks:
     """What a person is like, without the work of painting them."""
-    return _looks(np.random.default_rng([7_301, subject]), skin)
+    return _looks(np.random.default_rng([7_301, subject]), subject, skin)
 
 
 def make_actor(model: FaceModel, subject: int, face_px: float, skin: float | None = None) -> Actor:
@@ -523,24 +491,31 @@ def make_actor(model: FaceModel, subject: int, face_px: float, skin: float | Non
     `face_px`: height of the face as it will be rendered, which sets the detail of textures.
     `skin`: 0 lightest to 1 darkest; by chance if None."""
     rng = np.random.default_rng([7_301, subject])
-    looks = _looks(rng, skin)
+    looks = _looks(rng, subject, skin)
     weights = np.clip(rng.normal(0, 0.8, len(model.identity)), -2.2, 2.2).astype(np.float32)
     face = model.neutral + np.tensordot(weights, model.identity, 1)
+    glasses = None
+    if looks.glasses != "none":
+        glasses = _fitted_glasses(model, subject, looks.glasses, face)
+    on_skin = np.zeros(len(face), bool)
+    on_skin[model.triangles[np.isin(model.parts, (FACE, HEAD))].ravel()] = True
+    normals = render.vertex_normals(model.neutral, model.triangles)
 
+    if looks.beard.length_cm:
+        lift = occluders.beard_lift_cm(looks.beard, model.neutral) * on_skin
+        lift *= 1 + 0.15 * np.sin(model.neutral @ np.array([2.1, 1.3, 1.7], np.float32))
+        face = face + (lift * smooth(normals[:, 2] + 0.3))[:, None] * normals
     if looks.hair != "bald":
         volume = {"buzz": 0.25, "short": 1.3, "full": 2.4, "long": 1.0}[looks.hair]
         volume *= rng.uniform(0.7, 1.3)
         above = model.neutral[:, 1] - _hairline_y(model.neutral, looks.rise, looks.recede)
-        lift = volume * _smooth(above / 3.2) * ~_is_ear(model.neutral)
+        lift = volume * smooth(above / 3.2) * ~is_ear(model.neutral)
         # Cut short round the ears, unless it is full.
         height = model.neutral[:, 1]
-        lift *= 0.12 + 0.88 * _smooth((height - (0.5 if looks.hair == "full" else 3.5)) / 7)
-        top = _smooth((height - 7) / 6)
+        lift *= 0.12 + 0.88 * smooth((height - (0.5 if looks.hair == "full" else 3.5)) / 7)
+        top = smooth((height - 7) / 6)
         lump = 1 + 0.16 * np.sin(model.neutral @ rng.normal(0, 0.7, 3) + rng.uniform(0, 6))
-        on_scalp = np.zeros(len(face), bool)
-        on_scalp[model.triangles[np.isin(model.parts, (FACE, HEAD))].ravel()] = True
-        normals = render.vertex_normals(model.neutral, model.triangles)
-        face = face + (on_scalp * lift * lump * (0.7 + 0.5 * top))[:, None] * normals
+        face = face + (on_skin * lift * lump * (0.7 + 0.5 * top))[:, None] * normals
 
     size = _texture_size(face_px)
     brushes = [np.random.default_rng([7_302, subject, part]) for part in range(8)]
@@ -573,7 +548,7 @@ def make_actor(model: FaceModel, subject: int, face_px: float, skin: float | Non
 
     # What the shirt covers is drawn in, and left out below, or it would show through the cloth.
     level = model.neutral[:, 1] + 0.45 * (model.neutral[:, 2] + 2.2)
-    below = _smooth((collar_cm - 11.9 - level) / 1.5)[:, None]
+    below = smooth((collar_cm - 11.9 - level) / 1.5)[:, None]
     axis = np.array([0.0, 0.0, -2.2], np.float32)
     face = face - below * (0.14 * (face - axis) * (1, 0, 1) + (0.0, 0.9, 0.0))
     bare = (level > collar_cm - 16.0)[model.triangles].any(1)
@@ -589,8 +564,11 @@ def make_actor(model: FaceModel, subject: int, face_px: float, skin: float | Non
         uv.append(corner_uv)
         parts.append(np.full(len(corners), part, np.int32))
         first += sheet.shape[0] * sheet.shape[1]
+    worn = _NO_GLASSES if glasses is None else glasses
+    points.append(worn.points)
     everything = np.concatenate(points).astype(np.float32)
     extra = len(everything) - len(face)
+    on_frame = slice(len(everything) - len(worn.points), None)
 
     vertex_part = np.full(len(everything), FACE)
     all_triangles = np.concatenate(triangles).astype(np.int32)
@@ -600,9 +578,16 @@ def make_actor(model: FaceModel, subject: int, face_px: float, skin: float | Non
     gloss[vertex_part == FACE] *= np.float32(rng.uniform(0.5, 1.6))
     hardness = np.array([11, 10, 24, 30, 40, 160, 6, 14], np.float32)[vertex_part]
 
+    gloss[on_frame] = worn.gloss
+    hardness[on_frame] = worn.hardness
+
     openness = np.concatenate([model.openness, np.full(extra, 0.85, np.float32)])
     transfer = np.zeros((len(everything), 9), np.float32)
     transfer[: len(face)] = model.transfer
+    if glasses is not None:
+        shade = occluders.frame_shade(glasses, face)
+        openness[: len(face)] *= shade
+        transfer[: len(face)] *= shade[:, None]
     transfer[len(face) :, 0] = 1 / 0.282095
     eye = vertex_part == EYE
     eyes = [
@@ -619,11 +604,20 @@ def make_actor(model: FaceModel, subject: int, face_px: float, skin: float | Non
     transfer[inner, 0] = openness[inner] / 0.282095
 
     level = everything[:, 1] + 0.4 * everything[:, 2]
-    follow = _smooth((level + 16) / 9)
+    follow = smooth((level + 16) / 9)
     follow[vertex_part == CLOTH] = 0
+    follow[on_frame] = 1
     if looks.hair == "long":
         hanging = vertex_part == HAIR
-        follow[hanging] = 0.35 + 0.65 * _smooth((everything[hanging, 1] + 16) / 14)
+        follow[hanging] = 0.35 + 0.65 * smooth((everything[hanging, 1] + 16) / 14)
+
+    alpha = np.concatenate([model.lash_alpha, np.zeros(extra, np.float32)])
+    alpha *= np.float32(0.3 + 0.45 * looks.make_up)
+    alpha[on_frame] = worn.alpha
+    albedo = np.full((len(everything), 3), to_linear([30, 22, 20]))
+    albedo[on_frame] = worn.albedo
+    mirror = np.zeros(len(everything), np.float32)
+    mirror[on_frame] = worn.mirror
 
     buffers, rows, start = [], [], 0
     for part in range(8):
@@ -650,10 +644,28 @@ def make_actor(model: FaceModel, subject: int, face_px: float, skin: float | Non
         eye_centres=centres.astype(np.float32),
         eye_radii=(radii[0], radii[1]),
         is_eye=all_parts == EYE,
-        lash_alpha=np.concatenate([model.lash_alpha, np.zeros(extra, np.float32)])
-        * np.float32(0.3 + 0.45 * looks.make_up),
-        lash_colour=to_linear([30, 22, 20]),
+        veils=np.concatenate([model.lashes, worn.triangles + on_frame.start]).astype(np.int32),
+        veil_alpha=alpha,
+        veil_albedo=albedo,
+        mirror=mirror,
+        window_rad=worn.window_rad,
+        worn_normals=worn.normals,
     )
+
+
+def _fitted_glasses(model: FaceModel, subject: int, style: str, face: Float32Array) -> Glasses:
+    """Glasses for one face, the neutral [V, 3] without hair."""
+    skin = np.unique(model.triangles[np.isin(model.parts, (FACE, HEAD))])
+    eye = np.unique(model.triangles[model.parts == EYE])
+    eyes, ears = [], []
+    for side in (1, -1):
+        ball = face[eye[model.neutral[eye, 0] * side > 0]]
+        eyes.append((ball.max(0) + ball.min(0)) / 2)
+        rest = np.linalg.norm(model.neutral[skin] - _EAR_REST_CM * (side, 1, 1), axis=1)
+        ears.append(face[skin[rest.argmin()]])
+    radius = float(face[eye, 2].max() - eyes[0][2])
+    rng = np.random.default_rng([7_304, subject])
+    return occluders.fit_glasses(rng, style, face[skin], np.array(eyes), radius, np.array(ears))
 
 
 def _muted(rng: np.random.Generator, light: tuple[int, int]) -> tuple[float, float, float]:
@@ -711,7 +723,7 @@ def make_background(rng: np.random.Generator, size_wh: tuple[int, int]) -> Float
     gx, gy = rng.normal(0, 0.35, 2)
     v, u = np.linspace(-0.5, 0.5, height)[:, None], np.linspace(-0.5, 0.5, width)
     shade = np.exp(gx * u + gy * v)
-    texture = 1 + 0.012 * _noise(rng, size_wh, 2) + 0.01 * _noise(rng, size_wh, 24)
+    texture = 1 + 0.012 * noise(rng, size_wh, 2) + 0.01 * noise(rng, size_wh, 24)
     lit = rng.uniform(0.4, 1.0)
     wall: Float32Array = to_linear(soft) * (shade * texture * lit)[..., None].astype(np.float32)
     return wall

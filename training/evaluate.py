@@ -1,24 +1,263 @@
-"""Whole labelled videos through the live chain, and how well their events were found."""
+"""Whole labelled videos through the live chain, and how well their events were found.
+
+`evaluate` watches the videos; `measure` makes all figures from tables of what was true and what
+was spotted, without a video.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import multiprocessing
-from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from rich.progress import track
 
+from realtime.errors import KilasError
 from realtime.model import Model
 from realtime.session import Monitor
 from realtime.sources import VideoFile
-from realtime.spec import NONE_LABEL
+from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Event
-from training.expressions import ScriptedEvent
-from training.metrics import detection, match, recognition
-from training.prepare import read_events
+from training.metrics import (
+    BOOTSTRAP_SEED,
+    MATCH_IOU,
+    RESAMPLES,
+    Counts,
+    Estimate,
+    estimates,
+    match,
+    recognition,
+)
+from training.recipe import commit
+from training.tables import read_activities, read_clips, read_truth
+
+BELOW_POINTS = 5.0
+"""A group that is further below the whole than this, in points (hundredths), is marked."""
+
+POOR_OVERLAP, MACRO = "poor overlap", "macro-expression"
+"""Causes of false events that meet a true expression; other causes are what went on."""
+
+STILL, UNKNOWN = "still", "unknown"
+"""Causes of other false events where nothing went on, and where no table says what did."""
+
+BY_EPISODE = (
+    "Any other counts for all that went on at its apex, as activities.csv has it; minutes of a "
+    "kind are the sum of its episodes."
+)
+BY_CLIP = (
+    "Any other counts for all that its clip shows, as clips.csv has it, since there is no "
+    "activities.csv; minutes of a kind are those of the clips that show it."
+)
+
+SIMULATOR_COLUMNS = {"seed", "skin"}
+"""Columns of clips.csv that only `simulate` can fill in."""
+
+SIMULATED = (
+    "The people in these videos are simulated. Figures on simulated people are not accuracy on "
+    "people: they say how well the model reads the simulator's faces, and no more."
+)
+RECORDED = (
+    "Nothing marks these videos as simulated. The figures hold for people, cameras and labels "
+    "like these."
+)
+
+EVENT_COLUMNS = ("clip", "onset_s", "apex_s", "offset_s", "label", "score")
+"""Columns of the table of spotted events; `measure` adds `matched` and `cause`."""
+
+TIMES = ("onset", "apex", "offset")
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """One way to divide the clips or the true events.
+
+    `column`: of clips.csv or events.csv. `sort`: `continuous` numbers are divided at `edges`,
+    `whole` ones are rounded before; the first and the last bin are open, so that nothing falls
+    out. A `category` is its own group; `units` are action units joined by +, each a group.
+    `names`: of the bins, where their edges say too little.
+    """
+
+    title: str
+    column: str
+    unit: str = ""
+    edges: tuple[float, ...] = ()
+    sort: Literal["continuous", "whole", "category", "units"] = "continuous"
+    is_absolute: bool = False
+    names: tuple[str, ...] = ()
+
+    def groups(self, values: pd.Series) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+        """Name and members, bool [N], of each group that has any, in order. Values that are
+        missing belong to none."""
+        if self.sort == "category":
+            texts = values.where(values.isna(), values.astype(str))
+            for name in sorted(texts.dropna().unique()):
+                yield name, (texts == name).to_numpy(bool)
+        elif self.sort == "units":
+            sets = [action_units(text) for text in values]
+            for unit in sorted(set().union(*sets), key=lambda unit: (len(unit), unit)):
+                yield f"AU {unit}", np.array([unit in one for one in sets])
+        else:
+            numbers = pd.to_numeric(values, errors="coerce").to_numpy(float)
+            numbers = np.abs(numbers) if self.is_absolute else numbers
+            known = ~np.isnan(numbers)
+            bins = np.digitize(np.round(numbers) if self.sort == "whole" else numbers, self.edges)
+            for index in np.unique(bins[known]):
+                yield self._bin_name(int(index)), known & (bins == index)
+
+    def _bin_name(self, index: int) -> str:
+        if self.names:
+            return self.names[index]
+        if index == 0:
+            return f"under {self.edges[0]:g}"
+        low = self.edges[index - 1]
+        if index == len(self.edges):
+            return f"{low:g} or more"
+        high = self.edges[index]
+        return f"{low:g} to {high - 1:g}" if self.sort == "whole" else f"{low:g} to {high:g}"
+
+
+CLIP_GROUPINGS = (
+    Grouping("Frame rate", "fps", "frames a second", (20, 30, 60, 120), "whole"),
+    Grouping("Face height", "face_px", "pixels", (80, 120, 180, 250), "whole"),
+    Grouping("Yaw to either side", "yaw_deg", "degrees", (5, 10, 15, 25), is_absolute=True),
+    Grouping("Skin tone", "skin", edges=(1 / 3, 2 / 3), names=("lightest", "middle", "darkest")),
+    Grouping("Glasses", "glasses", sort="category"),
+    Grouping("Beard", "beard", sort="category"),
+    Grouping("Noise", "noise", "8-bit steps at mid gray", (0.7, 1.5, 3, 4.5)),
+    Grouping(
+        "JPEG of the camera",
+        "jpeg",
+        "quality",
+        (1, 80, 90),
+        names=("none", "under 80", "80 to 89", "90 or more"),
+    ),
+    Grouping("H.264 of the file", "crf", "CRF", (18, 21, 24, 27), "whole"),
+)
+"""Whole clips by what they show; face heights as they stand in clips.csv."""
+
+EVENT_GROUPINGS = (
+    Grouping("Label", "label", sort="category"),
+    Grouping("Displacement", "displacement_mm", "mm of skin", (0.8, 1.2, 1.8, 2.7, 4)),
+    Grouping("Intensity", "intensity", "of the full range", (0.1, 0.2, 0.3, 0.45, 0.65)),
+    Grouping("Action unit", "units", sort="units"),
+)
+"""True micro-expressions by what they are. No false event belongs to such a group, so only
+recall, class and times mean anything there."""
+
+EVENT_FIGURES = ("recall", "accuracy")
+
+
+def action_units(text: object) -> set[str]:
+    """Numbers of the units in text as `simulate` writes it: `1+2L+5*0.6` is {1, 2, 5}."""
+    if not isinstance(text, str):
+        return set()
+    return {token.partition("*")[0].strip().rstrip("LR") for token in text.split("+")}
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Error of spotted times in ms: median and 95th percentile of its size, and its median with
+    its sign (`bias_ms`, positive: too late)."""
+
+    median_ms: float
+    p95_ms: float
+    bias_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Figures of some clips, or of some true events.
+
+    `figures`: of `metrics.Rates`. `timing`: of onset, apex and offset; empty when nothing was
+    matched. `subjects`: None when clips.csv does not name them.
+    """
+
+    clips: int
+    subjects: int | None
+    minutes: float
+    micro_expressions: int
+    matched: int
+    spotted: int
+    figures: dict[str, Estimate]
+    timing: dict[str, Timing]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`points`: hundredths by which the grouping's figure lies above the whole's; None without a
+    micro-expression. `is_below`: by more than BELOW_POINTS below."""
+
+    name: str
+    part: Part
+    points: float | None
+    is_below: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """All groups of one grouping. `figure`: what they are compared by, `f1` or `recall`."""
+
+    title: str
+    column: str
+    unit: str
+    figure: str
+    groups: list[Group]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """False events of one cause, and the minutes in which they could have been."""
+
+    cause: str
+    events: int
+    minutes: float
+    per_minute: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """One class, missed ones as errors."""
+
+    label: str
+    micro_expressions: int
+    spotted: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that `evaluate` found.
+
+    `source`: a sentence on whose faces these are. `notes`: what could not be told and why.
+    `causes`: BY_EPISODE or BY_CLIP, a sentence on what false events were put down to.
+    `confusion`: rows truth, columns said, in the order of `classes`; `missed`: of each class.
+    `errors_ms`: signed errors of the matched onsets, apexes and offsets. `about`: model, data,
+    protocol, settings and commit.
+    """
+
+    source: str
+    notes: list[str]
+    causes: str
+    whole: Part
+    classes: list[ClassFigures]
+    confusion: list[list[int]]
+    missed: list[int]
+    clip_groups: list[Groups]
+    event_groups: list[Groups]
+    false_by_cause: list[Cause]
+    false_events: list[dict[str, Any]]
+    missed_events: list[dict[str, Any]]
+    errors_ms: dict[str, list[float]]
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def spot(video: Path, monitor: Monitor) -> tuple[list[Event], float]:
@@ -32,109 +271,455 @@ def spot(video: Path, monitor: Monitor) -> tuple[list[Event], float]:
     return events, end_s
 
 
-def _spot_task(task: tuple[Path, str]) -> tuple[list[Event], float]:
-    video, model = task
-    with Monitor(model, device="cpu", live=False) as monitor:
+def _spot_task(task: tuple[Path, str, float]) -> tuple[list[Event], float]:
+    video, model, sensitivity = task
+    with Monitor(model, device="cpu", live=False, sensitivity=sensitivity) as monitor:
         return spot(video, monitor)
 
 
-def evaluate(videos: Path, labels_csv: Path, model: str, jobs: int) -> dict[str, Any]:
-    """Figures of one model on a folder of labelled videos.
-
-    `videos` holds the clips and `clips.csv`; `labels_csv` has a row for each true expression
-    (`clip, onset_s, apex_s, offset_s, label, kind`, kind `micro` or `macro`). A spotted event is
-    right when its overlap (IoU) with a true micro-expression is at least 0.5.
-    """
-    clips = pd.read_csv(videos / "clips.csv")
-    truth = read_events(labels_csv)
-    tasks = [(videos / str(clip), model) for clip in clips["clip"]]
+def watch(
+    videos: Path, clips: pd.DataFrame, model: str, jobs: int, sensitivity: float = 0.5
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The clips with their `length_s`, and a row of EVENT_COLUMNS for each spotted event."""
+    tasks = [(videos / clip, model, sensitivity) for clip in clips["clip"]]
     with multiprocessing.get_context("forkserver").Pool(jobs) as pool:
         found = list(
             track(pool.imap(_spot_task, tasks), total=len(tasks), description="watching clips")
         )
+    rows = [
+        (clip, event.onset_s, event.apex_s, event.offset_s, event.label, event.score)
+        for clip, (events, _) in zip(clips["clip"], found, strict=True)
+        for event in events
+    ]
+    lengths_s = [length_s for _, length_s in found]
+    return clips.assign(length_s=lengths_s), pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
 
-    labels = Model.load(model, device="cpu").spec.labels
-    classes = [label for label in labels if label != NONE_LABEL]
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
-    missed = np.zeros(len(classes), np.int64)
-    apex_errors_s: list[float] = []
-    poor_overlaps = 0
-    false_by_cause: Counter[str] = Counter()
-    seconds_by_kind: defaultdict[str, float] = defaultdict(float)
-    spotted_count = 0
-    kinds = clips["kind"].astype(str)
-    for clip, kind, (events, length_s) in zip(clips["clip"], kinds, found, strict=True):
-        micro = [one for one in truth.get(clip, []) if one.kind == "micro"]
-        macro = [one for one in truth.get(clip, []) if one.kind == "macro"]
-        pairs = match(
-            [(one.onset_s, one.offset_s) for one in micro],
-            [(event.onset_s, event.offset_s) for event in events],
-        )
-        spotted_count += len(events)
-        seconds_by_kind[kind] += length_s
-        for i, j in pairs:
-            confusion[classes.index(micro[i].label), classes.index(events[j].label)] += 1
-            apex_errors_s.append(events[j].apex_s - micro[i].apex_s)
-        for i in set(range(len(micro))) - {i for i, _ in pairs}:
-            missed[classes.index(micro[i].label)] += 1
-            poor_overlaps += any(_overlap_s(event, micro[i]) > 0 for event in events)
-        for j in set(range(len(events))) - {j for _, j in pairs}:
-            if any(_overlap_s(events[j], one) > 0 for one in micro):
-                false_by_cause["poor overlap"] += 1
-            elif any(_overlap_s(events[j], one) > 0 for one in macro):
-                false_by_cause["macro-expression"] += 1
-            else:
-                false_by_cause[kind] += 1
 
-    matched = len(apex_errors_s)
-    spotting = detection(matched, matched + int(missed.sum()), spotted_count)
-    classified = recognition(confusion, missed)
-    of_spotted = recognition(confusion, np.zeros_like(missed))
-    minutes = sum(seconds_by_kind.values()) / 60
-    return {
-        "model": model,
-        "clips": len(clips),
-        "minutes": minutes,
-        "micro_expressions": matched + int(missed.sum()),
-        "spotting": spotting._asdict(),
-        "uf1_missed_as_errors": classified.uf1,
-        "uar_missed_as_errors": classified.uar,
-        "strs": spotting.f1 * of_spotted.uf1,
-        "classes": classes,
-        "confusion": confusion.tolist(),
-        "missed": missed.tolist(),
-        "missed_with_poor_overlap": poor_overlaps,
-        "false_events_per_minute": (spotted_count - matched) / minutes,
-        "false_events_by_cause": dict(false_by_cause),
-        "minutes_by_kind": {kind: seconds / 60 for kind, seconds in seconds_by_kind.items()},
-        "apex_error_ms_median": float(np.median(np.abs(apex_errors_s)) * 1e3)
-        if apex_errors_s
-        else None,
+def evaluate(
+    videos: Path, labels_csv: Path, model: str, jobs: int, sensitivity: float = 0.5
+) -> tuple[Figures, pd.DataFrame]:
+    """Figures of one model on a folder of labelled videos, and its spotted events.
+
+    `videos`: the clips, and clips.csv and activities.csv where there are; `labels_csv`: see
+    `read_truth`.
+    `sensitivity`: see `SpottingSpec.at`.
+    """
+    clips, truth, activities = read_clips(videos), read_truth(labels_csv), read_activities(videos)
+    loaded = Model.load(model, device="cpu")
+    spec = loaded.spec
+    classes = [label for label in spec.labels if label != NONE_LABEL]
+    _check(clips, truth, classes)
+    check_unseen(spec, clips.get("subject", ()))
+    clips, spotted = watch(videos, clips, model, jobs, sensitivity)
+    figures, spotted = measure(clips, truth, spotted, classes, activities)
+    beside = (videos / "clips.csv", labels_csv, videos / "activities.csv")
+    tables = [path for path in beside if path.is_file()]
+    about = {
+        "protocol": (
+            f"Whole videos through the live chain, every frame, no picture left out. A spotted "
+            f"interval is right when its IoU with a true micro-expression is at least "
+            f"{MATCH_IOU}, each at most once; counts are pooled over all clips (MEGC)."
+        ),
+        "intervals": (
+            f"95 %, bootstrap over {'subjects' if 'subject' in clips else 'clips'}, "
+            f"{RESAMPLES} draws, seed {BOOTSTRAP_SEED}"
+        ),
+        "model": {
+            "name": spec.name,
+            "version": spec.version,
+            "file": loaded.path.name,
+            "sha256": loaded.sha256,
+            "sensitivity": sensitivity,
+            "spotting": dataclasses.asdict(spec.spotting.at(sensitivity)),
+            # Earlier results would otherwise nest into each other at each export.
+            "provenance": {k: v for k, v in spec.provenance.items() if k != "results"},
+        },
+        "data": {
+            "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tables},
+            "seeds": [] if "seed" not in clips else sorted(clips["seed"].astype(str).unique()),
+        },
+        "device": loaded.device,
+        "commit": commit(),
     }
+    return dataclasses.replace(figures, about=about), spotted
 
 
-def _overlap_s(spotted: Event, truth: ScriptedEvent) -> float:
-    """Seconds that both share; negative when they do not meet."""
-    return min(spotted.offset_s, truth.offset_s) - max(spotted.onset_s, truth.onset_s)
+def check_unseen(spec: ModelSpec, subjects: Iterable[str]) -> None:
+    """Raise KilasError when the model was trained on one of these people: figures on them, and
+    thresholds chosen on them, would flatter it."""
+    known = set(spec.provenance.get("subjects", ())) & set(subjects)
+    if known:
+        raise KilasError(
+            f"The model was trained on {min(known)}, who is also among these people; measure on "
+            "people that it has never seen."
+        )
 
 
-def summary(figures: dict[str, Any]) -> str:
-    """The figures as text, for a terminal and a model card."""
-    spotting = figures["spotting"]
-    confusion = pd.DataFrame(figures["confusion"], figures["classes"], figures["classes"])
-    confusion["missed"] = figures["missed"]
-    causes = ", ".join(f"{cause} {n}" for cause, n in figures["false_events_by_cause"].items())
-    apex = figures["apex_error_ms_median"]
-    return "\n".join(
-        [
-            f"{figures['micro_expressions']} micro-expressions in {figures['clips']} clips "
-            f"({figures['minutes']:.1f} minutes)",
-            f"spotting at IoU 0.5: precision {spotting['precision']:.3f}, "
-            f"recall {spotting['recall']:.3f}, F1 {spotting['f1']:.3f}",
-            f"recognition, missed ones as errors: UF1 {figures['uf1_missed_as_errors']:.3f}, "
-            f"UAR {figures['uar_missed_as_errors']:.3f}; STRS {figures['strs']:.3f}",
-            f"false events a minute: {figures['false_events_per_minute']:.2f} ({causes or 'none'})",
-            "apex error, median: " + ("unknown" if apex is None else f"{apex:.0f} ms"),
-            confusion.to_string(),
-        ]
+def results_of(figures: Figures) -> dict[str, Any]:
+    """What a model file keeps of its figures: not the lists of single events."""
+    kept = ("whole", "classes", "confusion", "missed", "about")
+    return {name: value for name, value in dataclasses.asdict(figures).items() if name in kept}
+
+
+def _check(clips: pd.DataFrame, truth: pd.DataFrame, classes: Sequence[str]) -> None:
+    """Raise KilasError for labels that no clip or no class belongs to, before hours of work."""
+    lost = sorted(set(truth["clip"]) - set(clips["clip"]))
+    if lost:
+        raise KilasError(
+            f"The labels name clips that are not among the videos, such as {lost[0]}; give the "
+            "labels of these videos, with file names as they are."
+        )
+    strange = sorted(set(truth["label"][truth["kind"] == "micro"].astype(str)) - set(classes))
+    if strange:
+        raise KilasError(
+            f"The model does not know the label {strange[0]}; it knows {', '.join(classes)}. "
+            "Rename the labels or take a model that has them."
+        )
+
+
+def measure(
+    clips: pd.DataFrame,
+    truth: pd.DataFrame,
+    spotted: pd.DataFrame,
+    classes: Sequence[str],
+    activities: pd.DataFrame | None = None,
+) -> tuple[Figures, pd.DataFrame]:
+    """All figures, and `spotted` with `matched` (bool) and `cause` (of a false one).
+
+    clips: `clip, length_s`, and of clips.csv what there is; truth: see `read_truth`; spotted:
+    EVENT_COLUMNS; classes: the labels that a micro-expression can have; activities: see
+    `read_activities`.
+    """
+    notes: list[str] = []
+    causes = BY_CLIP if activities is None else BY_EPISODE
+    if "subject" not in clips:
+        notes.append("Nothing says who is in a clip, so intervals are over clips, not people.")
+    if activities is not None:
+        activities = _with_stillness(clips, activities)
+    elif "kind" in clips:
+        activities = _throughout(clips, clips["kind"].fillna(UNKNOWN))
+    else:
+        notes.append("Nothing says what else a clip shows, so false events have no kind.")
+        activities = _throughout(clips, pd.Series(UNKNOWN, clips.index))
+    micro, spotted = _pair(clips, truth, spotted, activities)
+    whole = _describe(clips, micro, spotted, classes)
+    false = spotted[~spotted["matched"]]
+
+    clip_groups: list[Groups] = []
+    for grouping in CLIP_GROUPINGS:
+        if grouping.column in clips:
+            parts = [
+                (name, _of_clips(clips[members], micro, spotted, classes))
+                for name, members in grouping.groups(clips[grouping.column])
+            ]
+            clip_groups.append(_compare(grouping, "f1", parts, whole))
+    event_groups: list[Groups] = []
+    for grouping in EVENT_GROUPINGS:
+        if grouping.column in micro:
+            parts = [
+                (name, _of_events(clips, micro[members], classes))
+                for name, members in grouping.groups(micro[grouping.column])
+            ]
+            event_groups.append(_compare(grouping, "recall", parts, whole))
+    lacking = [
+        grouping
+        for grouping in (*CLIP_GROUPINGS, *EVENT_GROUPINGS)
+        if grouping.column not in clips and grouping.column not in truth
+    ]
+    if lacking:
+        notes.append(
+            f"There are no figures by {', '.join(grouping.title for grouping in lacking)}: the "
+            f"tables lack {', '.join(grouping.column for grouping in lacking)}."
+        )
+
+    counts = _counts(clips, micro, spotted, classes)
+    confusion = counts.confusion.sum(axis=0).astype(int)
+    missed = counts.missed.sum(axis=0).astype(int)
+    named = recognition(confusion, missed)
+    figures = Figures(
+        source=SIMULATED if set(clips.columns) >= SIMULATOR_COLUMNS else RECORDED,
+        notes=notes,
+        causes=causes,
+        whole=whole,
+        classes=[
+            ClassFigures(
+                label,
+                int(confusion[n].sum() + missed[n]),
+                int(confusion[n].sum()),
+                *(float(figure[n]) for figure in (named.precision, named.recall, named.f1)),
+            )
+            for n, label in enumerate(classes)
+        ],
+        confusion=confusion.tolist(),
+        missed=missed.tolist(),
+        clip_groups=clip_groups,
+        event_groups=event_groups,
+        false_by_cause=_causes(clips, micro, truth, false, classes, activities),
+        false_events=_rows(false, [*EVENT_COLUMNS, "cause"]),
+        missed_events=_rows(
+            micro[micro["said"].isna()],
+            ["clip", "onset_s", "offset_s", "label", "units", "intensity", "poor_overlap"],
+        ),
+        errors_ms={time: micro[f"{time}_error_ms"].dropna().round(1).to_list() for time in TIMES},
     )
+    return figures, spotted
+
+
+def _throughout(clips: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
+    """Activities as of `read_activities`, when each clip shows its kinds, joined by +, from its
+    first frame to its last."""
+    table = clips[["clip"]].assign(start_s=0.0, end_s=clips["length_s"], kind=kinds.str.split("+"))
+    return table.explode("kind", ignore_index=True)
+
+
+def _with_stillness(clips: pd.DataFrame, activities: pd.DataFrame) -> pd.DataFrame:
+    """The activities, and an episode of STILL wherever a clip has none."""
+    columns = ["clip", "start_s", "end_s", "kind"]
+    episodes = sorted(activities[columns].itertuples(index=False, name=None))
+    still: list[tuple[str, float, float, str]] = []
+    for clip, length_s in zip(clips["clip"], clips["length_s"], strict=True):
+        at_s = 0.0
+        for _, start_s, end_s, _ in (one for one in episodes if one[0] == clip):
+            if min(start_s, length_s) > at_s:
+                still.append((clip, at_s, min(start_s, length_s), STILL))
+            at_s = max(at_s, end_s)
+        if length_s > at_s:
+            still.append((clip, at_s, length_s, STILL))
+    return pd.DataFrame([*episodes, *still], columns=columns)
+
+
+def _rows(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows with those of the columns that the table has, as JSON can hold them."""
+    present = table[[column for column in columns if column in table]]
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in present.round(4).to_dict("records")
+    ]
+
+
+def _pair(
+    clips: pd.DataFrame, truth: pd.DataFrame, spotted: pd.DataFrame, activities: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The true micro-expressions with `said` (the label of the matched event, or none),
+    `poor_overlap` and the errors of their times, and the spotted events with `matched` and
+    `cause`."""
+    micro = truth[truth["kind"] == "micro"].reset_index(drop=True)
+    macro = truth[truth["kind"] == "macro"]
+    spotted = spotted.reset_index(drop=True)
+    said: list[str | None] = [None] * len(micro)
+    errors_ms = np.full((len(micro), len(TIMES)), np.nan)
+    poor_overlap = np.zeros(len(micro), bool)
+    matched = np.zeros(len(spotted), bool)
+    cause = [""] * len(spotted)
+    true_rows = micro.groupby("clip").indices
+    spotted_rows = spotted.groupby("clip").indices
+    macro_rows = macro.groupby("clip").indices
+    active_rows = activities.groupby("clip").indices
+    none = np.empty(0, np.int64)
+    true_times, spotted_times = _times_s(micro), _times_s(spotted)
+    macro_times = _times_s(macro)
+    for clip in clips["clip"]:
+        own, events = true_rows.get(clip, none), spotted_rows.get(clip, none)
+        slow = macro_times[macro_rows.get(clip, none)][:, [0, 2]]
+        spans, intervals = true_times[own][:, [0, 2]], spotted_times[events][:, [0, 2]]
+        for i, j in match([(a, b) for a, b in spans], [(a, b) for a, b in intervals]):
+            said[own[i]] = spotted["label"].iloc[events[j]]
+            matched[events[j]] = True
+            errors_ms[own[i]] = (spotted_times[events[j]] - true_times[own[i]]) * 1e3
+        for i, span in zip(own, spans, strict=True):
+            poor_overlap[i] = said[i] is None and _meets(span, intervals)
+        for j, interval in zip(events, intervals, strict=True):
+            if not matched[j]:
+                met = [(POOR_OVERLAP, spans), (MACRO, slow)]
+                active = activities.iloc[active_rows.get(clip, none)]
+                kinds = _kinds_at(active, spotted_times[j, 1])
+                cause[j] = next((name for name, has in met if _meets(interval, has)), kinds)
+    errors = {f"{time}_error_ms": errors_ms[:, n] for n, time in enumerate(TIMES)}
+    return (
+        micro.assign(said=pd.Series(said, dtype=object), poor_overlap=poor_overlap, **errors),
+        spotted.assign(matched=matched, cause=cause),
+    )
+
+
+def _times_s(events: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """float64 [N, 3]: onset, apex, offset."""
+    return events[[f"{time}_s" for time in TIMES]].to_numpy(np.float64)
+
+
+def _kinds_at(activities: pd.DataFrame, t_s: float) -> str:
+    """What goes on at a moment of the clip with these activities, joined by +."""
+    is_on = (activities["start_s"] <= t_s) & (t_s <= activities["end_s"])
+    return "+".join(sorted(set(activities["kind"][is_on])))
+
+
+def _meets(interval: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> bool:
+    """Whether an interval, [2], shares time with any of the others, [N, 2]."""
+    shared = np.minimum(others[:, 1], interval[1]) - np.maximum(others[:, 0], interval[0])
+    return bool((shared > 0).any())
+
+
+def _counts(
+    clips: pd.DataFrame, micro: pd.DataFrame, spotted: pd.DataFrame, classes: Sequence[str]
+) -> Counts:
+    """What happened in each of the clips, to which all events belong."""
+
+    def places(names: Sequence[str], wanted: pd.Series) -> npt.NDArray[np.intp]:
+        return pd.Index(list(names)).get_indexer(pd.Index(wanted))
+
+    names = clips["clip"].to_list()
+    confusion = np.zeros((len(clips), len(classes), len(classes)))
+    missed = np.zeros((len(clips), len(classes)))
+    found, lost = micro[micro["said"].notna()], micro[micro["said"].isna()]
+    said = places(classes, found["said"])
+    np.add.at(confusion, (places(names, found["clip"]), places(classes, found["label"]), said), 1)
+    np.add.at(missed, (places(names, lost["clip"]), places(classes, lost["label"])), 1)
+    false = places(names, spotted["clip"][~spotted["matched"].astype(bool)])
+    return Counts(
+        confusion=confusion,
+        missed=missed,
+        false=np.bincount(false, minlength=len(clips)).astype(float),
+        seconds=clips["length_s"].to_numpy(float),
+    )
+
+
+def _describe(
+    clips: pd.DataFrame, micro: pd.DataFrame, spotted: pd.DataFrame, classes: Sequence[str]
+) -> Part:
+    """Figures of these clips, to which all events belong."""
+    # Someone who is not named is nobody else.
+    names = clips["subject"].fillna(clips["clip"]) if "subject" in clips else clips["clip"]
+    subjects = names.astype(str).to_numpy(str)
+    matched = micro[micro["said"].notna()]
+    timing: dict[str, Timing] = {}
+    if len(matched):
+        for time in TIMES:
+            errors_ms = matched[f"{time}_error_ms"].to_numpy(float)
+            size_ms = np.abs(errors_ms)
+            timing[time] = Timing(
+                median_ms=float(np.median(size_ms)),
+                p95_ms=float(np.percentile(size_ms, 95)),
+                bias_ms=float(np.median(errors_ms)),
+            )
+    return Part(
+        clips=len(clips),
+        subjects=len(np.unique(subjects)) if "subject" in clips else None,
+        minutes=float(clips["length_s"].sum() / 60),
+        micro_expressions=len(micro),
+        matched=len(matched),
+        spotted=len(spotted),
+        figures=estimates(_counts(clips, micro, spotted, classes), subjects),
+        timing=timing,
+    )
+
+
+def _of_clips(
+    clips: pd.DataFrame, micro: pd.DataFrame, spotted: pd.DataFrame, classes: Sequence[str]
+) -> Part:
+    """Figures of these clips, whatever other clips the events belong to."""
+    return _describe(
+        clips,
+        micro[micro["clip"].isin(clips["clip"])],
+        spotted[spotted["clip"].isin(clips["clip"])],
+        classes,
+    )
+
+
+def _of_events(clips: pd.DataFrame, micro: pd.DataFrame, classes: Sequence[str]) -> Part:
+    """Figures of these true events; false ones are nobody's."""
+    nothing = pd.DataFrame({"clip": [], "matched": []})
+    own = clips[clips["clip"].isin(micro["clip"])]
+    part = _describe(own, micro, nothing, classes)
+    figures = {name: part.figures[name] for name in EVENT_FIGURES}
+    return dataclasses.replace(part, spotted=part.matched, figures=figures)
+
+
+def _compare(
+    grouping: Grouping, figure: str, parts: Sequence[tuple[str, Part]], whole: Part
+) -> Groups:
+    reference = whole.figures[figure].value
+    groups: list[Group] = []
+    for name, part in parts:
+        value = part.figures[figure].value
+        points = None if value is None or reference is None else 100 * (value - reference)
+        groups.append(Group(name, part, points, points is not None and points < -BELOW_POINTS))
+    return Groups(grouping.title, grouping.column, grouping.unit, figure, groups)
+
+
+def _causes(
+    clips: pd.DataFrame,
+    micro: pd.DataFrame,
+    truth: pd.DataFrame,
+    false: pd.DataFrame,
+    classes: Sequence[str],
+    activities: pd.DataFrame,
+) -> list[Cause]:
+    """False events by cause, most a minute first; each in the clips that had the expression, or
+    in the episodes of the activity."""
+    length_s = clips["length_s"]
+    macro = truth["clip"][truth["kind"] == "macro"]
+    chosen = [
+        (POOR_OVERLAP, length_s.where(clips["clip"].isin(micro["clip"]), 0.0)),
+        (MACRO, length_s.where(clips["clip"].isin(macro), 0.0)),
+    ]
+    for kind, episodes in activities.groupby("kind"):
+        by_clip = (episodes["end_s"] - episodes["start_s"]).groupby(episodes["clip"]).sum()
+        chosen.append((str(kind), clips["clip"].map(by_clip).fillna(0.0)))
+    kinds = [cause.split("+") for cause in false["cause"]]
+    causes: list[Cause] = []
+    for name, seconds in chosen:
+        shown = clips.assign(length_s=seconds)[seconds > 0]
+        if len(shown):
+            events = false[np.array([name in one for one in kinds], bool)]
+            part = _describe(shown, micro[:0], events, classes)
+            rate = part.figures["false_per_minute"]
+            causes.append(Cause(name, len(events), part.minutes, rate))
+    return sorted(causes, key=lambda cause: -(cause.per_minute.value or 0.0))
+
+
+def summary(figures: Figures) -> str:
+    """The figures as text, for a terminal and a model card."""
+    whole = figures.whole
+    labels = [one.label for one in figures.classes]
+    confusion = pd.DataFrame(figures.confusion, labels, labels)
+    confusion["missed"] = figures.missed
+    counts: dict[str, int] = {}
+    for event in figures.false_events:
+        counts[event["cause"]] = counts.get(event["cause"], 0) + 1
+    causes = ", ".join(f"{cause} {n}" for cause, n in sorted(counts.items(), key=lambda c: -c[1]))
+    value = {name: _text(one) for name, one in whole.figures.items()}
+    lines = [
+        figures.source,
+        f"{whole.micro_expressions} micro-expressions in {whole.clips} clips "
+        f"({whole.minutes:.1f} minutes)",
+        f"spotting at IoU {MATCH_IOU}: precision {value['precision']}, "
+        f"recall {value['recall']}, F1 {value['f1']}",
+        f"recognition, missed ones as errors: UF1 {value['uf1']}, UAR {value['uar']}; "
+        f"STRS {value['strs']}",
+        f"false events a minute: {value['false_per_minute']} ({causes or 'none'})",
+    ]
+    lines += [
+        f"{time} error: median {one.median_ms:.0f} ms, 95 % within {one.p95_ms:.0f} ms"
+        for time, one in whole.timing.items()
+    ]
+    below = [
+        (group.part.micro_expressions, f"{groups.title} {group.name}: {group.points:+.1f} points")
+        for groups in (*figures.clip_groups, *figures.event_groups)
+        for group in groups.groups
+        if group.is_below
+    ]
+    below.sort(reverse=True)
+    if below:
+        lines.append(
+            f"{len(below)} groups are more than {BELOW_POINTS:g} points below the whole, the "
+            "largest of them:"
+        )
+        lines += [f"  {text} ({n} micro-expressions)" for n, text in below[:5]]
+    return "\n".join([*lines, *figures.notes, confusion.to_string()])
+
+
+def _text(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "unknown"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"

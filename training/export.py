@@ -7,6 +7,8 @@ when its slots are laid side by side as channels. The check against Keras covers
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -20,8 +22,9 @@ import onnxruntime
 from keras import layers, ops
 
 from realtime.errors import ModelError
-from realtime.spec import METADATA_KEY, ModelSpec
+from realtime.spec import METADATA_KEY, ModelSpec, SpottingSpec
 from training.models import with_attention
+from training.recipe import Recipe
 
 OPSET = 17  # everything the networks need; read by every onnxruntime since 1.12
 
@@ -62,6 +65,32 @@ def export(model: keras.Model, spec: ModelSpec, path: Path) -> float:
             )
         os.replace(draft, path)
     return difference
+
+
+def export_run(run: Path, recipe: Recipe, path: Path) -> float:
+    """Write the network that `train` left in the folder `run`, as `export` does, and what it was
+    trained on as its provenance."""
+    record = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    provenance = {
+        name: record[name] for name in ("data", "recipe", "commit", "subjects", "held_out_subjects")
+    }
+    network = keras.models.load_model(run / "model.keras")
+    return export(network, dataclasses.replace(recipe.spec, provenance=provenance), path)
+
+
+def restate(path: Path, spotting: SpottingSpec | None = None, **facts: Any) -> None:
+    """Give a model file other spotting thresholds, or add facts to its provenance."""
+    file = onnx.load(path)
+    properties = {item.key: item.value for item in file.metadata_props}
+    spec = ModelSpec.from_json(properties[METADATA_KEY])
+    spec = dataclasses.replace(
+        spec, spotting=spotting or spec.spotting, provenance=spec.provenance | facts
+    )
+    onnx.helper.set_model_props(file, properties | {METADATA_KEY: spec.to_json()})
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
+        draft = Path(folder) / path.name
+        onnx.save(file, draft)
+        os.replace(draft, path)
 
 
 class _PlanarConv3D(layers.Conv3D):

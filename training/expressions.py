@@ -37,35 +37,82 @@ ACTION_UNITS: dict[str, tuple[tuple[str, float], ...]] = {
     "17": (("mouthShrugLower", 0.8), ("mouthShrugUpper", 0.25)),
     "20": (("mouthStretch", 0.9), ("mouthFrown", 0.15)),
     "24": (("mouthPress", 0.95), ("mouthRollLower", 0.15), ("mouthRollUpper", 0.15)),
+    "25": (("mouthLowerDown", 0.5), ("mouthUpperUp", 0.15)),
     "26": (("jawOpen", 0.22),),
 }
+
+REACH_MM: dict[str, float] = {
+    "1": 4.6,
+    "2": 7.1,
+    "4": 4.5,
+    "5": 2.3,
+    "6": 7.5,
+    "7": 2.5,
+    "9": 8.3,
+    "10": 8.3,
+    "12": 11.3,
+    "14": 5.1,
+    "15": 4.3,
+    "17": 6.4,
+    "20": 7.1,
+    "24": 4.1,
+    "25": 2.7,
+    "26": 7.0,
+}
+"""How far each unit at full intensity moves the skin where it moves most (mean over 300 vertices
+of the mean face, seen from the front). Expressions are drawn by this, so that none is invisible
+because its units are small ones."""
+
+MICRO_MM = (0.8, 5.0)
+MACRO_MM = (1.0, 14.0)
+"""Weakest and strongest expression, by how far it moves the skin where it moves most. On the
+aligned face a millimetre is about 0.9 pixels, so the weakest is about the least that a person
+who looks for it finds in slow motion."""
 
 # For each label: action units (with their strength relative to the event) and how often.
 MIXES: dict[str, tuple[tuple[str, float], ...]] = {
     "surprise": (
-        ("1+2", 0.45),
-        ("1+2+5", 0.25),
-        ("1+2+26", 0.1),
-        ("1+2+5+26", 0.2),
+        ("1+2", 0.4),
+        ("1+2+5", 0.2),
+        ("1+2+26", 0.08),
+        ("1+2+25", 0.05),
+        ("1+2+5+26", 0.15),
+        ("2", 0.08),
+        ("5", 0.02),
+        ("2L", 0.01),
+        ("2R", 0.01),
     ),
-    "positive": (("12", 0.35), ("6+12", 0.6), ("12L", 0.025), ("12R", 0.025)),
+    "positive": (
+        ("12", 0.33),
+        ("6+12", 0.5),
+        ("6+12+25", 0.07),
+        ("12+25", 0.03),
+        ("6", 0.01),
+        ("12L", 0.03),
+        ("12R", 0.03),
+    ),
     "negative": (
-        ("4", 0.22),
-        ("4+7", 0.14),
-        ("4+7+24", 0.06),
+        ("4", 0.2),
+        ("4+7", 0.13),
+        ("7", 0.03),
+        ("4+7+24", 0.05),
+        ("4+5", 0.02),
         ("4+15", 0.05),
-        ("1+4+15", 0.05),
+        ("1", 0.03),
+        ("1+4", 0.03),
+        ("1+4+15", 0.04),
         ("9", 0.06),
-        ("4+9", 0.07),
-        ("9+10", 0.05),
+        ("4+9", 0.06),
+        ("9+10", 0.04),
         ("10", 0.04),
-        ("15+17", 0.05),
         ("15", 0.03),
-        ("17", 0.02),
-        ("1+4+20", 0.03),
+        ("15+17", 0.05),
+        ("17", 0.03),
+        ("1+4+20", 0.02),
         ("20", 0.03),
         ("24", 0.03),
         ("4+24", 0.03),
+        ("14", 0.02),
         ("14L", 0.02),
         ("14R", 0.02),
     ),
@@ -90,8 +137,9 @@ class Timed(Protocol):
 @dataclass(frozen=True, slots=True)
 class ScriptedEvent:
     """One expression. It rises from `onset_s` to `apex_s`, stays until `release_s` and is gone
-    at `offset_s`. `units`: action units joined by +, L or R for one side only. `skew`: -1..1,
-    how much stronger the left (positive) half is."""
+    at `offset_s`. `units`: action units joined by +, each with L or R for one side only and with
+    `*` and its share of the event's intensity if that is not 1. `skew`: -1..1, how much stronger
+    the left (positive) half is."""
 
     onset_s: float
     apex_s: float
@@ -123,9 +171,11 @@ def intensity_at(event: Timed, t_s: npt.ArrayLike) -> FloatArray:
 def unit_weights(units: str, skew: float) -> dict[str, float]:
     """Weights of the face model's shapes, one for each half, at full intensity."""
     weights: dict[str, float] = {}
-    for unit in units.split("+"):
+    for token in units.split("+"):
+        unit, _, share = token.partition("*")
         sides = unit[-1] if unit[-1] in "LR" else "LR"
         for shape, gain in ACTION_UNITS[unit.rstrip("LR")]:
+            gain *= float(share or 1)
             if shape in _ONE_PIECE:
                 weights[shape] = max(weights.get(shape, 0.0), gain)
                 continue
@@ -134,6 +184,14 @@ def unit_weights(units: str, skew: float) -> dict[str, float]:
                 tilted = gain * (1 + skew if side == "L" else 1 - skew)
                 weights[name] = max(weights.get(name, 0.0), tilted)
     return weights
+
+
+def reach_mm(units: str) -> float:
+    """How far `units` at full intensity move the skin where it moves most."""
+    return max(
+        REACH_MM[unit.rstrip("LR")] * float(share or 1)
+        for unit, _, share in (token.partition("*") for token in units.split("+"))
+    )
 
 
 _ONE_PIECE = frozenset(
@@ -146,9 +204,16 @@ def draw_event(rng: np.random.Generator, kind: str, longest_s: float) -> Scripte
     label = str(rng.choice(LABELS, p=[0.42, 0.29, 0.29]))
     choices, odds = zip(*MIXES[label], strict=True)
     units = str(rng.choice(choices, p=np.array(odds) / sum(odds)))
-    intensity = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6))))
-    if rng.random() < (0.12 if kind == "micro" else 0.4):
-        intensity = float(rng.uniform(0.5, 1.0))
+    if "+" in units and rng.random() < 0.6:  # faces do not raise all units equally
+        tokens = units.split("+")
+        full = int(rng.integers(len(tokens)))
+        units = "+".join(
+            token if index == full else f"{token}*{rng.uniform(0.4, 1.0):.2f}"
+            for index, token in enumerate(tokens)
+        )
+    weakest, strongest = MICRO_MM if kind == "micro" else MACRO_MM
+    wanted_mm = float(np.exp(rng.uniform(np.log(weakest), np.log(strongest))))
+    intensity = min(1.0, wanted_mm / reach_mm(units))
     if kind == "micro":
         total = min(longest_s, float(rng.uniform(0.15, 0.5)))
         hold = total * float(rng.uniform(0.02, 0.3))
@@ -378,7 +443,9 @@ def speech(rng: np.random.Generator, motion: Motion) -> None:
 def chew(rng: np.random.Generator, motion: Motion) -> None:
     t = motion.t_s
     rate = rng.uniform(1.0, 2.2)
-    on = _pulse(t, rng.uniform(0, 1.5), 0.4, rng.uniform(1.5, 4), 0.4)
+    on = np.zeros_like(t)
+    for at in _starts(rng, t[-1], (5.0, 8.0)):
+        on += _pulse(t, at, 0.4, rng.uniform(1.5, 3.5), 0.4)
     beat = np.clip(np.sin(2 * np.pi * rate * t), 0, 1)
     motion.add("jawOpen", rng.uniform(0.05, 0.16) * beat * on)
     motion.add("mouthPress_L", 0.25 * (1 - beat) * on)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
 
 Interval = tuple[float, float]
 """Onset and offset in seconds."""
 
 MATCH_IOU = 0.5
 """Overlap from which a spotted interval counts as a true one (MEGC)."""
+
+RESAMPLES = 1000
+"""Draws of a bootstrap; its ends then vary by less than they mean."""
+
+BOOTSTRAP_SEED = 0
+"""The same counts give the same intervals."""
+
+INTERVAL_PERCENT = (2.5, 97.5)
+"""Percentiles that a 95 % interval lies between."""
 
 
 def iou(a: Interval, b: Interval) -> float:
@@ -38,6 +50,12 @@ def match(
     return pairs
 
 
+def ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> FloatArray:
+    """part / whole, element by element; 0 where nothing was there to divide by."""
+    part, whole = np.broadcast_arrays(np.asarray(part, float), np.asarray(whole, float))
+    return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+
+
 class Detection(NamedTuple):
     """Spotting figures; 0 where nothing was there to divide by."""
 
@@ -48,31 +66,144 @@ class Detection(NamedTuple):
 
 def detection(matched: int, truths: int, spotted: int) -> Detection:
     """Precision, recall and F1 from counts pooled over the whole set."""
-    precision = matched / spotted if spotted else 0.0
-    recall = matched / truths if truths else 0.0
-    f1 = 2 * matched / (truths + spotted) if truths + spotted else 0.0
-    return Detection(precision, recall, f1)
+    return Detection(
+        precision=float(ratio(matched, spotted)),
+        recall=float(ratio(matched, truths)),
+        f1=float(ratio(2 * matched, truths + spotted)),
+    )
 
 
 class Recognition(NamedTuple):
-    """Per-class F1 and recall, and their unweighted means UF1 and UAR."""
+    """Per-class precision, recall and F1 [..., C]; UF1 and UAR [...], the unweighted means of F1
+    and recall."""
 
-    f1: npt.NDArray[np.float64]
-    recall: npt.NDArray[np.float64]
-    uf1: float
-    uar: float
+    precision: FloatArray
+    recall: FloatArray
+    f1: FloatArray
+    uf1: FloatArray
+    uar: FloatArray
 
 
-def recognition(confusion: npt.NDArray[np.int64], missed: npt.NDArray[np.int64]) -> Recognition:
-    """From int64 [C, C] (rows: truth, columns: said) and int64 [C], truths that were not even
-    spotted and so count as errors of their class. Classes without a truth are left out of the
-    means."""
-    hits = np.diag(confusion).astype(np.float64)
-    truths = confusion.sum(axis=1) + missed
-    wrong = confusion.sum(axis=0) - np.diag(confusion)
+def recognition(confusion: npt.ArrayLike, missed: npt.ArrayLike) -> Recognition:
+    """From counts [..., C, C] (rows: truth, columns: said) and [..., C], truths that were not
+    even spotted and so count as errors of their class. Classes without a truth are left out of
+    the means; without any truth the means are 0."""
+    confusion, missed = np.asarray(confusion), np.asarray(missed)
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    said = confusion.sum(axis=-2)
+    truths = confusion.sum(axis=-1) + missed
     present = truths > 0
-    f1 = np.divide(
-        2 * hits, hits + wrong + truths, out=np.zeros_like(hits), where=(wrong + truths) > 0
+    recall = ratio(hits, truths)
+    f1 = ratio(2 * hits, truths + said)
+
+    def mean(figure: FloatArray) -> FloatArray:
+        return ratio(np.where(present, figure, 0.0).sum(axis=-1), present.sum(axis=-1))
+
+    return Recognition(ratio(hits, said), recall, f1, mean(f1), mean(recall))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was counted: in each of K clips, or pooled over them. Any leading axes.
+
+    `confusion`: [..., C, C], spotted micro-expressions (rows: truth, columns: said); `missed`:
+    [..., C], those that were not; `false`: [...], spotted events without a truth; `seconds`:
+    [...], how much was watched.
+    """
+
+    confusion: FloatArray
+    missed: FloatArray
+    false: FloatArray
+    seconds: FloatArray
+
+    @property
+    def truths(self) -> FloatArray:
+        """[...]: micro-expressions that were there."""
+        truths: FloatArray = self.confusion.sum(axis=(-2, -1)) + self.missed.sum(axis=-1)
+        return truths
+
+    def pooled(self, weights: FloatArray) -> Self:
+        """Sums over the clips, which count as often as `weights` [..., K] says."""
+        return type(self)(
+            np.einsum("...k,kcd->...cd", weights, self.confusion),
+            weights @ self.missed,
+            weights @ self.false,
+            weights @ self.seconds,
+        )
+
+
+class Rates(NamedTuple):
+    """All figures of a set, [...]; 0 where nothing was there to divide by.
+
+    `precision`, `recall`, `f1`: of spotting. `accuracy`, `uf1`, `uar`: of the class, missed ones
+    as errors. `strs`: spotting F1 times the macro F1 of what was spotted (MEGC's
+    spot-then-recognise score). `false_per_minute`: spotted events without a truth.
+    """
+
+    precision: FloatArray
+    recall: FloatArray
+    f1: FloatArray
+    accuracy: FloatArray
+    uf1: FloatArray
+    uar: FloatArray
+    strs: FloatArray
+    false_per_minute: FloatArray
+
+
+def rates(pooled: Counts) -> Rates:
+    """All figures from pooled counts."""
+    matched = pooled.confusion.sum(axis=(-2, -1))
+    spotted = matched + pooled.false
+    hits = np.trace(pooled.confusion, axis1=-2, axis2=-1)
+    named = recognition(pooled.confusion, pooled.missed)
+    f1 = ratio(2 * matched, pooled.truths + spotted)
+    return Rates(
+        precision=ratio(matched, spotted),
+        recall=ratio(matched, pooled.truths),
+        f1=f1,
+        accuracy=ratio(hits, pooled.truths),
+        uf1=named.uf1,
+        uar=named.uar,
+        strs=f1 * recognition(pooled.confusion, np.zeros_like(pooled.missed)).uf1,
+        false_per_minute=ratio(pooled.false, pooled.seconds / 60),
     )
-    recall = np.divide(hits, truths, out=np.zeros_like(hits), where=present)
-    return Recognition(f1, recall, float(f1[present].mean()), float(recall[present].mean()))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its 95 % interval; None where there is nothing to take it from."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+def estimates(counts: Counts, subjects: npt.NDArray[np.str_]) -> dict[str, Estimate]:
+    """Every figure of `Rates` over K clips, with its bootstrap interval over subjects.
+
+    counts: of each clip; subjects: [K], who is in it. Clips of one person resemble each other,
+    so people are drawn, with all their clips. One person gives no interval. Without a
+    micro-expression only `false_per_minute` has a value, and draws without one are left out of
+    the intervals of the other figures.
+    """
+    if not len(subjects):
+        return {name: Estimate(None) for name in Rates._fields}
+    names, who = np.unique(subjects, return_inverse=True)
+    whole = rates(counts.pooled(np.ones(len(subjects))))
+    draws = np.random.default_rng(BOOTSTRAP_SEED).multinomial(
+        len(names), np.full(len(names), 1 / len(names)), RESAMPLES
+    )
+    pooled = counts.pooled(draws[:, who].astype(float))
+    drawn = rates(pooled)
+    has_truth = pooled.truths > 0
+    found: dict[str, Estimate] = {}
+    for name, value in whole._asdict().items():
+        usable = np.full(RESAMPLES, True) if name == "false_per_minute" else has_truth
+        if not usable.any():
+            found[name] = Estimate(None)
+        elif len(names) == 1:
+            found[name] = Estimate(float(value))
+        else:
+            low, high = np.percentile(getattr(drawn, name)[usable], INTERVAL_PERCENT)
+            found[name] = Estimate(float(value), float(low), float(high))
+    return found

@@ -205,6 +205,7 @@ class TemporalAttention(layers.Layer):
 def build(
     spec: ModelSpec,
     *,
+    input_pool: int = 1,
     filters: int = FILTERS,
     kernel: tuple[int, int, int] = KERNEL,
     padding: Literal["valid", "same"] = PADDING,
@@ -216,15 +217,16 @@ def build(
     """An untrained TriplePath-HA3DNet for `spec`: one path a region of its layout.
 
     Input `signal` [N, T, R, H, W, C]: uint8 for gray, float32 for motion, as in `Window`.
-    Output `scores` float32 [N, labels]; each row sums to 1. `pool`: (slots, rows, columns);
-    by default `TEMPORAL_POOL` slots and square cells of which `POOLED_HEIGHT` fit in a region.
+    Output `scores` float32 [N, labels]; each row sums to 1. `input_pool`: so many rows and
+    columns of the signal are averaged to one first: motion is smooth, and noise is not.
+    `pool`: (slots, rows, columns); by default `TEMPORAL_POOL` slots and square cells of which `POOLED_HEIGHT` fit in a region.
     Raises ValueError when the spec names another architecture or a normalisation that is not
     in NORMALISATIONS.
     """
     if spec.architecture != ARCHITECTURE:
         raise ValueError(f"architecture must be {ARCHITECTURE!r}, not {spec.architecture!r}")
     if pool is None:
-        height = spec.window_shape[2] - (kernel[1] - 1 if padding == "valid" else 0)
+        height = spec.window_shape[2] // input_pool - (kernel[1] - 1 if padding == "valid" else 0)
         side = max(1, height // POOLED_HEIGHT)
         pool = (min(TEMPORAL_POOL, spec.frames), side, side)
 
@@ -234,9 +236,13 @@ def build(
     normal = Normalise(spec.normalisation, name="normalise")(signal)
     ends = []
     for index, path in enumerate(PATHS[spec.region_layout]):
+        x = normal[:, :, index]
+        if input_pool > 1:
+            cell = (1, input_pool, input_pool)
+            x = layers.AveragePooling3D(cell, name=f"average_{path}")(x)
         x = layers.Conv3D(
             filters, kernel, padding=padding, activation="relu", name=f"convolution_{path}"
-        )(normal[:, :, index])
+        )(x)
         x = layers.MaxPooling3D(pool, name=f"pool_{path}")(x)
         where = SpatialAttention(attention_kernel, name=f"spatial_{path}")(x)
         x = layers.Multiply(name=f"attend_space_{path}")([x, where])

@@ -1,12 +1,14 @@
 """Labelled videos to the slots that networks are trained on, through the live path's own stages.
 
 Every video goes through the same landmarks, alignment, regions and clock as a camera's picture,
-so a network is trained on what it will see. The result is one file of gray aligned faces; the
-signal (gray or motion) is computed from them when training starts.
+so a network is trained on what it will see. The result is a file of gray aligned faces with
+their events; the signal (gray or motion) is computed from them when training starts.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import multiprocessing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from rich.progress import track
 
 from realtime.errors import KilasError
@@ -24,7 +25,9 @@ from realtime.regions import extract_regions
 from realtime.sources import VideoFile
 from realtime.spec import FACE_SIZE, NONE_LABEL, ModelSpec
 from realtime.timeline import UniformClock
+from realtime.types import Frame
 from training.expressions import ScriptedEvent, intensity_at
+from training.tables import read_clips, read_events
 
 SHOWN = 0.2
 """Share of an expression's peak, seen against the baseline, from which a slot counts as it."""
@@ -40,40 +43,31 @@ NO_LABEL = -1
 class Stream:
     """One unbroken run of slots of one face.
 
-    `faces`: uint8 [S, 128, 128]; `t_s`: float64 [S], seconds from the video's start.
+    `faces`: uint8 [S, 128, 128]; `t_s`: float64 [S], seconds from the video's start; `events`:
+    all expressions of the video.
     """
 
     clip: str
     subject: str
     faces: npt.NDArray[np.uint8]
     t_s: npt.NDArray[np.float64]
+    events: tuple[ScriptedEvent, ...]
 
 
-def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
-    """The true expressions of each clip that has any, from a table as `simulate` writes it.
-
-    Raises KilasError when columns are missing.
-    """
-    table = pd.read_csv(events_csv, dtype={"units": str})
-    fields = ("onset_s", "apex_s", "release_s", "offset_s", "label", "kind", "intensity", "units")
-    missing = {"clip", *fields} - set(table.columns)
-    if missing:
-        raise KilasError(f"{events_csv} lacks the columns {', '.join(sorted(missing))}.")
-    events: dict[str, list[ScriptedEvent]] = {}
-    for row in table.to_dict("records"):
-        event = ScriptedEvent(**{field: row[field] for field in fields})
-        events.setdefault(str(row["clip"]), []).append(event)
-    return events
-
-
-def read_streams(video: Path, subject: str, spec: ModelSpec) -> list[Stream]:
+def read_streams(
+    frames: Iterable[Frame],
+    clip: str,
+    subject: str,
+    events: tuple[ScriptedEvent, ...],
+    spec: ModelSpec,
+) -> list[Stream]:
     """All streams of the face of one video that shows one person, in order, on the model's clock
     and with its mask."""
     clock = UniformClock(spec.rate_hz, spec.max_gap_s)
     runs: list[tuple[list[float], list[npt.NDArray[np.uint8]]]] = []
     last_face = None
-    with VideoFile(video) as source, FaceTracker(max_faces=1) as track_faces:
-        for frame in source:
+    with FaceTracker(max_faces=1) as track_faces:
+        for frame in frames:
             for face in track_faces(frame):
                 if face.face_id != last_face:
                     clock.restart()
@@ -88,7 +82,7 @@ def read_streams(video: Path, subject: str, spec: ModelSpec) -> list[Stream]:
                     runs[-1][0].append(slot.t_s)
                     runs[-1][1].append(slot.regions[0])
     return [
-        Stream(video.name, subject, np.stack(faces), np.array(times))
+        Stream(clip, subject, np.stack(faces), np.array(times), events)
         for times, faces in runs
         if times
     ]
@@ -123,15 +117,11 @@ def slot_labels(
 
 
 def prepare(folder: Path, out: Path, spec: ModelSpec, jobs: int) -> None:
-    """Write the streams of all clips of `folder` (clips.csv, events.csv, videos) to `out`.
-
-    The file is an uncompressed .npz: `faces` uint8 [N, 128, 128], `t_s` float64 [N], `stream`
-    int32 [N], for each stream `clip` and `subject` (fixed-width text), and of the model that it
-    is for `rate_hz` and `mask`.
-    """
-    clips = pd.read_csv(folder / "clips.csv", dtype={"subject": str})
+    """Write the streams of all clips of `folder` (clips.csv, events.csv, videos) to `out`."""
+    clips = read_clips(folder, ("subject",))
+    events = read_events(folder / "events.csv")
     tasks = [
-        (folder / str(clip), str(subject), spec)
+        (folder / str(clip), str(subject), tuple(events.get(str(clip), ())), spec)
         for clip, subject in zip(clips["clip"], clips["subject"], strict=True)
     ]
     streams: list[Stream] = []
@@ -140,8 +130,28 @@ def prepare(folder: Path, out: Path, spec: ModelSpec, jobs: int) -> None:
             pool.imap(_read_task, tasks), total=len(tasks), description="reading clips"
         ):
             streams += found
+    write_streams(streams, spec, out)
+
+
+def _read_task(task: tuple[Path, str, tuple[ScriptedEvent, ...], ModelSpec]) -> list[Stream]:
+    video, subject, events, spec = task
+    with VideoFile(video) as source:
+        return read_streams(source, video.name, subject, events, spec)
+
+
+def write_streams(streams: list[Stream], spec: ModelSpec, out: Path) -> None:
+    """Write streams to one file, which appears under its name only when it is complete.
+
+    An uncompressed .npz: `faces` uint8 [N, 128, 128], `t_s` float64 [N], `stream` int32 [N]; for
+    each stream `clip`, `subject` and `events` (JSON), all as fixed-width text; and of the model
+    that it is for `rate_hz` and `mask`.
+    """
     counts = [len(stream.t_s) for stream in streams]
-    with out.open("wb") as file:
+    events = [
+        json.dumps([dataclasses.asdict(event) for event in stream.events]) for stream in streams
+    ]
+    unfinished = out.with_name(f".{out.name}")
+    with unfinished.open("wb") as file:
         np.savez(
             file,
             faces=np.concatenate([stream.faces for stream in streams]),
@@ -149,30 +159,43 @@ def prepare(folder: Path, out: Path, spec: ModelSpec, jobs: int) -> None:
             stream=np.repeat(np.arange(len(streams), dtype=np.int32), counts),
             clip=np.array([stream.clip for stream in streams]),
             subject=np.array([stream.subject for stream in streams]),
+            events=np.array(events),
             rate_hz=np.array(spec.rate_hz),
             mask=np.array(spec.mask),
         )
+    unfinished.replace(out)
 
 
-def _read_task(task: tuple[Path, str, ModelSpec]) -> list[Stream]:
-    return read_streams(*task)
+def load_streams(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[Stream]:
+    """The streams of files that `write_streams` wrote, and of all such files in folders.
 
-
-def load_streams(prepared: Path, spec: ModelSpec) -> Iterator[Stream]:
-    """The streams of a file that `prepare` wrote.
-
-    Raises KilasError when it was prepared for another clock or mask.
+    Raises KilasError when there is none, or one was prepared for another clock or mask.
     """
-    with np.load(prepared, allow_pickle=False) as data:
-        found = (float(data["rate_hz"]), str(data["mask"]))
-        if found != (spec.rate_hz, spec.mask):
-            raise KilasError(
-                f"{prepared} was prepared for {found[0]:g} slots a second and mask {found[1]}, "
-                f"the recipe wants {spec.rate_hz:g} and {spec.mask}; prepare the videos again."
-            )
-        faces, t_s, stream = data["faces"], data["t_s"], data["stream"]
-        edges = np.searchsorted(stream, np.arange(len(data["clip"]) + 1))
-        for number, (clip, subject) in enumerate(zip(data["clip"], data["subject"], strict=True)):
-            part = slice(edges[number], edges[number + 1])
+    files = [
+        file
+        for path in prepared
+        for file in (sorted(path.glob("*.npz")) if path.is_dir() else [path])
+    ]
+    if not files:
+        raise KilasError("There are no prepared streams; make some with `prepare` or `simulate`.")
+    for file in files:
+        with np.load(file, allow_pickle=False) as data:
+            found = (float(data["rate_hz"]), str(data["mask"]))
+            if found != (spec.rate_hz, spec.mask):
+                raise KilasError(
+                    f"{file} was prepared for {found[0]:g} slots a second and mask {found[1]}, "
+                    f"the recipe wants {spec.rate_hz:g} and {spec.mask}; prepare the videos again."
+                )
+            faces, t_s, stream = data["faces"], data["t_s"], data["stream"]
             assert faces.shape[1:] == (FACE_SIZE, FACE_SIZE)
-            yield Stream(str(clip), str(subject), faces[part], t_s[part])
+            edges = np.searchsorted(stream, np.arange(len(data["clip"]) + 1))
+            columns = zip(data["clip"], data["subject"], data["events"], strict=True)
+            for number, (clip, subject, events) in enumerate(columns):
+                part = slice(edges[number], edges[number + 1])
+                yield Stream(
+                    str(clip),
+                    str(subject),
+                    faces[part],
+                    t_s[part],
+                    tuple(ScriptedEvent(**event) for event in json.loads(str(events))),
+                )

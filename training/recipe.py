@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,12 +36,38 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SimulatedSet:
+    """Clips of made-up people: as many as `clips`, each of `seconds`, one person a clip.
+
+    `seed` makes the clips; people are numbered from `first_subject`, and no two sets of a recipe
+    may share one.
+    """
+
+    clips: int
+    seconds: float
+    seed: int
+    first_subject: int
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a recipe is made from: streams to train on, longer ones to choose the thresholds on,
+    and videos to measure on."""
+
+    train: SimulatedSet
+    spotting: SimulatedSet
+    test: SimulatedSet
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """`spec`: the model to be; `network`: arguments of `training.models.build`."""
+    """`spec`: the model to be; `network`: arguments of `training.models.build`; `data`: None for
+    recipes whose data is not simulated."""
 
     spec: ModelSpec
     network: dict[str, Any] = field(default_factory=dict)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    data: Data | None = None
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -61,9 +88,40 @@ def load_recipe(name_or_path: str) -> Recipe:
             ),
             network=values.get("network", {}),
             training=TrainingSettings(**values.get("training", {})),
+            data=_read_data(values["data"]) if "data" in values else None,
         )
     except FileNotFoundError as error:
         names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
         raise KilasError(f"There is no recipe {path}; the project's own are {names}.") from error
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise KilasError(f"The recipe {path} does not fit: {error}.") from error
+
+
+def _read_data(sets: dict[str, dict[str, Any]]) -> Data:
+    """Raises KilasError when a person is in two sets."""
+    data = Data(**{name: SimulatedSet(**values) for name, values in sets.items()})
+    everyone = [
+        subject
+        for one in (data.train, data.spotting, data.test)
+        for subject in range(one.first_subject, one.first_subject + one.clips)
+    ]
+    if len(set(everyone)) < len(everyone):
+        raise KilasError(
+            "Two sets of the recipe's [data] share people; set first_subject further apart."
+        )
+    return data
+
+
+def commit() -> str:
+    """The commit that the working tree is at, or `unknown` outside of a repository."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:  # there is no git
+        return "unknown"
+    return done.stdout.strip() or "unknown"

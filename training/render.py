@@ -1,7 +1,8 @@
 """Drawing triangles: a z-buffer, smooth shading and camera noise, on the CPU.
 
-The private kernels are compiled by numba; the public functions allocate and check. Everything
-works in linear light until `develop` makes an 8-bit picture of it.
+The kernels are compiled by numba: the private ones, and those named `_into`, which fill arrays
+that the caller keeps from picture to picture. Other public functions allocate and check.
+Everything works in linear light until `develop` makes an 8-bit picture of it.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ _CURVE_STEPS = 16384
 
 _FAST = {"contract", "arcp", "nsz", "reassoc", "afn"}
 """Liberties of the compiled kernels: all but those that break on infinite depths."""
+_WINDOW_EDGE_RAD = 0.06
+"""Softness of the image of a window in spectacle lenses, by eye."""
 _WRAP_RGB = (0.38, 0.22, 0.15)
 """How far diffuse light reaches round the terminator; red travels farthest in skin."""
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _deform(
+def deform_into(
     base: Float32Array,
     starts: Int32Array,
     vertices: Int32Array,
@@ -41,6 +44,8 @@ def _deform(
     weights: Float32Array,
     out: Float32Array,
 ) -> None:
+    """Adds shapes with `weights` float32 [K], as FaceModel holds them, to the points `base`
+    float32 [V, 3]; `out` has the same layout."""
     out[:] = base
     for k in range(weights.shape[0]):
         w = weights[k]
@@ -53,7 +58,8 @@ def _deform(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _normals(points: Float32Array, triangles: Int32Array, out: Float32Array) -> None:
+def normals_into(points: Float32Array, triangles: Int32Array, out: Float32Array) -> None:
+    """As `vertex_normals`; `out` float32 [V, 3]."""
     out[:] = 0
     for t in range(triangles.shape[0]):
         i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -80,52 +86,62 @@ def _normals(points: Float32Array, triangles: Int32Array, out: Float32Array) -> 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
 def _place(
     points: Float32Array,
-    normals: Float32Array,
     follow: Float32Array,
     head: Float32Array,
     body: Float32Array,
     camera: Float32Array,
     out_xyz: Float32Array,
-    out_normals: Float32Array,
-    out_view: Float32Array,
 ) -> None:
     """Moves points by a blend of two rigid motions [3, 4] and projects them.
 
     `camera`: focal length in pixels, principal point x and y. `out_xyz`: pixel x, y (down) and
     depth in front of the camera; the camera sits at the origin and looks along -z.
     """
+    one = np.float32(1)
     for v in range(points.shape[0]):
+        x, y, z = points[v, 0], points[v, 1], points[v, 2]
+        hx = head[0, 0] * x + head[0, 1] * y + head[0, 2] * z + head[0, 3]
+        hy = head[1, 0] * x + head[1, 1] * y + head[1, 2] * z + head[1, 3]
+        hz = head[2, 0] * x + head[2, 1] * y + head[2, 2] * z + head[2, 3]
         f = follow[v]
-        px = np.float32(0)
-        py = np.float32(0)
-        pz = np.float32(0)
-        for r in range(3):
-            m0 = f * head[r, 0] + (1 - f) * body[r, 0]
-            m1 = f * head[r, 1] + (1 - f) * body[r, 1]
-            m2 = f * head[r, 2] + (1 - f) * body[r, 2]
-            m3 = f * head[r, 3] + (1 - f) * body[r, 3]
-            p = m0 * points[v, 0] + m1 * points[v, 1] + m2 * points[v, 2] + m3
-            out_normals[v, r] = m0 * normals[v, 0] + m1 * normals[v, 1] + m2 * normals[v, 2]
-            if r == 0:
-                px = p
-            elif r == 1:
-                py = p
-            else:
-                pz = p
-        depth = max(-pz, np.float32(1.0))
-        out_xyz[v, 0] = camera[1] + camera[0] * px / depth
-        out_xyz[v, 1] = camera[2] - camera[0] * py / depth
+        if f < one:
+            bx = body[0, 0] * x + body[0, 1] * y + body[0, 2] * z + body[0, 3]
+            by = body[1, 0] * x + body[1, 1] * y + body[1, 2] * z + body[1, 3]
+            bz = body[2, 0] * x + body[2, 1] * y + body[2, 2] * z + body[2, 3]
+            hx, hy, hz = bx + f * (hx - bx), by + f * (hy - by), bz + f * (hz - bz)
+        depth = max(-hz, one)
+        scale = camera[0] / depth
+        out_xyz[v, 0] = camera[1] + scale * hx
+        out_xyz[v, 1] = camera[2] - scale * hy
         out_xyz[v, 2] = depth
-        length = np.sqrt(px * px + py * py + pz * pz)
-        out_view[v, 0] = -px / length
-        out_view[v, 1] = -py / length
-        out_view[v, 2] = -pz / length
+
+
+@numba.njit(cache=True, nogil=True)
+def _mark_seen(
+    ids: Int32Array, triangles: Int32Array, veils: Int32Array, out: npt.NDArray[np.bool_]
+) -> None:
+    """Which vertices have a part in the picture: those of veils and of triangles in `ids`."""
+    out[:] = False
+    last = np.int32(NOTHING)
+    for y in range(ids.shape[0]):
+        for x in range(ids.shape[1]):
+            t = ids[y, x]
+            if t != last and t >= 0:
+                out[triangles[t, 0]] = out[triangles[t, 1]] = out[triangles[t, 2]] = True
+            last = t
+    for t in range(veils.shape[0]):
+        out[veils[t, 0]] = out[veils[t, 1]] = out[veils[t, 2]] = True
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
 def _shade_vertices(
+    seen: npt.NDArray[np.bool_],
     normals: Float32Array,
-    view: Float32Array,
+    xyz: Float32Array,
+    follow: Float32Array,
+    head: Float32Array,
+    body: Float32Array,
+    camera: Float32Array,
     openness: Float32Array,
     transfer: Float32Array,
     light_basis: Float32Array,
@@ -135,23 +151,38 @@ def _shade_vertices(
     ground: Float32Array,
     gloss: Float32Array,
     hardness: Float32Array,
+    out_normals: Float32Array,
     out: Float32Array,
 ) -> None:
-    """Diffuse RGB and specular gray of every vertex, [V, 4]."""
+    """Normals as the camera sees them [V, 3], diffuse RGB and specular gray [V, 4], of the
+    vertices that are seen. Other arguments: see `_place`."""
     for v in range(normals.shape[0]):
-        nx, ny, nz = normals[v, 0], normals[v, 1], normals[v, 2]
+        if not seen[v]:
+            continue
+        f = follow[v]
+        for r in range(3):
+            out_normals[v, r] = (
+                (body[r, 0] + f * (head[r, 0] - body[r, 0])) * normals[v, 0]
+                + (body[r, 1] + f * (head[r, 1] - body[r, 1])) * normals[v, 1]
+                + (body[r, 2] + f * (head[r, 2] - body[r, 2])) * normals[v, 2]
+            )
+        nx, ny, nz = out_normals[v, 0], out_normals[v, 1], out_normals[v, 2]
+        vx = (camera[1] - xyz[v, 0]) / camera[0]
+        vy = (xyz[v, 1] - camera[2]) / camera[0]
+        vz = np.float32(1) / np.sqrt(vx * vx + vy * vy + np.float32(1))
+        vx, vy = vx * vz, vy * vz
         up = np.float32(0.5) + np.float32(0.5) * ny
         ao = openness[v]
         r = ao * (ground[0] + up * (sky[0] - ground[0]))
         g = ao * (ground[1] + up * (sky[1] - ground[1]))
         b = ao * (ground[2] + up * (sky[2] - ground[2]))
         spec = np.float32(0)
-        nv = max(np.float32(0), nx * view[v, 0] + ny * view[v, 1] + nz * view[v, 2])
+        nv = max(np.float32(0), nx * vx + ny * vy + nz * vz)
         for k in range(directions.shape[0]):
-            seen = np.float32(0)
+            lit = np.float32(0)
             for c in range(transfer.shape[1]):
-                seen += transfer[v, c] * light_basis[k, c]
-            seen = min(np.float32(1), max(np.float32(0), seen))
+                lit += transfer[v, c] * light_basis[k, c]
+            lit = min(np.float32(1), max(np.float32(0), lit))
             dx, dy, dz = directions[k, 0], directions[k, 1], directions[k, 2]
             nl = nx * dx + ny * dy + nz * dz
             wr, wg, wb = (
@@ -161,16 +192,14 @@ def _shade_vertices(
             )
             one = np.float32(1)
             zero = np.float32(0)
-            r += seen * colours[k, 0] * max(zero, (nl + wr) / (one + wr))
-            g += seen * colours[k, 1] * max(zero, (nl + wg) / (one + wg))
-            b += seen * colours[k, 2] * max(zero, (nl + wb) / (one + wb))
+            r += lit * colours[k, 0] * max(zero, (nl + wr) / (one + wr))
+            g += lit * colours[k, 1] * max(zero, (nl + wg) / (one + wg))
+            b += lit * colours[k, 2] * max(zero, (nl + wb) / (one + wb))
             if nl > 0:
-                hx = dx + view[v, 0]
-                hy = dy + view[v, 1]
-                hz = dz + view[v, 2]
+                hx, hy, hz = dx + vx, dy + vy, dz + vz
                 nh = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
                 if nh > 0:
-                    strength = colours[k, 1] * seen * nl * gloss[v]
+                    strength = colours[k, 1] * lit * nl * gloss[v]
                     spec += strength * np.exp(hardness[v] * np.log(nh))
         rim = (np.float32(1) - nv) ** 2
         sheen = np.float32(0.083) * (sky[0] + sky[1] + sky[2])
@@ -182,14 +211,17 @@ def _shade_vertices(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _rasterise(
+def rasterise_into(
     xyz: Float32Array, triangles: Int32Array, depth: Float32Array, ids: Int32Array, two_sided: bool
 ) -> None:
-    """Nearest triangle of every pixel. Pixel centres lie at whole coordinates."""
+    """As `rasterise`, with `depth` float32 and `ids` int32 [H, W] that hold infinity and NOTHING.
+    Pixel centres lie at whole coordinates."""
     height, width = depth.shape
     zero, one = np.float32(0), np.float32(1)
+    right, bottom = np.float32(width - 1), np.float32(height - 1)
+    # Unsigned indices spare the check for negative ones.
     for t in range(triangles.shape[0]):
-        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        i, j, k = np.uint32(triangles[t, 0]), np.uint32(triangles[t, 1]), np.uint32(triangles[t, 2])
         ax, ay = xyz[i, 0], xyz[i, 1]
         bx, by = xyz[j, 0], xyz[j, 1]
         cx, cy = xyz[k, 0], xyz[k, 1]
@@ -197,25 +229,25 @@ def _rasterise(
         # y points down on the picture, so a triangle that faces the camera runs clockwise.
         if area == zero or (area > zero and not two_sided):
             continue
-        x0 = max(0, int(np.ceil(min(ax, bx, cx))))
-        x1 = min(width - 1, int(np.floor(max(ax, bx, cx))))
-        y0 = max(0, int(np.ceil(min(ay, by, cy))))
-        y1 = min(height - 1, int(np.floor(max(ay, by, cy))))
+        x0, x1 = np.ceil(max(min(ax, bx, cx), zero)), min(max(ax, bx, cx), right)
+        y0, y1 = np.ceil(max(min(ay, by, cy), zero)), min(max(ay, by, cy), bottom)
         if x0 > x1 or y0 > y1:
             continue
         scale = one / area
-        za, zb, zc = xyz[i, 2], xyz[j, 2], xyz[k, 2]
+        za = xyz[i, 2]
+        zb, zc = xyz[j, 2] - za, xyz[k, 2] - za
         ub_dx = (cy - ay) * scale
         ub_dy = -(cx - ax) * scale
         uc_dx = -(by - ay) * scale
         uc_dy = (bx - ax) * scale
-        for y in range(y0, y1 + 1):
-            px, py = np.float32(x0) - ax, np.float32(y) - ay
+        px = x0 - ax
+        for y in range(np.uint32(y0), np.uint32(y1) + np.uint32(1)):
+            py = np.float32(y) - ay
             ub = px * ub_dx + py * ub_dy
             uc = px * uc_dx + py * uc_dy
-            for x in range(x0, x1 + 1):
+            for x in range(np.uint32(x0), np.uint32(x1) + np.uint32(1)):
                 if ub >= zero and uc >= zero and ub + uc <= one:
-                    z = za + ub * (zb - za) + uc * (zc - za)
+                    z = za + ub * zb + uc * zc
                     if z < depth[y, x]:
                         depth[y, x] = z
                         ids[y, x] = t
@@ -239,7 +271,8 @@ def _shade_pixels(
     height, width = ids.shape
     zero, half, one, edge = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1.001)
     last = np.int32(NOTHING)
-    i = j = k = part = offset = tw = th = np.int32(0)
+    i = j = k = np.uint32(0)
+    part = offset = tw = th = np.int32(0)
     ax = ay = e1x = e1y = e2x = e2y = ua = ub = uc = va = vb = vc = zero
     width_t = height_t = zero
     for y in range(height):
@@ -249,7 +282,9 @@ def _shade_pixels(
                 continue
             if t != last:  # neighbours mostly lie on one triangle
                 last = t
-                i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+                i = np.uint32(triangles[t, 0])
+                j = np.uint32(triangles[t, 1])
+                k = np.uint32(triangles[t, 2])
                 ax, ay = xyz[i, 0], xyz[i, 1]
                 e1x, e1y = xyz[j, 0] - ax, xyz[j, 1] - ay
                 e2x, e2y = xyz[k, 0] - ax, xyz[k, 1] - ay
@@ -270,8 +305,8 @@ def _shade_pixels(
             iu, iv = np.int32(fu), np.int32(fv)
             fu -= np.float32(iu)
             fv -= np.float32(iv)
-            p = offset + iv * tw + iu
-            q = p + tw
+            p = np.uint32(offset + iv * tw + iu)
+            q = np.uint32(p + np.uint32(tw))
             w11 = fu * fv
             w01 = fu - w11
             w10 = fv - w11
@@ -295,43 +330,97 @@ def _shade_pixels(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _light_veils(
+    alpha: Float32Array,
+    albedo: Float32Array,
+    mirror: Float32Array,
+    shading: Float32Array,
+    normals: Float32Array,
+    xyz: Float32Array,
+    camera: Float32Array,
+    lamp: Float32Array,
+    colour: Float32Array,
+    window_rad: tuple[float, float],
+    out: Float32Array,
+) -> None:
+    """Light that reaches the camera from the vertices of veils, times their alpha; RGB [V, 3].
+
+    A mirror adds the image of a bright rectangle, `window_rad` half wide and half high, in the
+    direction `lamp` [3] of the main light."""
+    one, half, zero = np.float32(1), np.float32(0.5), np.float32(0)
+    soft = np.float32(_WINDOW_EDGE_RAD)
+    level = max(np.sqrt(lamp[0] * lamp[0] + lamp[2] * lamp[2]), np.float32(1e-6))
+    rx, rz = lamp[2] / level, -lamp[0] / level
+    ux, uy, uz = lamp[1] * rz, lamp[2] * rx - lamp[0] * rz, -lamp[1] * rx
+    if uy < zero:
+        ux, uy, uz = -ux, -uy, -uz
+    for v in range(alpha.shape[0]):
+        if alpha[v] == zero:
+            continue
+        for ch in range(3):
+            out[v, ch] = alpha[v] * (albedo[v, ch] * shading[v, ch] + shading[v, 3])
+        if mirror[v] == zero:
+            continue
+        nx, ny, nz = normals[v, 0], normals[v, 1], normals[v, 2]
+        vx = (camera[1] - xyz[v, 0]) / camera[0]
+        vy = (xyz[v, 1] - camera[2]) / camera[0]
+        vz = one / np.sqrt(vx * vx + vy * vy + one)
+        vx, vy = vx * vz, vy * vz
+        twice = np.float32(2) * (nx * vx + ny * vy + nz * vz)
+        mx, my, mz = twice * nx - vx, twice * ny - vy, twice * nz - vz
+        if mx * lamp[0] + my * lamp[1] + mz * lamp[2] <= zero:
+            continue
+        wide = (np.float32(window_rad[0]) - abs(mx * rx + mz * rz)) / soft + half
+        high = (np.float32(window_rad[1]) - abs(mx * ux + my * uy + mz * uz)) / soft + half
+        image = mirror[v] * min(one, max(zero, wide)) * min(one, max(zero, high))
+        for ch in range(3):
+            out[v, ch] += image * colour[ch]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
 def _blend_veils(
     xyz: Float32Array,
     triangles: Int32Array,
     alpha: Float32Array,
-    colour: Float32Array,
+    light: Float32Array,
     depth: Float32Array,
     tolerance: float,
     out: Float32Array,
 ) -> None:
-    """Draws translucent triangles (lashes, the shadow of the lids) over what is nearer than
-    nothing: alpha is interpolated between vertices, depth is tested but not written."""
+    """Draws translucent triangles (lashes, glasses) over what is farther away: alpha and light
+    (RGB times alpha) are interpolated between vertices, depth is tested but not written."""
     height, width = depth.shape
+    zero, one = np.float32(0), np.float32(1)
+    margin = np.float32(tolerance)
     for t in range(triangles.shape[0]):
-        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        i, j, k = np.uint32(triangles[t, 0]), np.uint32(triangles[t, 1]), np.uint32(triangles[t, 2])
         ax, ay = xyz[i, 0], xyz[i, 1]
         e1x, e1y = xyz[j, 0] - ax, xyz[j, 1] - ay
         e2x, e2y = xyz[k, 0] - ax, xyz[k, 1] - ay
         area = e1x * e2y - e1y * e2x
-        if area == 0:
+        if area == zero:
             continue
         x0 = max(0, int(np.ceil(min(ax, xyz[j, 0], xyz[k, 0]))))
         x1 = min(width - 1, int(np.floor(max(ax, xyz[j, 0], xyz[k, 0]))))
         y0 = max(0, int(np.ceil(min(ay, xyz[j, 1], xyz[k, 1]))))
         y1 = min(height - 1, int(np.floor(max(ay, xyz[j, 1], xyz[k, 1]))))
-        scale = 1 / area
+        scale = one / area
         for y in range(y0, y1 + 1):
+            py = np.float32(y) - ay
             for x in range(x0, x1 + 1):
-                b = ((x - ax) * e2y - (y - ay) * e2x) * scale
-                c = ((y - ay) * e1x - (x - ax) * e1y) * scale
-                if b < 0 or c < 0 or b + c > 1:
+                px = np.float32(x) - ax
+                b = (px * e2y - py * e2x) * scale
+                c = (py * e1x - px * e1y) * scale
+                a = one - b - c
+                if b < zero or c < zero or a < zero:
                     continue
                 z = xyz[i, 2] + b * (xyz[j, 2] - xyz[i, 2]) + c * (xyz[k, 2] - xyz[i, 2])
-                if z > depth[y, x] + tolerance:
+                if z > depth[y, x] + margin:
                     continue
-                cover = (1 - b - c) * alpha[i] + b * alpha[j] + c * alpha[k]
+                clear = one - (a * alpha[i] + b * alpha[j] + c * alpha[k])
                 for ch in range(3):
-                    out[y, x, ch] += cover * (colour[ch] - out[y, x, ch])
+                    added = a * light[i, ch] + b * light[j, ch] + c * light[k, ch]
+                    out[y, x, ch] = clear * out[y, x, ch] + added
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
@@ -381,7 +470,7 @@ def vertex_normals(points: Float32Array, triangles: Int32Array) -> Float32Array:
     """Area-weighted unit normals, float32 [V, 3]; triangles run counter-clockwise seen from
     outside."""
     normals = np.empty_like(points)
-    _normals(points, triangles, normals)
+    normals_into(points, triangles, normals)
     return normals
 
 
@@ -394,8 +483,22 @@ def rasterise(
     width, height = size_wh
     depth = np.full((height, width), np.inf, np.float32)
     ids = np.full((height, width), NOTHING, np.int32)
-    _rasterise(xyz, triangles, depth, ids, two_sided)
+    rasterise_into(xyz, triangles, depth, ids, two_sided)
     return depth, ids
+
+
+def barycentric(xyz: Float32Array, triangles: Int32Array, ids: Int32Array) -> Float32Array:
+    """Weights [P, 3] of the corners of the triangles that cover pixels, row by row.
+
+    `ids` int32 [H, W] as from `rasterise`; P: the pixels that a triangle covers."""
+    rows, columns = np.nonzero(ids >= 0)
+    a, b, c = (xyz[triangles[ids[rows, columns], k], :2] for k in range(3))
+    e1, e2, p = b - a, c - a, np.stack([columns, rows], 1) - a
+    area = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
+    wb = (p[:, 0] * e2[:, 1] - p[:, 1] * e2[:, 0]) / area
+    wc = (e1[:, 0] * p[:, 1] - e1[:, 1] * p[:, 0]) / area
+    weights: Float32Array = np.stack([1 - wb - wc, wb, wc], 1).astype(np.float32)
+    return weights
 
 
 def develop(
@@ -439,12 +542,33 @@ class Canvas:
         self.points = np.empty((vertices, 3), np.float32)
         self.normals = np.empty((vertices, 3), np.float32)
         self.turned = np.empty((vertices, 3), np.float32)
-        self.view = np.empty((vertices, 3), np.float32)
+        self.seen = np.empty(vertices, np.bool_)
+        self.veil_light = np.zeros((vertices, 3), np.float32)
         self.xyz = np.empty((vertices, 3), np.float32)
         self.shading = np.empty((vertices, 4), np.float32)
         self.depth = np.empty((height, width), np.float32)
         self.ids = np.empty((height, width), np.int32)
         self.picture = np.empty((height, width, 3), np.float32)
+
+
+def pose(
+    canvas: Canvas,
+    actor: Actor,
+    model: FaceModel,
+    weights: Float32Array,
+    gaze_rad: npt.NDArray[np.float64],
+    head: Float32Array,
+    body: Float32Array,
+    lens: Float32Array,
+) -> Float32Array:
+    """Where all points are: pixel x, y (down) and depth, float32 [V, 3]; arguments as in `draw`.
+    The result is the canvas's own and lives until the next pose."""
+    deform_into(
+        actor.points, model.starts, model.delta_vertices, model.deltas, weights, canvas.points
+    )
+    _turn_eyes(canvas.points, actor, gaze_rad)
+    _place(canvas.points, actor.follow, head, body, lens, canvas.xyz)
+    return canvas.xyz
 
 
 def draw(
@@ -466,24 +590,22 @@ def draw(
     rigid motions into the camera's frame; `lens`: focal length in pixels, principal point x and
     y; `background` [H, W, 3], drawn times `background_gain`. The result is
     the canvas's own and lives until the next picture."""
-    _deform(actor.points, model.starts, model.delta_vertices, model.deltas, weights, canvas.points)
-    _turn_eyes(canvas.points, actor, gaze_rad)
+    pose(canvas, actor, model, weights, gaze_rad, head, body, lens)
     triangles = actor.triangles
-    _normals(canvas.points, triangles, canvas.normals)
-    _place(
-        canvas.points,
+    canvas.depth.fill(np.inf)
+    canvas.ids.fill(NOTHING)
+    rasterise_into(canvas.xyz, triangles, canvas.depth, canvas.ids, False)
+    normals_into(canvas.points, triangles, canvas.normals)
+    canvas.normals[len(canvas.normals) - len(actor.worn_normals) :] = actor.worn_normals
+    _mark_seen(canvas.ids, triangles, actor.veils, canvas.seen)
+    _shade_vertices(
+        canvas.seen,
         canvas.normals,
+        canvas.xyz,
         actor.follow,
         head,
         body,
         lens,
-        canvas.xyz,
-        canvas.turned,
-        canvas.view,
-    )
-    _shade_vertices(
-        canvas.turned,
-        canvas.view,
         actor.openness,
         actor.transfer,
         lights.basis,
@@ -493,11 +615,9 @@ def draw(
         lights.ground,
         actor.gloss,
         actor.hardness,
+        canvas.turned,
         canvas.shading,
     )
-    canvas.depth.fill(np.inf)
-    canvas.ids.fill(NOTHING)
-    _rasterise(canvas.xyz, triangles, canvas.depth, canvas.ids, False)
     picture = canvas.picture
     np.multiply(background, np.float32(background_gain), out=picture)
     _shade_pixels(
@@ -511,16 +631,29 @@ def draw(
         canvas.shading,
         picture,
     )
+    _glint(canvas, actor, head, lens, lights)
+    _light_veils(
+        actor.veil_alpha,
+        actor.veil_albedo,
+        actor.mirror,
+        canvas.shading,
+        canvas.turned,
+        canvas.xyz,
+        lens,
+        lights.directions[0],
+        lights.colours[0],
+        actor.window_rad,
+        canvas.veil_light,
+    )
     _blend_veils(
         canvas.xyz,
-        model.lashes,
-        actor.lash_alpha,
-        actor.lash_colour,
+        actor.veils,
+        actor.veil_alpha,
+        canvas.veil_light,
         canvas.depth,
         0.05,
         picture,
     )
-    _glint(canvas, actor, head, lens, lights)
     return picture
 
 
@@ -530,7 +663,17 @@ def _turn_eyes(points: Float32Array, actor: Actor, gaze_rad: npt.NDArray[np.floa
     up = np.array([[1, 0, 0], [0, cu, su], [0, -su, cu]])
     turn = (right @ up).astype(np.float32)
     for vertices, centre in zip(actor.eye_vertices, actor.eye_centres, strict=True):
-        points[vertices] = (points[vertices] - centre) @ turn.T + centre
+        _turn_about(points, vertices, centre, turn)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _turn_about(
+    points: Float32Array, vertices: Int32Array, centre: Float32Array, turn: Float32Array
+) -> None:
+    for v in vertices:
+        x, y, z = points[v, 0] - centre[0], points[v, 1] - centre[1], points[v, 2] - centre[2]
+        for r in range(3):
+            points[v, r] = centre[r] + turn[r, 0] * x + turn[r, 1] * y + turn[r, 2] * z
 
 
 _GLINT_CM = 0.075
@@ -541,7 +684,6 @@ def _glint(
     canvas: Canvas, actor: Actor, head: Float32Array, lens: Float32Array, lights: Lights
 ) -> None:
     """Mirrors the main light in both eyes, where the lids leave them open."""
-    height, width = canvas.ids.shape
     for centre, radius in zip(actor.eye_centres, actor.eye_radii, strict=True):
         middle = head[:, :3] @ centre + head[:, 3]
         view = -middle / np.linalg.norm(middle)
@@ -549,13 +691,25 @@ def _glint(
         tip = middle + half / np.linalg.norm(half) * radius
         x, y = lens[1] - lens[0] * tip[0] / tip[2], lens[2] + lens[0] * tip[1] / tip[2]
         size = _GLINT_CM * lens[0] / -tip[2]
-        reach = int(3 * size) + 1
-        x0, x1 = max(0, int(x) - reach), min(width, int(x) + reach + 1)
-        y0, y1 = max(0, int(y) - reach), min(height, int(y) + reach + 1)
-        if x0 >= x1 or y0 >= y1:
-            continue
-        v, u = np.ogrid[y0:y1, x0:x1]
-        spot = np.exp(-((u - x) ** 2 + (v - y) ** 2) / (2 * size * size))
-        ids = canvas.ids[y0:y1, x0:x1]
-        spot *= (ids >= 0) & actor.is_eye[ids]
-        canvas.picture[y0:y1, x0:x1] += spot[..., None].astype(np.float32) * lights.colours[0]
+        _add_spot(canvas.ids, actor.is_eye, x, y, size, lights.colours[0], canvas.picture)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _add_spot(
+    ids: Int32Array,
+    is_eye: npt.NDArray[np.bool_],
+    x: float,
+    y: float,
+    size: float,
+    colour: Float32Array,
+    out: Float32Array,
+) -> None:
+    """Adds a round, soft light at x, y where a triangle of an eye is seen."""
+    height, width = ids.shape
+    reach = int(3 * size) + 1
+    for v in range(max(0, int(y) - reach), min(height, int(y) + reach + 1)):
+        for u in range(max(0, int(x) - reach), min(width, int(x) + reach + 1)):
+            if ids[v, u] >= 0 and is_eye[ids[v, u]]:
+                spot = np.exp(-((u - x) ** 2 + (v - y) ** 2) / (2 * size * size))
+                for ch in range(3):
+                    out[v, u, ch] += np.float32(spot) * colour[ch]

@@ -2,86 +2,112 @@
 
 from __future__ import annotations
 
-import itertools
-import multiprocessing
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 from rich.progress import track
 
 from realtime.model import Model
-from realtime.session import Monitor
-from realtime.sources import VideoFile
+from realtime.motion import expression_nodes
 from realtime.spec import ModelSpec, SpottingSpec
 from realtime.spotting import Spotter
 from realtime.types import Event, Scores
+from training.evaluate import check_unseen
+from training.export import restate
 from training.metrics import detection, match
-from training.prepare import read_events
+from training.prepare import load_streams
+from training.train import SignalRun, signal_runs
 
-CANDIDATES = tuple(
-    SpottingSpec(enter=enter, leave=leave, min_s=min_s, max_s=max_s)
-    for enter, leave, min_s, max_s in itertools.product(
-        (0.6, 0.7, 0.8, 0.85, 0.9), (0.2, 0.3, 0.4, 0.5, 0.6), (0.1, 0.15), (0.5, 0.55)
-    )
-    if leave < enter
-)
-"""All that are tried. `max_s` may exceed the half second of a micro-expression, because scores
-rise a little before its onset and fall a little after its offset."""
+CANDIDATES: dict[str, tuple[float, ...]] = {
+    "enter": (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95),
+    "leave": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
+    "max_residual": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+    "min_s": (0.06, 0.08, 0.1, 0.12, 0.15),
+    "max_s": (0.5, 0.55, 0.6, 0.65),
+}
+"""What is tried, one threshold after the other. `max_s` may exceed the half second of a
+micro-expression, because scores rise a little before its onset and fall a little after its
+offset."""
+
+ROUNDS = 3
+"""How often all thresholds are gone through; the second time already changes little."""
 
 
-def choose_thresholds(
-    videos: Path, labels_csv: Path, model: str, subjects: set[str], jobs: int
-) -> tuple[SpottingSpec, float]:
-    """The candidate with the best spotting F1 (IoU 0.5) on the clips of `subjects`, and that F1.
+def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> float:
+    """Write the thresholds with the best spotting F1 (IoU 0.5) on streams into the model file;
+    give that F1.
 
-    `videos` holds the clips and `clips.csv`; see `training.evaluate`.
+    Each threshold is chosen while the others stand still. `prepared`: files and folders of
+    streams (`training.prepare.load_streams`), of people that the model was not trained on: one
+    that it was trained on is an error, KilasError.
     """
-    clips = pd.read_csv(videos / "clips.csv", dtype={"subject": str})
-    names = [str(clip) for clip in clips["clip"][clips["subject"].isin(subjects)]]
-    tasks = [(videos / name, model) for name in names]
-    with multiprocessing.get_context("forkserver").Pool(jobs) as pool:
-        scores = list(
-            track(pool.imap(_score_task, tasks), total=len(tasks), description="scoring clips")
+    model = Model.load(model_file, device="cpu")
+    streams = load_streams(prepared, model.spec)
+    truth: dict[str, list[tuple[float, float]]] = {}
+    scored: list[tuple[str, list[Scores]]] = []
+    for run in track(signal_runs(streams, model.spec, jobs), description="scoring streams"):
+        check_unseen(model.spec, {run.subject})
+        micro = [(one.onset_s, one.offset_s) for one in run.events if one.kind == "micro"]
+        truth.setdefault(run.clip, micro)
+        scored.append((run.clip, scores_of(run, model)))
+    best = SpottingSpec()
+    best_f1 = _f1(truth, scored, model.spec, best)
+    for _ in range(ROUNDS):
+        for name, values in CANDIDATES.items():
+            for value in values:
+                candidate = dataclasses.replace(best, **{name: value})
+                if candidate.leave >= candidate.enter:
+                    continue
+                f1 = _f1(truth, scored, model.spec, candidate)
+                if f1 > best_f1:
+                    best, best_f1 = candidate, f1
+    chosen_on = {"streams": len(truth), "micro_expressions": sum(map(len, truth.values()))}
+    restate(model_file, best, thresholds={"f1": best_f1} | chosen_on)
+    return best_f1
+
+
+def scores_of(run: SignalRun, model: Model) -> list[Scores]:
+    """The scores of all windows of a run, as the live path gives them."""
+    spec = model.spec
+    scored = spec.frames - 1 - spec.lookahead
+    result = []
+    for start in range(0, len(run.signal) - spec.frames + 1, spec.hop):
+        signal = run.signal[start : start + spec.frames]
+        window = signal if spec.signal == "gray" else signal.astype(np.float32)
+        probabilities, _ = model.run(window[np.newaxis])
+        motion = None if spec.signal == "gray" else np.asarray(window[scored:], np.float32)
+        result.append(
+            Scores(
+                face_id=0,
+                t_s=float(run.t_s[start + scored]),
+                probabilities=tuple(map(float, probabilities[0])),
+                latency_s=0.0,
+                motion=motion,
+            )
         )
-    truth = {
-        clip: [(one.onset_s, one.offset_s) for one in events if one.kind == "micro"]
-        for clip, events in read_events(labels_csv).items()
-    }
-    spec = Model.load(model, device="cpu").spec
-    best = max(
-        CANDIDATES,
-        key=lambda candidate: _f1(
-            [truth.get(name, []) for name in names],
-            [spotted(one, spec, candidate) for one in scores],
-        ),
+    return result
+
+
+def spotted(scores: Sequence[Scores], spec: ModelSpec, spotting: SpottingSpec) -> list[Event]:
+    """What a spotter with these thresholds makes of the scores of one run."""
+    spotter = Spotter(spec.labels, spotting, spec.max_gap_s, expression_nodes(spec.region_layout))
+    found = (spotter.update(one) for one in scores)
+    return [event for event in found if event is not None]
+
+
+def _f1(
+    truth: dict[str, list[tuple[float, float]]],
+    scored: Sequence[tuple[str, Sequence[Scores]]],
+    spec: ModelSpec,
+    spotting: SpottingSpec,
+) -> float:
+    events: dict[str, list[Event]] = {clip: [] for clip in truth}
+    for clip, scores in scored:
+        events[clip] += spotted(scores, spec, spotting)
+    matched = sum(
+        len(match(truth[clip], [(event.onset_s, event.offset_s) for event in found]))
+        for clip, found in events.items()
     )
-    return best, _f1(
-        [truth.get(name, []) for name in names], [spotted(one, spec, best) for one in scores]
-    )
-
-
-def spotted(scores: list[Scores], spec: ModelSpec, spotting: SpottingSpec) -> list[Event]:
-    """What a spotter with these thresholds makes of one video's scores."""
-    spotters: dict[int, Spotter] = {}
-    events = []
-    for one in scores:
-        if one.face_id not in spotters:
-            spotters[one.face_id] = Spotter(spec.labels, spotting, spec.max_gap_s)
-        event = spotters[one.face_id].update(one)
-        if event is not None:
-            events.append(event)
-    return events
-
-
-def _score_task(task: tuple[Path, str]) -> list[Scores]:
-    video, model = task
-    with Monitor(model, device="cpu", live=False) as monitor, VideoFile(video) as source:
-        return [one for update in monitor.updates(source) for one in update.scores]
-
-
-def _f1(truths: list[list[tuple[float, float]]], events: list[list[Event]]) -> float:
-    found = [
-        len(match(truth, [(event.onset_s, event.offset_s) for event in spots]))
-        for truth, spots in zip(truths, events, strict=True)
-    ]
-    return detection(sum(found), sum(map(len, truths)), sum(map(len, events))).f1
+    return detection(matched, sum(map(len, truth.values())), sum(map(len, events.values()))).f1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import keras
@@ -20,8 +21,8 @@ from realtime.spec import LAYOUTS, NONE_LABEL, ModelSpec
 from realtime.types import Float32Array
 from training import models
 from training.expressions import ScriptedEvent
-from training.prepare import NO_LABEL, Stream, load_streams, read_events, slot_labels
-from training.recipe import Recipe, TrainingSettings
+from training.prepare import NO_LABEL, Stream, load_streams, slot_labels
+from training.recipe import Recipe, TrainingSettings, commit
 
 GAIN_RANGE = (0.7, 1.4)
 """Motion of each window is scaled by a factor from this range: faces and expressions of other
@@ -55,13 +56,36 @@ class Windows:
         return self.signal[slots].astype(np.float32)
 
 
-def collect_windows(
-    streams: Iterable[Stream], events: dict[str, list[ScriptedEvent]], spec: ModelSpec
-) -> Windows:
-    """Every window of the streams whose scored slot has a label.
+@dataclass(frozen=True, slots=True)
+class SignalRun:
+    """One unbroken run of the signal of a stream.
+
+    `signal`: [S, R, H, W, C]; `t_s`: float64 [S], seconds from the video's start; `events`: all
+    expressions of the video.
+    """
+
+    clip: str
+    subject: str
+    events: tuple[ScriptedEvent, ...]
+    t_s: npt.NDArray[np.float64]
+    signal: npt.NDArray[np.generic]
+
+
+def signal_runs(streams: Iterable[Stream], spec: ModelSpec, jobs: int) -> Iterator[SignalRun]:
+    """The signal of all streams, in their order, `jobs` streams at a time.
 
     The signal stage is the live path's own; where it gives up, the stream is cut, as live.
+    Motion is kept as float16: its steps of 0.001 pixels are far below its noise.
     """
+    waiting = iter(streams)
+    with ThreadPoolExecutor(jobs) as pool:
+        while group := list(islice(waiting, 8 * jobs)):
+            for runs in pool.map(lambda stream: _signal_runs(stream, spec), group):
+                yield from runs
+
+
+def collect_windows(runs: Iterable[SignalRun], spec: ModelSpec) -> Windows:
+    """Every window whose scored slot has a label."""
     scored = spec.frames - 1 - spec.lookahead
     signals: list[npt.NDArray[np.generic]] = []
     starts: list[int] = []
@@ -71,21 +95,18 @@ def collect_windows(
     reach = round(EDGE_S * spec.rate_hz)
     none = spec.labels.index(NONE_LABEL)
     total = 0
-    for stream in streams:
-        own = events.get(stream.clip, [])
-        for first, run in _signal_runs(stream, spec):
-            t_s = stream.t_s[first : first + len(run)]
-            truth = slot_labels(t_s, own, spec.labels, spec.rate_hz)
-            for start in range(len(run) - spec.frames + 1):
-                slot = start + scored
-                if truth[slot] != NO_LABEL:
-                    around = truth[max(0, slot - reach) : slot + reach + 1]
-                    is_edge.append(bool(truth[slot] == none and (around != none).any()))
-                    starts.append(total + start)
-                    labels.append(int(truth[slot]))
-                    subjects.append(stream.subject)
-            signals.append(run)
-            total += len(run)
+    for run in runs:
+        truth = slot_labels(run.t_s, run.events, spec.labels, spec.rate_hz)
+        for start in range(len(run.signal) - spec.frames + 1):
+            slot = start + scored
+            if truth[slot] != NO_LABEL:
+                around = truth[max(0, slot - reach) : slot + reach + 1]
+                is_edge.append(bool(truth[slot] == none and (around != none).any()))
+                starts.append(total + start)
+                labels.append(int(truth[slot]))
+                subjects.append(run.subject)
+        signals.append(run.signal)
+        total += len(run.signal)
     return Windows(
         signal=np.concatenate(signals),
         starts=np.array(starts),
@@ -95,29 +116,32 @@ def collect_windows(
     )
 
 
-def _signal_runs(stream: Stream, spec: ModelSpec) -> Iterator[tuple[int, npt.NDArray[np.generic]]]:
-    """(first slot, signal [S, R, H, W, C]) of each unbroken run of the stream."""
+def _signal_runs(stream: Stream, spec: ModelSpec) -> list[SignalRun]:
+    def run(first: int, signal: list[npt.NDArray[np.generic]]) -> SignalRun:
+        t_s = stream.t_s[first : first + len(signal)]
+        return SignalRun(stream.clip, stream.subject, stream.events, t_s, np.stack(signal))
+
     if spec.signal == "gray":
         cuts = [
-            stream.faces[:, top:bottom, left:right]
+            stream.faces[:, top:bottom, left:right, np.newaxis]
             for left, top, right, bottom in LAYOUTS[spec.region_layout]
         ]
-        yield 0, np.stack(cuts, axis=1)[..., np.newaxis]
-        return
+        return [run(0, list(np.stack(cuts, axis=1)))]
     stage = MotionSignal(spec)
-    first = 0
-    run: list[npt.NDArray[np.generic]] = []
+    runs: list[SignalRun] = []
+    slots: list[npt.NDArray[np.generic]] = []
     for number, face in enumerate(stream.faces):
         signal = stage(face[np.newaxis])
-        if signal is None:
-            stage.restart()
-            if run:
-                yield first, np.stack(run)
-            first, run = number + 1, []
-        else:
-            run.append(signal.astype(np.float16))
-    if run:
-        yield first, np.stack(run)
+        if signal is not None:
+            slots.append(signal.astype(np.float16))
+            continue
+        stage.restart()
+        if slots:
+            runs.append(run(number - len(slots), slots))
+        slots = []
+    if slots:
+        runs.append(run(len(stream.faces) - len(slots), slots))
+    return runs
 
 
 class WindowBatches(keras.utils.PyDataset):
@@ -196,8 +220,10 @@ def held_out_subjects(subjects: npt.NDArray[np.str_], share: float, seed: int) -
     return set(np.random.default_rng(seed).permutation(names)[:count])
 
 
-def train(prepared: Path, events_csv: Path, recipe: Recipe, out: Path) -> Path:
+def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) -> Path:
     """Train the recipe's network; give the folder with `model.keras` and `training.json`.
+
+    `prepared`: files of streams and folders of such files (`training.prepare.load_streams`).
 
     The weights are those of the last epoch: the held-out subjects choose nothing, so their
     figures are honest. An interrupted run goes on from its last whole epoch.
@@ -209,9 +235,8 @@ def train(prepared: Path, events_csv: Path, recipe: Recipe, out: Path) -> Path:
     settings = recipe.training
     keras.utils.set_random_seed(settings.seed)
     with console.status("computing the signal of all streams"):
-        windows = collect_windows(
-            load_streams(prepared, recipe.spec), read_events(events_csv), recipe.spec
-        )
+        streams = load_streams(prepared, recipe.spec)
+        windows = collect_windows(signal_runs(streams, recipe.spec, jobs), recipe.spec)
     held_out = held_out_subjects(windows.subjects, settings.validation_share, settings.seed)
     is_held_out = np.isin(windows.subjects, list(held_out))
     batches = WindowBatches(windows, ~is_held_out, recipe.spec, settings)
@@ -242,12 +267,13 @@ def train(prepared: Path, events_csv: Path, recipe: Recipe, out: Path) -> Path:
     confusion = window_confusion(network, windows, np.flatnonzero(is_held_out), recipe.spec)
     record = {
         "recipe": {"network": recipe.network, "training": asdict(settings)},
-        "commit": _commit(),
+        "commit": commit(),
         "data": {
-            "prepared": prepared.name,
+            "prepared": [path.name for path in prepared],
             "subjects": len(np.unique(windows.subjects)),
             "slots": len(windows.signal),
         },
+        "subjects": sorted(set(windows.subjects) - held_out),
         "held_out_subjects": sorted(held_out),
         "windows": {
             label: int(((windows.labels == number) & ~is_held_out).sum())
@@ -270,15 +296,3 @@ def window_confusion(
         scores = network.predict_on_batch(windows.batch(part, spec.frames))
         np.add.at(confusion, (windows.labels[part], scores.argmax(axis=1)), 1)
     return confusion
-
-
-def _commit() -> str:
-    """The commit that the working tree is at, or `unknown` outside of a repository."""
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"

@@ -1,0 +1,57 @@
+"""Streams straight from the simulator: what they hold, and that they can be made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realtime.errors import KilasError
+from training.prepare import load_streams
+from training.recipe import load_recipe
+from training.streams import simulate_streams, stream_script
+
+SPEC = load_recipe("kilas").spec
+
+
+@pytest.fixture(scope="module")
+def folder(face_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("streams")
+    simulate_streams(out, face_model, SPEC, clips=2, seed=4, seconds=3.0)
+    return out
+
+
+def test_streams_hold_faces_on_the_models_clock_and_their_events(folder: Path) -> None:
+    streams = list(load_streams([folder], SPEC))
+    assert {stream.clip for stream in streams} == {"clip_00000.mp4", "clip_00001.mp4"}
+    for stream in streams:
+        script = stream_script(4, int(stream.clip[5:10]), 3.0, 0)
+        assert stream.events == script.events
+        assert stream.subject == f"simulated-{script.subject}"
+        assert stream.faces.shape == (len(stream.t_s), 128, 128)
+        assert stream.faces.std() > 10
+        assert np.allclose(np.diff(stream.t_s), 1 / SPEC.rate_hz, atol=1e-6)
+    seconds = sum(len(stream.t_s) for stream in streams) / SPEC.rate_hz
+    assert 4.5 < seconds < 6.1
+
+
+def test_the_same_seed_makes_the_same_streams(
+    folder: Path, face_model: Path, tmp_path: Path
+) -> None:
+    simulate_streams(tmp_path, face_model, SPEC, clips=1, seed=4, seconds=3.0)
+    (again, *_) = load_streams([tmp_path], SPEC)
+    (first, *_) = load_streams([folder], SPEC)
+    assert np.array_equal(again.faces, first.faces)
+
+
+def test_what_is_there_is_kept(folder: Path, face_model: Path) -> None:
+    (file,) = folder.glob("*.npz")
+    before = file.stat().st_mtime_ns
+    assert simulate_streams(folder, face_model, SPEC, clips=2, seed=4, seconds=3.0) == 0
+    assert file.stat().st_mtime_ns == before
+
+
+def test_a_folder_without_streams_is_said(tmp_path: Path) -> None:
+    with pytest.raises(KilasError, match="no prepared streams"):
+        list(load_streams([tmp_path], SPEC))

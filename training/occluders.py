@@ -1,0 +1,494 @@
+"""What people wear before their faces: glasses, which move with the head, and beards, which move
+with the skin.
+
+A person's occluders follow from their number, and they keep them in all their clips. Lengths are
+centimetres, colours sRGB 0..255 until they are painted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from training.paint import is_ear, noise, smooth, to_linear
+
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+Int32Array = npt.NDArray[np.int32]
+
+GLASSES = ("round", "oval", "panto", "rectangular", "square", "half-rim")
+"""Shapes of spectacles; `none` for people without."""
+
+BEARDS = ("stubble", "moustache", "goatee", "full")
+"""Facial hair, from the least to the most; `none` for a shaved face."""
+
+GLASSES_SHARE = 0.25
+"""Share of people with glasses in front of a screen; about that of distance glasses in adults."""
+
+BEARD_ODDS = (0.65, 0.12, 0.06, 0.07, 0.10)
+"""Odds of none and of each of `BEARDS`, among those who can grow one."""
+
+_METAL_SRGB = ((176, 176, 180), (196, 158, 100), (84, 84, 90), (30, 30, 32), (150, 112, 96))
+_PLASTIC_SRGB = (
+    (20, 19, 19),
+    (24, 22, 24),
+    (96, 56, 30),
+    (34, 44, 84),
+    (112, 34, 36),
+    (120, 122, 126),
+    (222, 212, 198),
+)
+
+# Half width, half height and roundness (2 an ellipse, more is squarer) of a lens, in cm, and how
+# much narrower it is below than above. Lenses are sold 4.4 to 5.6 cm wide.
+_OUTLINES = {
+    "round": (2.25, 2.2, 2.0, 0.0),
+    "oval": (2.5, 1.65, 2.2, 0.0),
+    "panto": (2.4, 2.1, 2.3, 0.14),
+    "rectangular": (2.6, 1.6, 4.2, 0.04),
+    "square": (2.65, 1.95, 4.0, 0.08),
+    "half-rim": (2.6, 1.6, 3.6, 0.06),
+}
+_RIM_POINTS = 48
+_SOFT_CM = 0.055
+"""Width over which the edge of a frame fades, so that a thin one does not flicker on pixels."""
+_VERTEX_DISTANCE_CM = 1.2
+"""From the cornea to the lens, as opticians fit them."""
+_CLEARANCE_CM = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Glasses:
+    """Spectacles that fit one face: translucent triangles which move with the head.
+
+    `points`, `normals` float32 [G, 3]; `triangles` int32 [T, 3], the farthest first; `alpha`
+    [G]: opacity; `albedo` [G, 3], linear; `gloss`, `hardness` [G]; `mirror` [G]: share of the main
+    light's brightness that a lens throws back, 0 on the frame. `window_rad`: half width and half
+    height of the window or screen that the lenses mirror, seen from them.
+    """
+
+    points: Float32Array
+    normals: Float32Array
+    triangles: Int32Array
+    alpha: Float32Array
+    albedo: Float32Array
+    gloss: Float32Array
+    hardness: Float32Array
+    mirror: Float32Array
+    window_rad: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Beard:
+    """Facial hair: `density` 0..1 is how much skin it hides, `length_cm` how far it stands off,
+    `overhang_cm` how far the moustache reaches over the upper lip, `corners` 0..1 how far it
+    closes in on the corners of the mouth."""
+
+    style: str
+    density: float
+    length_cm: float
+    overhang_cm: float
+    corners: float
+    moustache: float
+
+
+def draw_glasses(rng: np.random.Generator) -> str:
+    """One of `GLASSES`, or `none`."""
+    if rng.random() >= GLASSES_SHARE:
+        return "none"
+    return str(rng.choice(GLASSES, p=[0.14, 0.14, 0.18, 0.24, 0.14, 0.16]))
+
+
+def draw_beard(rng: np.random.Generator, shadow: float) -> Beard:
+    """A beard, or the `shadow` (a density) that shaving leaves."""
+    style = str(rng.choice(("none", *BEARDS), p=BEARD_ODDS))
+    dense, long, over, corners, round_ = rng.random(5)
+    match style:
+        case "none":
+            return Beard(style, shadow, 0.0, 0.0, 0.0, 1.0)
+        case "stubble":
+            return Beard(style, 0.3 + 0.25 * dense, 0.0, 0.0, 0.3 * corners, 1.0)
+        case "moustache":
+            return Beard(style, 0.75 + 0.2 * dense, 0.12 + 0.3 * long, 0.55 * over, corners, 1.0)
+        case "goatee":
+            whole = 1.0 if round_ < 0.75 else 0.0
+            return Beard(style, 0.7 + 0.25 * dense, 0.1 + 0.7 * long, 0.35 * over, corners, whole)
+        case _:
+            return Beard(style, 0.75 + 0.2 * dense, 0.15 + 1.1 * long**2, 0.5 * over, corners, 1.0)
+
+
+def beard_cover(beard: Beard, points: Float32Array) -> Float32Array:
+    """How much of the hair grows, 0..1, at points [..., 3] of the mean face."""
+    x, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
+    front = smooth((z - 5.0) / 2.0)
+    # The lips stay free, but for what hangs over them and creeps over their corners.
+    lips = smooth((np.hypot(x / (2.6 - 0.55 * beard.corners), (y + 3.53) / 0.93) - 0.85) / 0.2)
+    top = np.interp(x, [0, 1.3, 2.2, 3.1, 3.6], [-1.35, -1.45, -2.0, -3.0, -3.4])
+    end = np.interp(x, [0, 1.2, 2.2, 3.2], [-2.8, -2.75, -3.15, -4.3]) - beard.overhang_cm
+    moustache = smooth((top - y) / 0.35) * smooth((y - end) / 0.25) * smooth((3.5 - x) / 0.7)
+    moustache *= front * beard.moustache
+    chin = smooth((-5.05 - y) / 0.6) * smooth((2.9 - x) / 0.7) * front
+    strap = smooth((1.05 - np.abs(x - 2.9 - 0.12 * (y + 4.0))) / 0.9) * smooth((-2.9 - y) / 0.7)
+    strap *= front
+    patch = smooth((0.55 - x) / 0.35) * smooth((-4.5 - y) / 0.25) * front
+    below = smooth((y + 10.0) / 1.6)
+    match beard.style:
+        case "moustache":
+            cover = moustache
+        case "goatee":
+            frame = strap * beard.moustache
+            cover = np.maximum(moustache, lips * below * np.maximum(np.maximum(chin, patch), frame))
+        case _:
+            edge = np.interp(x, [0, 1.2, 2.8, 4.5, 6.5, 8.0], [-1.35, -1.45, -2.9, -3.6, -2.0, 2.5])
+            cheeks = smooth((edge - y) / 0.9) * below * smooth((z + 0.5) / 1.5)
+            bare = smooth((np.hypot(x / 1.9, (y + 4.95) / 0.4) - 0.7) / 0.5)
+            cover = np.maximum(moustache, cheeks * lips * np.maximum(0.4 + 0.6 * bare, patch))
+    return (cover * ~is_ear(points)).astype(np.float32)
+
+
+def beard_lift_cm(beard: Beard, points: Float32Array) -> Float32Array:
+    """How far the hair stands off the skin at points [..., 3] of the mean face: most at the
+    chin."""
+    x, y = np.abs(points[..., 0]), points[..., 1]
+    share = 0.35 + 0.65 * smooth((-4.8 - y) / 2.5) * smooth((6.0 - x) / 3.0)
+    if beard.style == "moustache":
+        share = np.ones_like(x)
+    lift: Float32Array = beard_cover(beard, points) * share * np.float32(beard.length_cm)
+    return lift
+
+
+def paint_beard(
+    rng: np.random.Generator,
+    albedo: Float32Array,
+    gloss: Float32Array,
+    points: Float32Array,
+    beard: Beard,
+    hair_rgb: Float32Array,
+    texel_cm: float,
+) -> None:
+    """Paints the beard over `albedo` [H, W, 3] and `gloss` [H, W], of skin at `points`."""
+    if beard.density == 0:
+        return
+    size = (points.shape[1], points.shape[0])
+    hairs = noise(rng, size, max(1.0, 0.07 / texel_cm), 3.0)
+    locks = noise(rng, size, max(1.0, 0.25 / texel_cm), 3.0)
+    # Hairs thin out towards the edge of the beard instead of fading.
+    cover = beard_cover(beard, points)
+    cover = np.clip(cover * (1 + 0.35 * (1 - cover) * hairs), 0, 1)
+    cover *= np.clip(beard.density * (0.92 + 0.1 * hairs), 0, 0.97)
+    shade = np.exp(0.28 * hairs + 0.16 * locks) if beard.length_cm else np.exp(0.2 * hairs)
+    hair = to_linear(np.minimum(hair_rgb, 175) * 0.9) * shade[..., None]
+    albedo += cover[..., None] * (hair - albedo)
+    gloss *= 1 - 0.6 * cover
+
+
+@dataclass(slots=True)
+class _Sheets:
+    """Collects strips of vertices that become one mesh."""
+
+    points: list[Float32Array] = field(default_factory=list)
+    normals: list[Float32Array] = field(default_factory=list)
+    alpha: list[Float32Array] = field(default_factory=list)
+    albedo: list[Float32Array] = field(default_factory=list)
+    mirror: list[Float32Array] = field(default_factory=list)
+    triangles: list[Int32Array] = field(default_factory=list)
+    count: int = 0
+
+    def add(
+        self,
+        points: npt.NDArray[np.floating],
+        normals: npt.NDArray[np.floating],
+        alpha: npt.NDArray[np.floating],
+        albedo: npt.NDArray[np.floating],
+        mirror: float = 0.0,
+    ) -> None:
+        """A grid [R, C, 3] of points, with alpha [R, C] and albedo that broadcasts to [R, C, 3]."""
+        rows, columns = points.shape[:2]
+        index = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns) + self.count
+        a, b = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
+        c, d = index[1:, 1:].ravel(), index[1:, :-1].ravel()
+        self.triangles.append(np.concatenate([np.stack([a, d, b], 1), np.stack([b, d, c], 1)]))
+        unit = normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+        shape = (rows, columns, 3)
+        self.points.append(points.reshape(-1, 3).astype(np.float32))
+        self.normals.append(np.broadcast_to(unit, shape).reshape(-1, 3).astype(np.float32))
+        self.alpha.append(alpha.ravel().astype(np.float32))
+        self.albedo.append(np.broadcast_to(albedo, shape).reshape(-1, 3).astype(np.float32))
+        self.mirror.append(np.full(rows * columns, mirror, np.float32))
+        self.count += rows * columns
+
+    def ribbon(
+        self,
+        path: npt.NDArray[np.floating],
+        across: npt.NDArray[np.floating],
+        facing: npt.NDArray[np.floating],
+        width_cm: npt.ArrayLike,
+        alpha: npt.ArrayLike,
+        albedo: npt.NDArray[np.floating],
+    ) -> None:
+        """A band along `path` [N, 3], `width_cm` wide towards `across`, with soft edges; its
+        normals bend from -across over `facing` to +across, as if it were round."""
+        half = np.broadcast_to(np.asarray(width_cm, float) / 2, len(path))[:, None]
+        offset = np.concatenate([-half - _SOFT_CM, -half, half, half + _SOFT_CM], 1)
+        points = path[:, None] + offset[..., None] * across[:, None]
+        bend = np.array([-0.9, -0.45, 0.45, 0.9])[:, None]
+        normals = facing[:, None] + bend * across[:, None]
+        profile = np.array([0.0, 1.0, 1.0, 0.0])
+        opacity = np.broadcast_to(np.asarray(alpha, float), len(path))[:, None] * profile
+        self.add(points, normals, opacity, albedo)
+
+
+@dataclass(frozen=True, slots=True)
+class _Front:
+    """The front of a pair of glasses: a surface, bent round the head and tilted, on which rims,
+    lenses and bridge lie. Left of the middle as right of it; `centre_x`, `centre_y`: of a lens;
+    `front_z`: of the middle of the bridge."""
+
+    style: str
+    is_metal: bool
+    colour: Float32Array
+    rim_cm: float
+    half_w: float
+    half_h: float
+    centre_x: float
+    centre_y: float
+    tilt: float
+    wrap_cm: float
+    front_z: float = 0.0
+
+    def recess(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Float64Array:
+        """How far the front lies behind the middle of its bridge."""
+        round_: Float64Array = np.square(np.asarray(x, float)) / (2 * self.wrap_cm)
+        round_ -= self.tilt * (np.asarray(y, float) - self.centre_y)
+        return round_
+
+    def at(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Float64Array:
+        """Points [..., 3] of the front at x, y."""
+        points: Float64Array = np.stack(
+            np.broadcast_arrays(np.asarray(x, float), y, self.front_z - self.recess(x, y)), -1
+        )
+        return points
+
+    def facing(self, x: npt.NDArray[np.floating]) -> Float64Array:
+        """Normals [..., 3] of the front at x."""
+        normals: Float64Array = np.stack(
+            [x / self.wrap_cm, np.full_like(x, -self.tilt), np.ones_like(x)], -1
+        )
+        return normals
+
+
+def _draw_front(rng: np.random.Generator, style: str, eyes: Float32Array) -> _Front:
+    """A front before these eyes [2, 3], at no depth yet."""
+    is_metal = bool(rng.random() < (0.85 if style == "half-rim" else 0.4))
+    table = _METAL_SRGB if is_metal else _PLASTIC_SRGB
+    colour = to_linear(table[rng.integers(len(table))]) * np.float32(rng.uniform(0.8, 1.2))
+    rim_cm = rng.uniform(0.08, 0.14) if is_metal else rng.uniform(0.2, 0.5)
+    half_w, half_h, _, _ = _OUTLINES[style]
+    half_w, half_h = half_w * rng.uniform(0.92, 1.06), half_h * rng.uniform(0.9, 1.1)
+    eye_x, eye_y, _ = (float(v) for v in np.abs(eyes).mean(0))
+    centre_x = max(eye_x * rng.uniform(0.98, 1.05), half_w + rim_cm / 2 + 0.75)
+    centre_y = eye_y - rng.uniform(0.1, 0.4)
+    tilt, wrap_cm = rng.uniform(0.05, 0.16), rng.uniform(14, 26)
+    return _Front(
+        style, is_metal, colour, rim_cm, half_w, half_h, centre_x, centre_y, tilt, wrap_cm
+    )
+
+
+def _seated(front: _Front, skin: Float32Array, eyes: Float32Array, eye_radius_cm: float) -> _Front:
+    """The front as close to the eyes as brows, cheeks and nose allow."""
+    x, y, z = skin.T
+    behind = (np.abs(x) < front.centre_x + front.half_w) & (
+        np.abs(y - front.centre_y) < front.half_h
+    )
+    behind &= (z > 0) & ((np.abs(x) > 0.8) | (np.abs(y - front.centre_y - 0.5) < 0.4))
+    touching = float((z + front.recess(x, y))[behind].max()) + _CLEARANCE_CM
+    eye_x, eye_y, eye_z = (float(v) for v in np.abs(eyes).mean(0))
+    usual = eye_z + eye_radius_cm + _VERTEX_DISTANCE_CM + float(front.recess(eye_x, eye_y))
+    return dataclasses.replace(front, front_z=max(touching, usual))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """The edge of the lens on the left, from its own middle: `x`, `y` [P]; `outward` [P, 3] unit
+    vectors; `height` [P]: -1 at the bottom, 1 at the top."""
+
+    x: Float64Array
+    y: Float64Array
+    outward: Float64Array
+    height: Float64Array
+
+
+def _outline(front: _Front) -> _Outline:
+    """A superellipse that narrows downwards."""
+    _, _, power, taper = _OUTLINES[front.style]
+    theta = np.linspace(0, 2 * np.pi, _RIM_POINTS + 1)
+    c, s = np.cos(theta), np.sin(theta)
+    y = front.half_h * np.sign(s) * np.abs(s) ** (2 / power)
+    x = front.half_w * np.sign(c) * np.abs(c) ** (2 / power) * (1 + taper * y / front.half_h)
+    along = np.stack([np.gradient(x), np.gradient(y)], 1)
+    along[0] = along[-1] = along[0] + along[-1]
+    outward = np.stack([along[:, 1], -along[:, 0], np.zeros(len(theta))], 1)
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    return _Outline(x, y, outward, s)
+
+
+def _draw_shades(rng: np.random.Generator, front: _Front) -> Float64Array:
+    """Factors [P, 1, 1] of the rim's colour: one, or tortoise shell."""
+    theta = np.linspace(0, 2 * np.pi, _RIM_POINTS + 1)
+    if front.is_metal or rng.random() >= 0.3:
+        return np.ones((len(theta), 1, 1))
+    waves = np.sum([np.sin(k * theta + rng.uniform(0, 6)) for k in (3, 5, 8, 13)], 0)
+    shades: Float64Array = np.exp(0.4 * waves)[:, None, None]
+    return shades
+
+
+@dataclass(frozen=True, slots=True)
+class _Glass:
+    """`tint`: opacity of the lenses; `albedo` [3], linear; `mirror`: see `Glasses`; `base_cm`:
+    radius of the sphere that they are slices of."""
+
+    tint: float
+    albedo: Float32Array
+    mirror: float
+    base_cm: float
+
+
+def _draw_glass(rng: np.random.Generator) -> _Glass:
+    return _Glass(
+        tint=rng.uniform(0.25, 0.45) if rng.random() < 0.05 else rng.uniform(0.02, 0.09),
+        albedo=to_linear(rng.uniform((70, 72, 62), (110, 105, 108))),
+        mirror=float(np.exp(rng.uniform(np.log(0.05), np.log(0.5)))),
+        base_cm=rng.uniform(8.0, 16.0),
+    )
+
+
+def _add_arm(
+    sheets: _Sheets,
+    front: _Front,
+    side: float,
+    ear: Float32Array,
+    skin: Float32Array,
+    hinge_y: float,
+    arm_cm: float,
+) -> None:
+    """An arm that bends from the hinge round the temple to the ear."""
+    x, y, z = skin.T
+    outer = front.centre_x + front.half_w
+    start = front.at(side * outer, hinge_y)
+    hinge = front.at(side * (outer + 0.35), hinge_y) - (0.0, 0.0, 0.2)
+    rest = np.array([side * (abs(ear[0]) + 0.1), ear[1], ear[2]])
+    arm = hinge + np.linspace(0, 1, 12)[:, None] * (rest - hinge)
+    for point in arm[1:-1]:
+        beside = (np.abs(y - point[1]) < 0.6) & (np.abs(z - point[2]) < 0.7)
+        beside &= z > ear[2] + 1.5
+        width = (side * x[beside]).max(initial=0.0) + 0.06
+        point[0] = side * max(side * point[0], width)
+    path = np.concatenate([start[None], arm])
+    aside = np.full((len(path), 3), (side, 0.0, 0.05))
+    aside[:2] = (0.3 * side, 0.0, 1.0), (0.8 * side, 0.0, 0.6)
+    up = np.tile([0.0, 1.0, 0.0], (len(path), 1))
+    sheets.ribbon(path, up, aside, np.linspace(1, 0.7, len(path)) * arm_cm, 1.0, front.colour)
+
+
+def _add_lens(
+    sheets: _Sheets, front: _Front, outline: _Outline, glass: _Glass, side: float
+) -> None:
+    """A slice of a sphere, which decides what the lens mirrors."""
+    rings = np.linspace(0, 1, 8)[:, None]
+    x, y = rings * outline.x, rings * outline.y
+    normals = np.stack(
+        [
+            side * (x / glass.base_cm + front.centre_x / front.wrap_cm),
+            y / glass.base_cm - front.tilt,
+            np.ones_like(x),
+        ],
+        -1,
+    )
+    lens = front.at(side * (front.centre_x + x), front.centre_y + y)
+    sheets.add(lens, normals, np.full(x.shape, glass.tint), glass.albedo, glass.mirror)
+
+
+def _add_rim(
+    sheets: _Sheets, front: _Front, outline: _Outline, shades: Float64Array, side: float
+) -> None:
+    x = side * (front.centre_x + outline.x)
+    path = front.at(x, front.centre_y + outline.y)
+    across = outline.outward * (side, 1.0, 1.0)
+    # Below, a half rim is a nylon thread.
+    thread = (outline.height < -0.1) & (front.style == "half-rim")
+    alpha, width = np.where(thread, 0.2, 1.0), np.where(thread, 0.04, front.rim_cm)
+    if not front.is_metal:  # the rim's depth, seen from aside
+        back = path - (0, 0, 0.3)
+        sheets.ribbon(back, across, front.facing(x), width, alpha, 0.6 * front.colour * shades)
+    sheets.ribbon(path, across, front.facing(x), width, alpha, front.colour * shades)
+
+
+def _add_bridge(sheets: _Sheets, front: _Front, arch_cm: float) -> None:
+    inner = front.centre_x - front.half_w
+    x = np.linspace(-inner, inner, 9)
+    arch = arch_cm * (1 - (x / inner) ** 2)
+    path = front.at(x, front.centre_y + 0.3 * front.half_h + arch)
+    up = np.tile([0.0, 1.0, 0.0], (len(path), 1))
+    sheets.ribbon(path, up, front.facing(x), max(front.rim_cm, 0.1), 1.0, front.colour)
+
+
+def fit_glasses(
+    rng: np.random.Generator,
+    style: str,
+    skin: Float32Array,
+    eyes: Float32Array,
+    eye_radius_cm: float,
+    ears: Float32Array,
+) -> Glasses:
+    """Glasses of one of the styles, on the nose and ears of one face.
+
+    `skin` float32 [S, 3]: points of the neutral face and head, without hair; `eyes` [2, 3]: middle
+    of each eyeball, with `eye_radius_cm` to the cornea; `ears` [2, 3]: where the arms rest; the
+    left (positive x) comes first."""
+    front = _seated(_draw_front(rng, style, eyes), skin, eyes, eye_radius_cm)
+    outline = _outline(front)
+    shades = _draw_shades(rng, front)
+    glass = _draw_glass(rng)
+    hinge_y = front.centre_y + front.half_h * rng.uniform(0.3, 0.7)
+    arm_cm = rng.uniform(0.16, 0.24) if front.is_metal else rng.uniform(0.3, 0.55)
+    window_rad = (float(rng.uniform(0.15, 0.5)), float(rng.uniform(0.2, 0.5)))
+    arch_cm = rng.uniform(0.1, 0.35)
+
+    sheets = _Sheets()
+    sides = (1.0, -1.0)
+    for side, ear in zip(sides, ears, strict=True):
+        _add_arm(sheets, front, side, ear, skin, hinge_y, arm_cm)
+    for side in sides:
+        _add_lens(sheets, front, outline, glass, side)
+    for side in sides:
+        _add_rim(sheets, front, outline, shades, side)
+    _add_bridge(sheets, front, arch_cm)
+
+    is_lens = np.concatenate(sheets.mirror) > 0
+    return Glasses(
+        points=np.concatenate(sheets.points),
+        normals=np.concatenate(sheets.normals),
+        triangles=np.concatenate(sheets.triangles),
+        alpha=np.concatenate(sheets.alpha),
+        albedo=np.concatenate(sheets.albedo),
+        gloss=np.where(is_lens, 0.0, 1.2 if front.is_metal else 0.35).astype(np.float32),
+        hardness=np.where(is_lens, 1.0, 30.0 if front.is_metal else 22.0).astype(np.float32),
+        mirror=np.concatenate(sheets.mirror),
+        window_rad=window_rad,
+    )
+
+
+def frame_shade(glasses: Glasses, skin: Float32Array) -> Float32Array:
+    """Share of the light that the frame leaves to the points [S, 3] of the skin behind it."""
+    solid = glasses.points[(glasses.mirror == 0) & (glasses.alpha > 0.9)]
+    solid = solid[solid[:, 2] > solid[:, 2].max() - 3.0]
+    near = (np.abs(skin[:, :2] - solid[:, :2].mean(0)) < (8.0, 4.0)).all(1) & (skin[:, 2] > 4.0)
+    shade = np.ones(len(skin), np.float32)
+    # Light comes from above more often than not, so the shadow lies a little below.
+    below = skin[near, None, :2] + np.array([0.0, 0.35], np.float32) - solid[None, :, :2]
+    squared = (below * below).sum(2).min(1)
+    shade[near] -= 0.3 * np.exp(-squared / (2 * 0.4**2))
+    return shade

@@ -1,0 +1,282 @@
+"""Real faces that do what simulated people do: a folder of portrait photos as labelled videos.
+
+`simulate_portraits` writes the same kind of folder as `training.simulate.simulate`, from the
+same scripts, for the same camera; only the people are the user's own photos (see `puppet`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import typer
+
+from realtime.errors import KilasError
+from realtime.landmarks import FaceTracker
+from realtime.types import Frame
+from training import render, simulate
+from training.expressions import Motion
+from training.face_model import FaceModel, load_face_model
+from training.puppet import FaceFit, Puppet, RoomLight, fit_face
+from training.script import ClipScript, perform, plan_clip
+from training.stage import Camera, lighting
+
+Float32Array = npt.NDArray[np.float32]
+UInt8Array = npt.NDArray[np.uint8]
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+SMALLEST_FACE_PX = 100
+"""Smaller faces have no skin texture left to move. The measure is that of `ClipScript.face_px`."""
+
+LARGEST_ENLARGEMENT = 1.3
+"""A photo that is enlarged more is softer than a camera's picture."""
+
+_KEPT_FACE_PX = 420.0
+"""Larger faces are reduced to this when they are read: no clip shows larger ones."""
+
+_MARGIN = 0.2
+"""How much of the photo around the picture is kept for moving heads, in face heights."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portrait:
+    """A photo uint8 BGR [H, W, 3] of `name` and the face on it, in pixels."""
+
+    name: str
+    photo_bgr: UInt8Array
+    face: FaceFit
+
+
+def load_portrait(path: Path, model: FaceModel) -> Portrait:
+    """Reads a photo and fits the face model to its face, to the largest if there are several.
+
+    Raises KilasError when the file is no picture, shows no face, or one that is too small."""
+    photo = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if photo is None:
+        raise KilasError(f"{path} cannot be read as a picture; save it as JPEG or PNG.")
+    photo_bgr = photo.astype(np.uint8, copy=False)
+    points_xy = _find_face(photo_bgr)
+    if points_xy is None:
+        raise KilasError(f"{path} shows no face; use a photo of a face from in front.")
+    face = fit_face(model, points_xy)
+    if face.face_px < SMALLEST_FACE_PX:
+        raise KilasError(
+            f"The face on {path} is only {face.face_px:.0f} pixels high; "
+            f"use a photo with a face of at least {SMALLEST_FACE_PX}."
+        )
+    if face.face_px > _KEPT_FACE_PX:
+        scale = _KEPT_FACE_PX / face.face_px
+        photo_bgr, face = _resized(photo_bgr, face, scale)
+    return Portrait(path.stem, photo_bgr, face)
+
+
+def load_portraits(folder: Path, model: FaceModel) -> tuple[list[Portrait], list[str]]:
+    """All usable photos of a folder in the order of their names, and one sentence for each that
+    is not.
+
+    Raises KilasError when none is usable."""
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise KilasError(f"{folder} holds no photos; give a folder of JPEG or PNG files.")
+    portraits, refused = [], []
+    for path in paths:
+        try:
+            portraits.append(load_portrait(path, model))
+        except KilasError as error:
+            refused.append(str(error))
+    if not portraits:
+        raise KilasError(f"No photo in {folder} is usable. {refused[0]}")
+    return portraits, refused
+
+
+def _find_face(photo_bgr: UInt8Array) -> Float32Array | None:
+    """Mesh points float32 [468, 2] in pixels of the photo."""
+    whole = (0, 0, photo_bgr.shape[1], photo_bgr.shape[0])
+    found = _mesh_in(photo_bgr, whole)
+    if found is None:
+        return None
+    # Once more with the face large in the window, as a tracker would see it.
+    middle = (found.min(0) + found.max(0)) / 2
+    reach = float((found.max(0) - found.min(0)).max())
+    left, top = np.maximum(middle - reach, 0).astype(int)
+    right, bottom = np.minimum(middle + reach, whole[2:]).astype(int)
+    near = _mesh_in(photo_bgr, (int(left), int(top), int(right), int(bottom)))
+    return found if near is None else near
+
+
+_WINDOW_PX = 640
+"""Longest side of what MediaPipe is shown: its own networks see a face at 192 pixels."""
+
+
+def _mesh_in(photo_bgr: UInt8Array, box: tuple[int, int, int, int]) -> Float32Array | None:
+    """Mesh points of the face in a part (left, top, right, bottom) of the photo."""
+    left, top, right, bottom = box
+    part = photo_bgr[top:bottom, left:right]
+    scale = min(1.0, _WINDOW_PX / max(part.shape[:2]))
+    small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    image = small.astype(np.uint8, copy=False)
+    with FaceTracker(max_faces=1) as track:
+        # The second look starts from the first one's mesh and sits better.
+        faces = [track(Frame(number, number / 30, image)) for number in range(2)][-1]
+    if not faces:
+        return None
+    size = np.array([small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]])
+    points_xy: Float32Array = (faces[0].points_xy + 0.5) / size - 0.5 + (left, top)
+    return points_xy.astype(np.float32)
+
+
+def _resized(photo_bgr: UInt8Array, face: FaceFit, scale: float) -> tuple[UInt8Array, FaceFit]:
+    """The photo and its face, `scale` times as large."""
+    height, width = (max(1, round(scale * side)) for side in photo_bgr.shape[:2])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    small = cv2.resize(photo_bgr, (width, height), interpolation=way)
+    # Pixel centres lie at whole coordinates.
+    return small.astype(np.uint8, copy=False), face.placed(scale, (scale - 1) / 2)
+
+
+def plan_portrait_clip(
+    seed: int, index: int, seconds: float, portraits: list[Portrait]
+) -> ClipScript:
+    """The script of clip `index`: as `plan_clip`, with a size, place and pose that suit the
+    photo. No hands pass before a photo."""
+    script = plan_clip(seed, index, seconds, 0, len(portraits))
+    face = portraits[script.subject].face
+    face_px = min(script.face_px, LARGEST_ENLARGEMENT * face.face_px)
+    scale = face_px / face.face_px
+    photo = portraits[script.subject].photo_bgr
+    room_wh = [int(scale * side) // 2 * 2 for side in photo.shape[1::-1]]
+    width, height = (min(size, room) for size, room in zip(script.size_wh, room_wh, strict=True))
+    centre = scale * face.centre_xy
+    # The picture is a part of the photo, so the face lies where the photo allows.
+    wanted = centre - np.array(script.place) * (width, height)
+    corner = np.clip(wanted, 0, np.array(room_wh) - (width, height))
+    x, y = (centre - corner) / (width, height)
+    return dataclasses.replace(
+        script,
+        distractions=tuple(kind for kind in script.distractions if kind != "hand"),
+        episodes=tuple(one for one in script.episodes if one.kind != "hand"),
+        size_wh=(width, height),
+        face_px=round(face_px, 1),
+        place=(float(x), float(y)),
+        pose_deg=face.pose_deg,
+    )
+
+
+class PortraitStage:
+    """Films one clip of a photo, as `Stage` films one of a simulated person.
+
+    `motion`: what the person does, by default what the script says."""
+
+    def __init__(
+        self,
+        script: ClipScript,
+        model: FaceModel,
+        portrait: Portrait,
+        motion: Motion | None = None,
+    ) -> None:
+        rng = np.random.default_rng([*script.seed, 3])
+        light = lighting(rng)
+        room = RoomLight(
+            light.directions,
+            light.colours.mean(1).astype(np.float64),
+            float(light.sky.mean()),
+            float(light.ground.mean()),
+        )
+        self._script = script
+        self._motion = motion or perform(script, model.names)
+        self._camera = Camera(script, rng)
+        width, height = script.size_wh
+        margin = round(_MARGIN * script.face_px)
+        photo_bgr, face = _resized(
+            portrait.photo_bgr, portrait.face, script.face_px / portrait.face.face_px
+        )
+        corner = np.rint(face.centre_xy - np.array(script.place) * (width, height)).astype(int)
+        face = face.placed(1.0, -corner)
+        part = _cut(photo_bgr, corner - margin, (width + 2 * margin, height + 2 * margin))
+        curve = render.tone_curve(script.gamma, script.contrast)
+        in_linear = np.interp(np.arange(256), curve, np.linspace(0, 1, len(curve)))
+        linear = in_linear.astype(np.float32)[part[..., ::-1]]
+        self._puppet = Puppet(model, face, linear, margin, room)
+
+    def linear(self, index: int) -> Float32Array:
+        """Linear RGB float32 [H, W, 3] of frame `index`, before the camera."""
+        script, motion = self._script, self._motion
+        offset = motion.offset_cm[index]
+        return self._puppet.picture(
+            motion.weights[index],
+            motion.gaze_deg[index],
+            motion.angles_deg[index] - script.pose_deg,
+            offset[:2],
+            script.distance_cm / max(script.distance_cm - float(offset[2]), 1.0),
+            float(motion.key_gain[index]),
+            float(motion.key_turn[index]),
+        )
+
+    def frame(self, index: int) -> UInt8Array:
+        """uint8 BGR [H, W, 3] of frame `index`."""
+        return self._camera.expose(self.linear(index), float(self._motion.gain[index]))
+
+
+def _cut(
+    photo_bgr: UInt8Array, corner: npt.NDArray[np.int_], size_wh: tuple[int, int]
+) -> UInt8Array:
+    """A part of the photo, continued by its mirror image where the photo ends."""
+    height, width = photo_bgr.shape[:2]
+    columns = _mirrored(np.arange(size_wh[0]) + corner[0], width)
+    rows = _mirrored(np.arange(size_wh[1]) + corner[1], height)
+    part: UInt8Array = photo_bgr[np.ix_(rows, columns)]
+    return part
+
+
+def _mirrored(at: npt.NDArray[np.int_], size: int) -> npt.NDArray[np.int_]:
+    """Indices into 0..size - 1, going back and forth."""
+    round_trip = at % (2 * size)
+    return np.minimum(round_trip, 2 * size - 1 - round_trip)
+
+
+def clip_row(script: ClipScript, portraits: list[Portrait]) -> dict[str, object]:
+    """The clip's row of clips.csv. The subject is the photo's name; what a photo does not say
+    of a person stays empty."""
+    unsaid = dict.fromkeys(("skin", "hair", "glasses", "beard"), "")
+    return simulate.clip_row(script) | {"subject": portraits[script.subject].name} | unsaid
+
+
+def _film_task(task: tuple[ClipScript, Portrait, Path, Path]) -> None:
+    script, portrait, face_model, path = task
+    stage = PortraitStage(script, load_face_model(face_model), portrait)
+    simulate.write_video(path, script, stage, "ultrafast")
+
+
+def simulate_portraits(
+    out: Path,
+    face_model: Path,
+    photos: Path,
+    clips: int,
+    seed: int = 0,
+    seconds: float = 6.0,
+    jobs: int = 1,
+) -> None:
+    """Writes `clips` clips of the people on the photos of a folder, and their tables, into the
+    folder `out`, as `training.simulate.simulate` does of made-up people.
+
+    Photos that cannot be used are named on standard error and left out. Clip i of a seed and
+    of a folder is always the same; clips that `out` holds already are kept. Raises SourceError
+    when `face_model` cannot be read and KilasError when no photo is usable.
+    """
+    portraits, refused = load_portraits(photos, load_face_model(face_model))
+    for sentence in refused:
+        typer.echo(f"left out: {sentence}", err=True)
+    out.mkdir(parents=True, exist_ok=True)
+    scripts = [plan_portrait_clip(seed, i, seconds, portraits) for i in range(clips)]
+    simulate.write_tables(out, scripts, [clip_row(script, portraits) for script in scripts])
+    tasks = [
+        (script, portraits[script.subject], face_model, out / script.name)
+        for script in scripts
+        if not (out / script.name).exists()
+    ]
+    simulate.film_all(_film_task, tasks, clips, jobs)

@@ -1,0 +1,739 @@
+"""A photographed face that moves as the face model does.
+
+`fit_face` finds the model's shape, pose and expression on a photo, as 3D morphable models are
+fitted to landmarks (Blanz & Vetter, "A Morphable Model for the Synthesis of 3D Faces", 1999):
+scaled orthographic projection, least squares with a prior. What the model cannot explain is a
+smooth displacement in the picture. `Puppet` then moves the model and lets every pixel look up
+where it was on the photo: on the face through the mesh, so that lids slide over eyes; around it
+through a smooth field that follows the head and fades away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from realtime.landmarks import FaceTracker
+from realtime.types import Frame
+from training import expressions, render
+from training.face_model import EYE, FACE, FACE_HEIGHT_CM, MOUTH, FaceModel
+from training.script import ClipScript
+from training.stage import CENTRE_CM, NECK_CM, Stage, rotation
+
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+Int32Array = npt.NDArray[np.int32]
+UInt8Array = npt.NDArray[np.uint8]
+
+_MESH_POINTS = 468
+_ANCHOR_PEOPLE = range(9_000, 9_008)
+"""Simulated people on whose faces the mesh points are looked up; no clip shows these numbers."""
+
+_LANDMARK_CM = 0.15
+"""Scatter of a mesh point, by which the fit weighs points against the prior."""
+_EXPRESSION_SPREAD = 0.25
+"""Standard deviation of an expression's weight on a portrait; that of an identity's is 1."""
+_FITTED_SHAPES = ("mouth", "jaw", "eyeBlink", "eyeWide", "eyeSquint")
+"""Shapes that open what others lie behind. How high brows and cheeks are is left to identity."""
+_REST_REACH = 0.11
+"""How far a mesh point's own displacement reaches, in face heights: about an eye's width."""
+_REST_NOISE = 0.15
+"""Variance of a point's displacement that is scatter, as a share of the whole."""
+
+_NODES = 32
+"""Nodes of smooth fields in the height of a face."""
+_TURN_LIMIT_DEG = np.array([8.0, 6.0, 14.0])
+"""Yaw, pitch and roll that a photo can be turned by before it looks like one."""
+_SHIFT_LIMIT_CM = 3.0
+_GAZE_LIMIT_DEG = 9.0
+"""A photo does not show the white of the eye behind the lids."""
+_JAW_LIMIT, _LIP_LIMIT = 0.3, 0.5
+"""Largest weights of jawOpen and mouthUpperUp, which uncover what a photo does not show."""
+_MOUTH_DARKNESS = 0.12
+"""Light in a mouth that was shut on the photo, as a share of that on the lips."""
+_EYE_REACH, _GUM_REACH = 0.012, 0.03
+"""How wide eyeballs and gums are continued under lids and lips, in face heights."""
+_GUM_DARKNESS = 0.6
+"""Light on what a lip uncovers in a mouth that was open, as a share of that beside it."""
+_WRAP = 0.3
+"""How far light reaches round the terminator of skin."""
+_STILL_REACH, _MOVED_REACH = 1.5, 0.72
+"""The head moves within the second distance of its middle, and nothing does beyond the first;
+face heights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """Where MediaPipe's mesh points lie on the face model.
+
+    Point i is the sum of `shares[i]` float32 [S] times the vertices `vertices[i]` int32 [S];
+    `seen` bool [468] is false where the model's skin does not reach."""
+
+    vertices: Int32Array
+    shares: Float32Array
+    seen: npt.NDArray[np.bool_]
+
+    def of(self, values: Float32Array) -> Float32Array:
+        """float32 [..., V, 3] of vertices to [..., P, 3] of the points that are seen."""
+        taken = values[..., self.vertices[self.seen], :]
+        found: Float32Array = np.einsum("...psc,ps->...pc", taken, self.shares[self.seen])
+        return found
+
+
+@lru_cache(maxsize=2)
+def mesh_anchors(model: FaceModel) -> Anchors:
+    """Looks the mesh points up on the rendered faces of a few simulated people, through the
+    same landmarks as a photo's, and averages. Takes two seconds."""
+    skin = model.triangles[model.parts == FACE]
+    size = 480
+    vertices = np.zeros((_MESH_POINTS, len(_ANCHOR_PEOPLE), 3), np.int32)
+    shares = np.zeros((_MESH_POINTS, len(_ANCHOR_PEOPLE), 3), np.float32)
+    for number, subject in enumerate(_ANCHOR_PEOPLE):
+        script = ClipScript(
+            "", (7_303, subject), subject, (0.0,), size_wh=(size, size), face_px=330.0, noise=0.0
+        )
+        stage = Stage(script, model, expressions.still(np.zeros(1), model.names))
+        with FaceTracker(max_faces=1) as track:
+            found = track(Frame(0, 0.0, stage.frame(0)))
+        if not found:
+            continue
+        seen = stage.actor.points[: len(model.neutral)] - CENTRE_CM
+        depth = script.distance_cm - seen[:, 2]
+        focal = script.face_px * script.distance_cm / FACE_HEIGHT_CM
+        xyz = np.stack(
+            [
+                size / 2 + focal * seen[:, 0] / depth,
+                size / 2 - focal * seen[:, 1] / depth,
+                depth,
+            ],
+            1,
+        ).astype(np.float32)
+        _, ids = render.rasterise(xyz, skin, (size, size))
+        points_xy = found[0].points_xy
+        column, row = np.clip(np.rint(points_xy).astype(int), 0, size - 1).T
+        on_skin = np.flatnonzero(ids[row, column] >= 0)
+        corners = skin[ids[row[on_skin], column[on_skin]]]
+        vertices[on_skin, number] = corners
+        shares[on_skin, number] = _barycentric(points_xy[on_skin], xyz[corners, :2])
+    total = shares.sum((1, 2))
+    shares /= np.maximum(total, 1)[:, None, None]
+    return Anchors(
+        vertices.reshape(_MESH_POINTS, -1), shares.reshape(_MESH_POINTS, -1), total > 1.5
+    )
+
+
+def _barycentric(xy: Float32Array, corners: Float32Array) -> Float32Array:
+    """float32 [P, 3] shares of the corners [P, 3, 2] in the points [P, 2]."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    e1, e2, p = b - a, c - a, xy - a
+    area = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
+    ub = (p[:, 0] * e2[:, 1] - p[:, 1] * e2[:, 0]) / area
+    uc = (e1[:, 0] * p[:, 1] - e1[:, 1] * p[:, 0]) / area
+    # A landmark may lie up to half a pixel outside of the triangle of its pixel.
+    shares = np.clip(np.stack([1 - ub - uc, ub, uc], 1), 0, 1)
+    normed: Float32Array = (shares / shares.sum(1, keepdims=True)).astype(np.float32)
+    return normed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceFit:
+    """The face model on a photo. `points` float32 [V, 3]: the person without expression, cm;
+    `weights` float64 [K]: the expression on the photo. A point p lies at
+    `scale_px * (rotation @ p)[:2] * (1, -1) + origin_xy` px, and is then displaced by what
+    the field of `rest_xy` [P, 2] at `anchors_xy` [P, 2] says (see `rest_at`)."""
+
+    points: Float32Array
+    weights: Float64Array
+    rotation: Float64Array
+    scale_px: float
+    origin_xy: Float64Array
+    anchors_xy: Float64Array
+    rest_xy: Float64Array
+
+    @property
+    def face_px(self) -> float:
+        """Height of the face as in a ClipScript."""
+        return FACE_HEIGHT_CM * self.scale_px
+
+    @property
+    def pose_deg(self) -> tuple[float, float, float]:
+        """Yaw, pitch and roll, with the signs of a ClipScript."""
+        r = self.rotation
+        yaw, pitch = np.arctan2(-r[2, 0], r[2, 2]), -np.arcsin(np.clip(r[2, 1], -1, 1))
+        roll = np.arctan2(-r[0, 1], r[1, 1])
+        return float(np.degrees(yaw)), float(np.degrees(pitch)), float(np.degrees(roll))
+
+    @property
+    def centre_xy(self) -> Float64Array:
+        """Middle of the face."""
+        middle = self.rotation @ CENTRE_CM
+        centre: Float64Array = self.origin_xy + self.scale_px * middle[:2] * (1, -1)
+        return centre
+
+    def rest_at(self, xy: Float64Array) -> Float64Array:
+        """What the model leaves unexplained at points [N, 2] of the photo: displacements
+        [N, 2] that add to it."""
+        moved: Float64Array = _kernel(xy, self.anchors_xy, _REST_REACH * self.face_px)
+        return moved @ self.rest_xy
+
+    def placed(self, scale: float, shift_xy: npt.ArrayLike) -> FaceFit:
+        """The fit on the photo resized by `scale` and then moved by `shift_xy`."""
+        shift = np.asarray(shift_xy, np.float64)
+        return FaceFit(
+            self.points,
+            self.weights,
+            self.rotation,
+            scale * self.scale_px,
+            scale * self.origin_xy + shift,
+            scale * self.anchors_xy + shift,
+            scale * self.rest_xy,
+        )
+
+
+def fit_face(model: FaceModel, points_xy: Float32Array) -> FaceFit:
+    """Fits the face model to MediaPipe's mesh, float32 [468, 2] in pixels of the photo."""
+    anchors = mesh_anchors(model)
+    target = points_xy[anchors.seen].astype(np.float64)
+    fitted = [k for k, name in enumerate(model.names) if name.startswith(_FITTED_SHAPES)]
+    bases = np.concatenate([model.identity, _dense_shapes(model, fitted)])
+    basis = anchors.of(bases).astype(np.float64)
+    mean = anchors.of(model.neutral).astype(np.float64)
+    people = len(model.identity)
+    spread = np.concatenate([np.ones(people), np.full(len(fitted), _EXPRESSION_SPREAD)])
+    weights = np.zeros(len(basis))
+    for _ in range(6):
+        shape = mean + np.tensordot(weights, basis, 1)
+        rotation, scale, origin = _orthographic_pose(shape, target)
+        project = scale * rotation[:2] * np.array([[1.0], [-1.0]])
+        seen = basis @ project.T
+        wanted = target - origin - mean @ project.T
+        noise_px = _LANDMARK_CM * scale
+        matrix = seen.reshape(len(basis), -1).T / noise_px
+        normal = matrix.T @ matrix + np.diag(1 / spread**2)
+        weights = np.linalg.solve(normal, matrix.T @ wanted.ravel() / noise_px)
+        weights[people:] = np.clip(weights[people:], 0, 1)
+    expression = np.zeros(len(model.names))
+    expression[fitted] = weights[people:]
+    at = (mean + np.tensordot(weights, basis, 1)) @ project.T + origin
+    person = model.neutral + np.tensordot(weights[:people].astype(np.float32), model.identity, 1)
+    return FaceFit(
+        points=person.astype(np.float32),
+        weights=expression,
+        rotation=rotation,
+        scale_px=scale,
+        origin_xy=origin,
+        anchors_xy=at,
+        rest_xy=_solved(at, target - at, _REST_REACH * FACE_HEIGHT_CM * scale),
+    )
+
+
+def _dense_shapes(model: FaceModel, which: list[int]) -> Float32Array:
+    shapes = np.zeros((len(which), *model.neutral.shape), np.float32)
+    for row, k in enumerate(which):
+        part = slice(model.starts[k], model.starts[k + 1])
+        shapes[row, model.delta_vertices[part]] = model.deltas[part]
+    return shapes
+
+
+def _orthographic_pose(
+    points: Float64Array, xy: Float64Array
+) -> tuple[Float64Array, float, Float64Array]:
+    """Rotation [3, 3], scale and origin of the scaled orthographic camera that sees points
+    [P, 3] (y up) nearest to xy [P, 2] (y down)."""
+    middle, centre = points.mean(0), xy.mean(0)
+    affine = np.linalg.lstsq(points - middle, (xy - centre) * (1, -1), rcond=None)[0].T
+    u, s, vt = np.linalg.svd(affine, full_matrices=False)
+    rows = u @ vt
+    rotation = np.concatenate([rows, np.cross(rows[0], rows[1])[None]])
+    scale = float(s.mean())
+    return rotation, scale, centre - scale * (rows @ middle) * (1, -1)
+
+
+def _kernel(a_xy: Float64Array, b_xy: Float64Array, reach: float) -> Float64Array:
+    """Matern covariance of order 3/2 between points [A, 2] and [B, 2]: [A, B]."""
+    square = (a_xy**2).sum(1)[:, None] + (b_xy**2).sum(1) - 2 * a_xy @ b_xy.T
+    distance = np.sqrt(3 * np.maximum(square, 0)) / reach
+    covariance: Float64Array = (1 + distance) * np.exp(-distance)
+    return covariance
+
+
+def _solved(at_xy: Float64Array, values: Float64Array, reach: float) -> Float64Array:
+    """Coefficients [P, 2] of the smooth field that has about these values at these points."""
+    covariance = _kernel(at_xy, at_xy, reach) + _REST_NOISE * np.eye(len(at_xy))
+    return np.linalg.solve(covariance, values)
+
+
+@numba.njit(cache=True, nogil=True)
+def _place(
+    points: Float32Array,
+    rest_pose: Float32Array,
+    move: Float32Array,
+    follow: Float32Array,
+    rest: Float32Array,
+    step: float,
+    out: Float32Array,
+) -> None:
+    """Model points [V, 3] to pixels and depth [V, 3].
+
+    rest_pose [3, 4]: into the picture (x right, y down, z away, all in pixels) as it was on the
+    photo; move [3, 4]: from there to where the head is now, which a point does by its share
+    follow [V]; rest [h, w, 2]: displacements at nodes `step` pixels apart."""
+    last_x, last_y = np.float32(rest.shape[1] - 1.001), np.float32(rest.shape[0] - 1.001)
+    zero, one = np.float32(0), np.float32(1)
+    for v in range(points.shape[0]):
+        p, q, r = points[v, 0], points[v, 1], points[v, 2]
+        x = rest_pose[0, 0] * p + rest_pose[0, 1] * q + rest_pose[0, 2] * r + rest_pose[0, 3]
+        y = rest_pose[1, 0] * p + rest_pose[1, 1] * q + rest_pose[1, 2] * r + rest_pose[1, 3]
+        z = rest_pose[2, 0] * p + rest_pose[2, 1] * q + rest_pose[2, 2] * r + rest_pose[2, 3]
+        f = follow[v]
+        out[v, 0] = x + f * ((move[0, 0] - one) * x + move[0, 1] * y + move[0, 2] * z + move[0, 3])
+        out[v, 1] = y + f * (move[1, 0] * x + (move[1, 1] - one) * y + move[1, 2] * z + move[1, 3])
+        out[v, 2] = z + f * (move[2, 0] * x + move[2, 1] * y + (move[2, 2] - one) * z + move[2, 3])
+        u = min(max(x / np.float32(step), zero), last_x)
+        w = min(max(y / np.float32(step), zero), last_y)
+        i, j = int(w), int(u)
+        u -= np.float32(j)
+        w -= np.float32(i)
+        for c in range(2):
+            out[v, c] += (one - w) * ((one - u) * rest[i, j, c] + u * rest[i, j + 1, c]) + w * (
+                (one - u) * rest[i + 1, j, c] + u * rest[i + 1, j + 1, c]
+            )
+
+
+@numba.njit(cache=True, nogil=True)
+def _shade(
+    normals: Float32Array,
+    openness: Float32Array,
+    directions: Float32Array,
+    up: Float32Array,
+    colours: Float32Array,
+    sky: float,
+    ground: float,
+    out: Float32Array,
+) -> None:
+    """Gray light [V] on matt skin. normals [V, 3], directions [L, 3] and up [3] in the model's
+    frame; the rest as in `render.Lights`, without colour."""
+    wrap = np.float32(_WRAP)
+    one, zero = np.float32(1), np.float32(0)
+    for v in range(normals.shape[0]):
+        nx, ny, nz = normals[v, 0], normals[v, 1], normals[v, 2]
+        above = np.float32(0.5) + np.float32(0.5) * (nx * up[0] + ny * up[1] + nz * up[2])
+        light = openness[v] * (np.float32(ground) + above * np.float32(sky - ground))
+        for k in range(directions.shape[0]):
+            nl = nx * directions[k, 0] + ny * directions[k, 1] + nz * directions[k, 2]
+            light += openness[v] * colours[k] * max(zero, (nl + wrap) / (one + wrap))
+        out[v] = light
+
+
+@numba.njit(cache=True, nogil=True)
+def _trace(
+    ids: Int32Array,
+    xyz: Float32Array,
+    triangles: Int32Array,
+    parts: Int32Array,
+    origin: Float32Array,
+    source: Float32Array,
+    light: Float32Array,
+    holes: UInt8Array,
+) -> None:
+    """Where every pixel that the mesh covers comes from, mixed into what the field says.
+
+    origin [V, 4]: x, y on the photo, how much the vertex is believed (0..1), and its light.
+    Changed in place: source [H, W, 2] and light [H, W]. Written: holes [H, W], the part of the
+    face model where it is EYE or MOUTH, 0 elsewhere."""
+    height, width = ids.shape
+    one = np.float32(1)
+    holes[:] = 0
+    for y in range(height):
+        for x in range(width):
+            t = ids[y, x]
+            if t < 0:
+                continue
+            i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            ax, ay = xyz[i, 0], xyz[i, 1]
+            e1x, e1y = xyz[j, 0] - ax, xyz[j, 1] - ay
+            e2x, e2y = xyz[k, 0] - ax, xyz[k, 1] - ay
+            scale = one / (e1x * e2y - e1y * e2x)
+            px, py = np.float32(x) - ax, np.float32(y) - ay
+            b = (px * e2y - py * e2x) * scale
+            c = (py * e1x - px * e1y) * scale
+            a = one - b - c
+            u = a * origin[i, 0] + b * origin[j, 0] + c * origin[k, 0]
+            v = a * origin[i, 1] + b * origin[j, 1] + c * origin[k, 1]
+            belief = a * origin[i, 2] + b * origin[j, 2] + c * origin[k, 2]
+            shine = a * origin[i, 3] + b * origin[j, 3] + c * origin[k, 3]
+            source[y, x, 0] += belief * (u - source[y, x, 0])
+            source[y, x, 1] += belief * (v - source[y, x, 1])
+            light[y, x] += belief * (shine - light[y, x])
+            if parts[t] != FACE:
+                holes[y, x] = parts[t]
+
+
+@numba.njit(cache=True, nogil=True)
+def _lighten(picture: Float32Array, light: Float32Array) -> None:
+    """Multiplies [H, W, 3] by [H, W] in place; what interpolation left below black is black."""
+    for y in range(picture.shape[0]):
+        for x in range(picture.shape[1]):
+            for c in range(3):
+                picture[y, x, c] = max(np.float32(0), picture[y, x, c] * light[y, x])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mesh:
+    """The part of the face model that a photo is put on, numbered anew: `of` int32 [v] are its
+    vertices in the model; the rest as in FaceModel. `belief` float32 [v]: how far the mesh, and
+    not the field, says how a vertex moves."""
+
+    of: Int32Array
+    triangles: Int32Array
+    parts: Int32Array
+    starts: Int32Array
+    delta_vertices: Int32Array
+    deltas: Float32Array
+    belief: Float32Array
+    eyes: tuple[Int32Array, Int32Array]
+
+
+@lru_cache(maxsize=2)
+def _mesh(model: FaceModel) -> _Mesh:
+    x, y, z = model.neutral.T.astype(np.float64)
+    # Less and less towards hair, ears and collar, where the model ends or the photo differs.
+    edge = _smooth((12.0 - y) / 2.5) * _smooth((y + 12.0) / 4.0)
+    edge *= _smooth((z + 1.0) / 4.0) * _smooth((8.4 - np.abs(x)) / 1.5)
+    # A chin slides over the neck, and does not take it along.
+    edge *= 1 - _smooth((-3.0 - y) / 3.0) * _smooth((6.0 - z) / 3.0)
+    eye_z = np.median(z[model.triangles[model.parts == EYE]])
+    some = (
+        ((model.parts == FACE) & (edge[model.triangles] > 0).any(1))
+        | (model.parts == MOUTH)
+        | ((model.parts == EYE) & (z[model.triangles] > eye_z).any(1))
+    )
+    triangles, parts = model.triangles[some], model.parts[some]
+    of, numbered = np.unique(triangles, return_inverse=True)
+    new = np.full(len(y), -1, np.int32)
+    new[of] = np.arange(len(of))
+    kept = new[model.delta_vertices] >= 0
+    skin = np.unique(model.triangles[model.parts == FACE])
+    eyeballs = np.unique(model.triangles[model.parts == EYE])
+    # The inside of a mouth keeps its place in the head: the model's is far deeper than teeth.
+    belief = np.where(np.isin(of, skin), edge[of], np.isin(of, eyeballs))
+    eye = new[np.unique(triangles[parts == EYE])]
+    left = model.neutral[of[eye], 0] > 0
+    return _Mesh(
+        of=of.astype(np.int32),
+        triangles=np.ascontiguousarray(numbered.reshape(-1, 3).astype(np.int32)),
+        parts=np.ascontiguousarray(parts),
+        starts=np.concatenate([[0], np.cumsum(kept)])[model.starts].astype(np.int32),
+        delta_vertices=new[model.delta_vertices[kept]],
+        deltas=np.ascontiguousarray(model.deltas[kept]),
+        belief=belief.astype(np.float32),
+        eyes=(eye[left], eye[~left]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLight:
+    """A light that the photo is assumed to be taken in; only its changes show. `directions`
+    float64 [L, 3] towards the lamps, x right, y up, z to the camera, the main one first;
+    `colours` float64 [L], `sky` and `ground`: gray strengths."""
+
+    directions: Float64Array
+    colours: Float64Array
+    sky: float
+    ground: float
+
+
+class Puppet:
+    """Moves the face on one photo. Not for several threads.
+
+    `photo`: linear RGB float32 [H + 2 M, W + 2 M, 3], the picture and a `margin` M around it;
+    `fit`: the face, in pixels of the picture."""
+
+    def __init__(
+        self, model: FaceModel, fit: FaceFit, photo: Float32Array, margin: int, room: RoomLight
+    ) -> None:
+        self._fit, self._room, self._margin = fit, room, margin
+        self._mesh = mesh = _mesh(model)
+        self._most = np.array([_limit(name) for name in model.names])
+        self._lids = [
+            [model.names.index(f"{shape}_{side}") for shape in ("eyeBlink", "eyeWide", "eyeSquint")]
+            for side in "LR"
+        ]
+        # Inside of folds it is dark, but never so dark that nothing is left to change.
+        self._openness = np.maximum(model.openness[mesh.of], np.float32(0.1))
+        height, width = photo.shape[0] - 2 * margin, photo.shape[1] - 2 * margin
+        turn = fit.scale_px * _DOWN @ fit.rotation
+        self._rest_pose = np.concatenate([turn, [[fit.origin_xy[0]], [fit.origin_xy[1]], [0]]], 1)
+        self._eye_centres = [
+            (fit.points[mesh.of[eye]].max(0) + fit.points[mesh.of[eye]].min(0)) / 2
+            for eye in mesh.eyes
+        ]
+
+        count = len(mesh.of)
+        self._points = np.empty((count, 3), np.float32)
+        self._normals = np.empty((count, 3), np.float32)
+        self._xyz = np.empty((count, 3), np.float32)
+        self._shine = np.empty(count, np.float32)
+        self._origin = np.empty((count, 4), np.float32)
+        self._ids = np.empty((height, width), np.int32)
+        self._depth = np.empty((height, width), np.float32)
+        self._light = np.empty((height, width), np.float32)
+        self._holes = np.empty((height, width), np.uint8)
+        rows, columns = np.mgrid[:height, :width].astype(np.float32)
+        self._own_place = np.stack([columns, rows], 2) + np.float32(margin)
+
+        self._step = max(2.0, fit.face_px / _NODES)
+        rows, columns = np.mgrid[: int(height / self._step) + 2, : int(width / self._step) + 2]
+        self._nodes = np.stack([columns, rows], 2).astype(np.float32)
+        rest = fit.rest_at(self._step * self._nodes.reshape(-1, 2).astype(np.float64))
+        self._rest = rest.reshape(self._nodes.shape).astype(np.float32)
+
+        # Everything from here on is measured on the unmoved photo.
+        self._base = np.empty_like(self._points)
+        self._add_shapes(fit.points[mesh.of], fit.weights, self._base)
+        self._follow = np.ones(count, np.float32)
+        self._pose(np.zeros(len(model.names)), np.zeros(2), np.eye(3, 4))
+        self._node_xyz, self._node_follow = self._surroundings(model)
+        self._follow = _sampled(self._node_follow, self._xyz[None, :, :2] / self._step)[0]
+        self._origin[:, :2] = self._xyz[:, :2] + margin
+        self._shine_on(np.eye(3), 1.0, 0.0)
+        self._base_shine = self._shine.copy()
+        # The outline of the mesh is not quite that of the photo, so it fades into the field.
+        sideways = np.abs(self._normals @ fit.rotation[0])
+        outer = _smooth((np.abs(self._base[:, 0]) - 4.0) / 2.5)
+        outline = 1 - outer * (1 - _smooth((0.9 - sideways) / 0.5))
+        self._origin[:, 2] = mesh.belief * outline
+        self._rasterise()
+        self._photo = _doubled(photo)
+        self._insides = (
+            (EYE, _doubled(self._continued(photo, EYE, _EYE_REACH, 1.0, 1.0))),
+            (
+                MOUTH,
+                _doubled(self._continued(photo, MOUTH, _GUM_REACH, _GUM_DARKNESS, _MOUTH_DARKNESS)),
+            ),
+        )
+
+    def picture(
+        self,
+        weights: Float64Array,
+        gaze_deg: Float64Array,
+        angles_deg: Float64Array,
+        offset_cm: Float64Array,
+        zoom: float,
+        key_gain: float,
+        key_turn: float,
+    ) -> Float32Array:
+        """Linear RGB float32 [H, W, 3].
+
+        `weights` [K]: shapes of the face model, added to those on the photo; `gaze_deg` [2]:
+        right, up; `angles_deg` [3]: yaw, pitch and roll from the pose on the photo;
+        `offset_cm` [2]: right, up; `zoom`: 1 as on the photo; `key_gain`, `key_turn` (radians):
+        of the main light. Looks, turns and shifts are softly limited to what a photo bears."""
+        turned = rotation(*_soft_limit(angles_deg, _TURN_LIMIT_DEG))
+        shift_cm = _soft_limit(offset_cm, _SHIFT_LIMIT_CM)
+        neck = self._rest_pose @ [*NECK_CM, 1.0]
+        moved = zoom * _DOWN @ turned @ _DOWN
+        shift = neck - moved @ neck + self._fit.scale_px * np.array([shift_cm[0], -shift_cm[1], 0])
+        move = np.concatenate([moved, shift[:, None]], 1)
+
+        self._pose(weights, _soft_limit(gaze_deg, _GAZE_LIMIT_DEG), move)
+        self._shine_on(turned, key_gain, key_turn)
+        self._origin[:, 3] = np.clip(self._shine / self._base_shine, *_LIGHT_RANGE)
+        self._rasterise()
+        source = self._field(move)
+        source += self._own_place
+        self._light.fill(0.5 + 0.5 * key_gain)
+        mesh = self._mesh
+        _trace(
+            self._ids,
+            self._xyz,
+            mesh.triangles,
+            mesh.parts,
+            self._origin,
+            source,
+            self._light,
+            self._holes,
+        )
+        source *= 2
+        picture = _sampled(self._photo, source)
+        for part, inside in self._insides:
+            mask = (self._holes == part).view(np.uint8)
+            left, top, width, height = cv2.boundingRect(mask)
+            if width:
+                box = slice(top, top + height), slice(left, left + width)
+                seen = _sampled(inside, np.ascontiguousarray(source[box]))
+                np.copyto(picture[box], seen, where=mask[box].view(bool)[..., None])
+        blur_px = _LIGHT_BLUR * self._fit.face_px
+        _lighten(picture, cv2.GaussianBlur(self._light, (0, 0), blur_px).astype(np.float32))
+        return picture
+
+    def _add_shapes(self, base: Float32Array, weights: Float64Array, out: Float32Array) -> None:
+        mesh = self._mesh
+        render.deform_into(
+            base,
+            mesh.starts,
+            mesh.delta_vertices,
+            mesh.deltas,
+            weights.astype(np.float32),
+            out,
+        )
+
+    def _pose(self, weights: Float64Array, gaze_deg: Float64Array, move: Float64Array) -> None:
+        """Points, and where they are in the picture."""
+        on_photo, points = self._fit.weights, self._points
+        added = np.minimum(weights, np.maximum(self._most - on_photo, 0))
+        for blink, *others in self._lids:  # shut eyes are neither wide nor narrow
+            added[others] -= min(weights[blink], 1.0) * on_photo[others]
+        self._add_shapes(self._base, added, points)
+        turn = rotation(float(gaze_deg[0]), float(gaze_deg[1]), 0).astype(np.float32)
+        for eye, centre in zip(self._mesh.eyes, self._eye_centres, strict=True):
+            points[eye] = (points[eye] - centre) @ turn.T + centre
+        _place(
+            points,
+            self._rest_pose.astype(np.float32),
+            move.astype(np.float32),
+            self._follow,
+            self._rest,
+            self._step,
+            self._xyz,
+        )
+
+    def _rasterise(self) -> None:
+        self._depth.fill(np.inf)
+        self._ids.fill(render.NOTHING)
+        render.rasterise_into(self._xyz, self._mesh.triangles, self._depth, self._ids, False)
+
+    def _shine_on(self, turned: Float64Array, key_gain: float, key_turn: float) -> None:
+        """Light on the vertices of a head that is turned [3, 3]."""
+        room = self._room
+        c, s = np.cos(key_turn), np.sin(key_turn)
+        directions = room.directions.copy()
+        x, z = directions[0, 0], directions[0, 2]
+        directions[0, 0], directions[0, 2] = c * x + s * z, c * z - s * x
+        colours = room.colours.copy()
+        colours[0] *= key_gain
+        head = turned @ self._fit.rotation
+        render.normals_into(self._points, self._mesh.triangles, self._normals)
+        _shade(
+            self._normals,
+            self._openness,
+            (directions @ head).astype(np.float32),
+            head[1].astype(np.float32),
+            colours.astype(np.float32),
+            room.sky,
+            room.ground,
+            self._shine,
+        )
+
+    def _surroundings(self, model: FaceModel) -> tuple[Float64Array, Float32Array]:
+        """The nodes as points that move: [h, w, 3] x, y, depth in pixels, and how far they
+        follow the head [h, w]."""
+        pose, fit = self._rest_pose, self._fit
+        height, width = self._ids.shape
+        head = (fit.points @ pose[:, :3].T + pose[:, 3]).astype(np.float32)
+        depth, ids = render.rasterise(head, model.triangles, (width, height))
+        at = self._nodes * np.float32(self._step)
+        known = _sampled((ids >= 0).astype(np.float32), at)
+        depth = _sampled(np.where(ids >= 0, depth, np.float32(0)), at)
+        # Beyond the head everything is as deep as the neck; it hardly moves anyway.
+        neck_z = float(pose[2] @ [*NECK_CM, 1.0])
+        weight = cv2.GaussianBlur(known, (0, 0), 0.1 * _NODES) + 1e-3
+        smooth = (cv2.GaussianBlur(depth, (0, 0), 0.1 * _NODES) + 1e-3 * neck_z) / weight
+        xyz = np.concatenate([at, smooth[..., None]], 2).astype(np.float64)
+        in_model = (xyz - pose[:, 3]) @ np.linalg.inv(pose[:, :3]).T
+        # Necks bend as those of simulated people.
+        neck = _smooth((in_model[..., 1] + 0.4 * in_model[..., 2] + 16) / 9)
+        far = np.hypot(*np.moveaxis(xyz[..., :2] - fit.centre_xy, 2, 0)) / fit.face_px
+        reach = _smooth((_STILL_REACH - far) / (_STILL_REACH - _MOVED_REACH))
+        return xyz, (neck * reach).astype(np.float32)
+
+    def _field(self, move: Float64Array) -> Float32Array:
+        """Displacement of every pixel to where it was on the photo, [H, W, 2], as if there were
+        no mesh."""
+        moved = self._node_xyz @ move[:2, :3].T + move[:2, 3] - self._node_xyz[..., :2]
+        forward = (moved * (self._node_follow[..., None] / self._step)).astype(np.float32)
+        backward = -forward
+        for _ in range(3):  # fixed point of b(x) = -f(x + b(x))
+            backward = -_sampled(forward, self._nodes + backward)
+        height, width = self._ids.shape
+        spread = np.array([[1 / self._step, 0, 0], [0, 1 / self._step, 0]])
+        field: Float32Array = np.empty((height, width, 2), np.float32)
+        cv2.warpAffine(
+            backward * np.float32(self._step),
+            spread,
+            (width, height),
+            dst=field,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return field
+
+    def _continued(
+        self, photo: Float32Array, part: int, reach: float, beside: float, beyond: float
+    ) -> Float32Array:
+        """The photo with what it shows of a part continued under the skin around it: about
+        `reach` face heights wide `beside` times the colour there, and further away `beyond`
+        times that of the skin."""
+        seen = ((self._ids >= 0) & (self._mesh.parts[self._ids] == part)).astype(np.float32)
+        margin = self._margin
+        seen = np.pad(seen, margin)
+        # The outermost pixels are half skin, and the mesh may be a pixel off.
+        core = cv2.erode(seen, np.ones((3, 3)))[..., None]
+        sigma = reach * self._fit.face_px
+        weight = cv2.GaussianBlur(core, (0, 0), sigma)[..., None]
+        beside_it = cv2.GaussianBlur(photo * core, (0, 0), sigma) / (weight + np.float32(1e-6))
+        share = np.clip(20 * weight, 0, 1)
+        hidden = share * beside * beside_it + (1 - share) * beyond * photo
+        own = cv2.dilate(seen, np.ones((3, 3)))[..., None]
+        plate: Float32Array = np.where(own > 0, photo, hidden).astype(np.float32)
+        return plate
+
+
+_DOWN = np.diag([1.0, -1.0, -1.0])
+"""From x right, y up, z to the camera to x right, y down, z away, and back."""
+
+_LIGHT_RANGE = (0.4, 2.5)
+"""A photo's shadows hold nothing that more light could show."""
+_LIGHT_BLUR = 0.012
+"""Changes of light are at least this soft, in face heights: the mesh's edges are not the
+photo's."""
+
+
+def _limit(name: str) -> float:
+    """The largest weight of a shape on a photo."""
+    if name == "jawOpen":
+        return _JAW_LIMIT
+    if name.startswith("mouthUpperUp"):
+        return _LIP_LIMIT
+    return 1.0 if name.startswith("eyeBlink") else 1.3
+
+
+def _soft_limit(value: Float64Array, limit: float | Float64Array) -> Float64Array:
+    limited: Float64Array = limit * np.tanh(value / limit)
+    return limited
+
+
+def _smooth(x: Float64Array) -> Float64Array:
+    t = np.clip(x, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _sampled(values: Float32Array, at: Float32Array, way: int = cv2.INTER_LINEAR) -> Float32Array:
+    """Values [h, w, ...] at pixel coordinates [H, W, 2]."""
+    found = np.empty((*at.shape[:2], *values.shape[2:]), np.float32)
+    nothing = np.empty(0, np.float32)
+    cv2.remap(values, at, nothing, way, dst=found, borderMode=cv2.BORDER_REPLICATE)
+    return found
+
+
+def _doubled(photo: Float32Array) -> Float32Array:
+    """Twice the size, so that pixel (x, y) becomes (2 x, 2 y): linear sampling of it is as sharp
+    as cubic sampling of the photo, and faster."""
+    height, width = photo.shape[:2]
+    rows, columns = np.mgrid[: 2 * height - 1, : 2 * width - 1].astype(np.float32) / 2
+    return _sampled(photo, np.stack([columns, rows], 2), cv2.INTER_CUBIC)

@@ -1,0 +1,61 @@
+"""A recipe from nothing to figures: simulate, train, export, choose thresholds, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from realtime.errors import KilasError
+from training.evaluate import Figures, evaluate, results_of
+from training.export import export_run, restate
+from training.recipe import Recipe
+from training.report import write_evaluation
+from training.simulate import simulate
+from training.streams import simulate_streams
+from training.thresholds import choose_thresholds
+from training.train import train
+
+
+def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures:
+    """Make a recipe's model and its figures in the folder `out`; give the figures.
+
+    `out` then holds the streams (`train`, `spotting`), the videos (`test`), the run (`run`), the
+    report (`report`) and NAME.onnx, which knows its thresholds and figures. What is there already
+    is not made again, so an interrupted call goes on where it was.
+
+    Raises KilasError when the recipe's data is not simulated, SourceError when `face_model`
+    cannot be read.
+    """
+    if recipe.data is None:
+        raise KilasError("The recipe has no [data] to simulate; prepare its data and train on it.")
+    data, spec = recipe.data, recipe.spec
+    for name, one in (("train", data.train), ("spotting", data.spotting)):
+        simulate_streams(
+            out / name,
+            face_model,
+            spec,
+            one.clips,
+            seed=one.seed,
+            seconds=one.seconds,
+            jobs=jobs,
+            first_subject=one.first_subject,
+        )
+    model = out / f"{spec.name}.onnx"
+    if not (out / "run" / "training.json").exists():
+        train([out / "train"], recipe, out / "run", jobs)
+    export_run(out / "run", recipe, model)
+    choose_thresholds([out / "spotting"], model, jobs)
+    test = data.test
+    simulate(
+        out / "test",
+        face_model,
+        test.clips,
+        seed=test.seed,
+        seconds=test.seconds,
+        jobs=jobs,
+        first_subject=test.first_subject,
+        subjects=test.clips,
+    )
+    figures, spotted = evaluate(out / "test", out / "test" / "events.csv", str(model), jobs)
+    write_evaluation(out / "report", figures, spotted)
+    restate(model, results=results_of(figures))
+    return figures

@@ -1,0 +1,137 @@
+"""Simulated people straight to training streams, without video files in between.
+
+A stream sees what a camera sees of the same script: the picture is rendered, compressed as a
+video is, and the face found in it by the live path's own stages. Only the room around the face
+is cut away, and nothing is written but the aligned faces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+
+from realtime.spec import ModelSpec
+from realtime.types import Frame
+from training.face_model import load_face_model
+from training.prepare import Stream, read_streams, write_streams
+from training.script import ClipScript, frame_times, person_name, plan_clip
+from training.stage import Scene, Stage
+
+CLIPS_PER_FILE = 16
+"""Clips whose streams share a file: the work of a minute or two, so that is the most that an
+interruption costs."""
+
+ROOM = 1.4
+"""Side of the picture in heights of the face."""
+
+FACE_PX = (90.0, 190.0)
+"""Height of a face: larger ones look the same once they are aligned, and take longer to draw."""
+
+FASTEST_FPS = 30.0
+"""More frames a second than the clock has slots only average the camera's noise."""
+
+
+def stream_script(seed: int, index: int, seconds: float, first_subject: int) -> ClipScript:
+    """The script of clip `index`, as `plan_clip` makes it, but filmed close up and with a person
+    of its own."""
+    script = plan_clip(seed, index, seconds, first_subject + index, 1)
+    rng = np.random.default_rng([seed, index, 4])
+    face_px = float(np.clip(script.face_px, *FACE_PX))
+    side = 16 * round(ROOM * face_px / 16)
+    fps = min(script.fps, FASTEST_FPS)
+    return dataclasses.replace(
+        script,
+        face_px=face_px,
+        size_wh=(side, side),
+        place=(0.5, 0.5),
+        fps=fps,
+        t_s=frame_times(rng, fps, seconds) if fps != script.fps else script.t_s,
+    )
+
+
+class _Codec:
+    """What H.264 leaves of a picture: encoded and decoded in memory, frame by frame."""
+
+    def __init__(self, script: ClipScript) -> None:
+        rate = max(1, round(script.fps))
+        self._encoder = av.CodecContext.create("libx264", "w")
+        assert isinstance(self._encoder, av.VideoCodecContext)
+        self._encoder.width, self._encoder.height = script.size_wh
+        self._encoder.pix_fmt = "yuv420p"
+        self._encoder.time_base = Fraction(1, rate)
+        self._encoder.thread_count = 1
+        self._encoder.options = {
+            "crf": str(script.crf),
+            "preset": "ultrafast",
+            "tune": "zerolatency",  # every frame comes out at once
+            "g": "60",
+        }
+        self._decoder = av.CodecContext.create("h264", "r")
+        self._decoder.thread_count = 1
+
+    def __call__(self, image_bgr: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """uint8 [H, W, 3] to the same."""
+        frame = av.VideoFrame.from_ndarray(image_bgr, format="bgr24")
+        for packet in self._encoder.encode(frame):
+            for decoded in self._decoder.decode(packet):
+                result = decoded.to_ndarray(format="bgr24").astype(np.uint8, copy=False)
+        return result
+
+
+def film(script: ClipScript, scene: Scene) -> Iterator[Frame]:
+    """All frames of a script as they would be read from its video."""
+    codec = _Codec(script)
+    for index, t_s in enumerate(script.t_s):
+        yield Frame(index, t_s, codec(scene.frame(index)))
+
+
+def _streams_task(task: tuple[list[ClipScript], Path, ModelSpec, Path]) -> int:
+    scripts, face_model, spec, out = task
+    # The processes share the cores already; OpenCV's threads would only get in their way.
+    cv2.setNumThreads(1)
+    model = load_face_model(face_model)
+    streams: list[Stream] = []
+    for script in scripts:
+        frames = film(script, Stage(script, model, scale=1.0 if script.face_px > 140 else None))
+        subject = person_name(script.subject)
+        streams += read_streams(frames, script.name, subject, script.events, spec)
+    write_streams(streams, spec, out)
+    return sum(len(stream.t_s) for stream in streams)
+
+
+def simulate_streams(
+    out: Path,
+    face_model: Path,
+    spec: ModelSpec,
+    clips: int,
+    seed: int = 0,
+    seconds: float = 6.0,
+    jobs: int = 1,
+    first_subject: int = 0,
+) -> int:
+    """Write the streams of `clips` clips into the folder `out`; give the number of their slots.
+
+    Each clip shows another person; they are numbered from `first_subject`. Files that `out`
+    holds already are kept, so an interrupted run goes on where it was. Raises SourceError when
+    `face_model` cannot be read.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    load_face_model(face_model)  # says at once, and not in every process, if it is unusable
+    scripts = [stream_script(seed, index, seconds, first_subject) for index in range(clips)]
+    tasks = []
+    for first in range(0, clips, CLIPS_PER_FILE):
+        file = out / f"streams_{seed}_{first:05d}.npz"
+        if not file.exists():
+            tasks.append((scripts[first : first + CLIPS_PER_FILE], face_model, spec, file))
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        done = pool.imap_unordered(_streams_task, tasks)
+        return sum(track(done, total=len(tasks), description="simulating"))

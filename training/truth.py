@@ -1,0 +1,127 @@
+"""What is exactly true of a simulated clip, frame by frame: beside a video, as one `.npz`.
+
+Landmarks and flow are those of the mesh that is drawn, so they hold where nothing can be seen,
+behind glasses, a hand or noise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from realtime.landmarks import VIEW_68, StableAlignment
+from realtime.spec import FACE_SIZE
+from training import render
+from training.expressions import ACTION_UNITS, ScriptedEvent, intensity_at
+from training.script import ClipScript
+from training.stage import Stage
+
+Float32Array = npt.NDArray[np.float32]
+
+# Vertices of the Multi-PIE 68 points with the jaw line, from FaceKit's documentation; in the order
+# of `realtime.landmarks.VIEW_68`.
+LANDMARK_VERTICES = (
+    *(1278, 1272, 12, 1834, 243, 781, 2199, 1447, 966, 3661, 4390, 3022, 2484, 4036, 2253),
+    *(3490, 3496),
+    *(268, 493, 1914, 2044, 1401, 3615, 4240, 4114, 2734, 2509),
+    *(978, 4527, 4942, 4857, 1140, 2075, 1147, 4269, 3360),
+    *(1507, 1542, 1537, 1528, 1518, 1511, 3742, 3751, 3756, 3721, 3725, 3732),
+    *(5708, 5695, 2081, 0, 4275, 6200, 6213, 6346, 6461, 5518, 5957, 5841),
+    *(5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966),
+)
+
+FLOW_GRID = 32
+"""Nodes of the flow in each direction; node (r, c) lies at x = 4 c + 2, y = 4 r + 2 of the aligned
+face."""
+_STEP = FACE_SIZE / FLOW_GRID
+
+UNITS = tuple(f"{unit}{side}" for unit in ACTION_UNITS for side in "LR")
+"""FACS action units, of the person's left and right half."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTruth:
+    """`landmarks_xy` float32 [68, 2] in pixels of the picture, as `FaceTracker` counts them;
+    `aligned` float32 [2, 3]: from those pixels to the aligned face, by the head's pose alone;
+    `flow_xy` float32 [32, 32, 2]: where the point that a face at rest shows at a node has gone,
+    in pixels of the aligned face; 0 where there is no face."""
+
+    landmarks_xy: Float32Array
+    aligned: Float32Array
+    flow_xy: Float32Array
+
+
+def unit_intensities(
+    events: Sequence[ScriptedEvent], t_s: npt.ArrayLike
+) -> npt.NDArray[np.float32]:
+    """Intensity of each of `UNITS` in the scripted events, float32 [N, U], 0..1 of the face
+    model's full range."""
+    times = np.asarray(t_s, np.float64)
+    intensity = np.zeros((len(times), len(UNITS)), np.float32)
+    for event in events:
+        course = intensity_at(event, times)
+        for token in event.units.split("+"):
+            unit, _, share = token.partition("*")
+            for side, tilt in (("L", 1 + event.skew), ("R", 1 - event.skew)):
+                if unit[-1] in "LR" and unit[-1] != side:
+                    continue
+                column = UNITS.index(unit.rstrip("LR") + side)
+                intensity[:, column] += float(share or 1) * tilt * course
+    return np.clip(intensity, 0, 1)
+
+
+def align(landmarks_xy: Float32Array) -> Float32Array:
+    """The transform [2, 3] that live alignment finds for a face with these landmarks [68, 2]."""
+    mesh_xy = np.zeros((468, 2), np.float32)
+    mesh_xy[list(VIEW_68)] = landmarks_xy
+    mesh_xy[6] = (mesh_xy[168] + mesh_xy[197]) / 2  # the one rigid point that the 68 lack
+    return StableAlignment()(0.0, mesh_xy)
+
+
+def frame_truth(stage: Stage, index: int) -> FrameTruth:
+    """The truth of frame `index`, at the middle of its exposure."""
+    rest = stage.placed(index, at_rest=True)
+    moved = stage.placed(index)
+    vertices = list(LANDMARK_VERTICES)
+    aligned = align(rest[vertices, :2])
+    turn = aligned[:, :2].T
+    on_grid = rest.copy()
+    on_grid[:, :2] = (rest[:, :2] @ turn + aligned[:, 2] - _STEP / 2) / _STEP
+    triangles = stage.actor.triangles
+    _, ids = render.rasterise(on_grid, triangles, (FLOW_GRID, FLOW_GRID))
+    shown = ids >= 0
+    weights = render.barycentric(on_grid, triangles, ids)
+    shift = ((moved - rest)[triangles[ids[shown]], :2] * weights[..., None]).sum(1)
+    flow_xy = np.zeros((FLOW_GRID, FLOW_GRID, 2), np.float32)
+    flow_xy[shown] = shift @ turn
+    return FrameTruth(moved[vertices, :2], aligned, flow_xy)
+
+
+def write_truth(path: Path, script: ClipScript, stage: Stage) -> None:
+    """Writes the truth of a clip of N frames as `.npz` without pickles.
+
+    `t_s` float64 [N]; `shapes` [K] and `weights` float32 [N, K]: of the face model; `units` [U]
+    and `unit_intensity` float32 [N, U]: see `unit_intensities`; `head_deg` float32 [N, 3]: yaw,
+    pitch, roll; `landmarks_xy` float32 [N, 68, 2], `aligned` float32 [N, 2, 3], `flow_xy` float16
+    [N, 32, 32, 2]: see `FrameTruth`. The file appears under its name only when it is complete.
+    """
+    frames = [frame_truth(stage, index) for index in range(len(script.t_s))]
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    np.savez_compressed(
+        unfinished,
+        t_s=np.array(script.t_s),
+        shapes=np.array(stage.motion.names),
+        weights=stage.motion.weights.astype(np.float32),
+        units=np.array(UNITS),
+        unit_intensity=unit_intensities(script.events, script.t_s),
+        head_deg=stage.motion.angles_deg.astype(np.float32),
+        landmarks_xy=np.stack([frame.landmarks_xy for frame in frames]),
+        aligned=np.stack([frame.aligned for frame in frames]),
+        flow_xy=np.stack([frame.flow_xy for frame in frames]).astype(np.float16),
+    )
+    unfinished.replace(path)
