@@ -54,10 +54,13 @@ class SpottingSpec:
 
     def at(self, sensitivity: float) -> SpottingSpec:
         """These thresholds for another sensitivity than the usual 0.5: from 0, which spots only
-        what the model is surest of, to 1. Moves the log-odds of `enter` and `leave`."""
-        shift = SENSITIVITY_LOG_ODDS * (0.5 - sensitivity)
+        what the model is surest of, to 1. Moves the log-odds of `enter`, and `leave` as far as
+        it must to stay below."""
+        odds = self.enter / (1.0 - self.enter)
+        odds *= math.exp(SENSITIVITY_LOG_ODDS * (0.5 - sensitivity))
+        enter = odds / (1.0 + odds)
         return dataclasses.replace(
-            self, enter=_moved(self.enter, shift), leave=_moved(self.leave, shift)
+            self, enter=enter, leave=min(self.leave, LEAVE_BELOW_ENTER * enter)
         )
 
 
@@ -65,9 +68,8 @@ SENSITIVITY_LOG_ODDS = 6.0
 """How far sensitivity 0 is from sensitivity 1 in log-odds: at the usual 0.8 to enter, sensitivity
 0 asks for 0.99 and sensitivity 1 for 0.17."""
 
-
-def _moved(probability: float, log_odds: float) -> float:
-    return 1.0 / (1.0 + (1.0 / probability - 1.0) * math.exp(-log_odds))
+LEAVE_BELOW_ENTER = 0.75
+"""The largest `leave`, as a share of `enter`, when the sensitivity moves them."""
 
 
 @dataclass(frozen=True, slots=True)

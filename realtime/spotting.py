@@ -20,10 +20,13 @@ APEX_SHARE = 0.9
 flat top, whose highest point is an accident."""
 
 REMEMBERED_S = 1.5
-"""How long motion is kept: from before the longest event to after its offset."""
+"""How long motion is kept: from before the longest event to its end."""
 
 LATEST_SLOTS = 2
 """The newest slots of a window that say together whether the face has come back."""
+
+MOVED_SHARE = 0.15
+"""Share of the nodes that count for it: those that moved most."""
 
 BEFORE_S = 0.15
 """What the face did in this time before the onset is what it comes back to."""
@@ -137,37 +140,46 @@ class Spotter:
     def _finish(self, run: _Run, offset_s: float, latest: Float32Array | None) -> Event | None:
         if not self._spotting.min_s <= offset_s - run.onset_s <= self._spotting.max_s:
             return None
-        if self._residual(run.onset_s, offset_s, latest) > self._spotting.max_residual:
-            return None
         curve = np.array([scores.probabilities[run.label] for scores in run.scores])
         times_s = np.array([scores.t_s for scores in run.scores])
+        is_top = curve >= APEX_SHARE * curve.max()
+        if latest is not None:
+            top = [one.motion for one, chosen in zip(run.scores, is_top, strict=True) if chosen]
+            if self._residual(run.onset_s, top, latest) > self._spotting.max_residual:
+                return None
         return Event(
             face_id=run.scores[0].face_id,
             onset_s=run.onset_s,
-            apex_s=float(times_s[curve >= APEX_SHARE * curve.max()].mean()),
+            apex_s=float(times_s[is_top].mean()),
             offset_s=offset_s,
             label=self._labels[run.label],
             score=float(curve.max()),
         )
 
-    def _residual(self, onset_s: float, offset_s: float, latest: Float32Array | None) -> float:
-        """Share of the motion at its height that the newest slots still show, 0 if unknown.
+    def _residual(
+        self, onset_s: float, top: list[Float32Array | None], latest: Float32Array
+    ) -> float:
+        """Share of the apex's motion that the newest slots still show; 0 if the face was not
+        seen before the onset.
 
-        `latest`: float32 [N, R, H, W, 2], motion from the offset on. Motion is that since before
-        the onset. What it did at its height is what is looked for afterwards (by projection), so
-        that noise and other movements do not count.
+        `top`: motion around the apex, `latest`: from the offset on, each float32
+        [N, R, H, W, 2]. Motion is that since before the onset, in the nodes that move most at
+        the apex. What they did then is what is looked for now (by projection), so that noise
+        and other movements hardly count.
         """
         before = [m for t_s, m in self._motions if onset_s - BEFORE_S <= t_s < onset_s]
-        during = [m for t_s, m in self._motions if onset_s <= t_s <= offset_s]
-        if latest is None or not before or not during:
+        if not before:
             return 0.0
         rest = np.mean(before, axis=0)
-        shown = [self._chosen(motion - rest) for motion in during]
-        height = max(shown, key=lambda motion: float(motion @ motion))
-        now = self._chosen(latest[-LATEST_SLOTS:].mean(axis=0) - rest)
-        return float(now @ height) / max(float(height @ height), 1e-9)
+        apex = self._counting(np.mean([motion[0] for motion in top if motion is not None], axis=0))
+        apex -= self._counting(rest)
+        size = (apex * apex).sum(axis=1)
+        moved = size >= np.quantile(size, 1.0 - MOVED_SHARE)
+        now = self._counting(latest[-LATEST_SLOTS:].mean(axis=0) - rest)
+        left = float((now[moved] * apex[moved]).sum())
+        return left / max(float(size[moved].sum()), 1e-9)
 
-    def _chosen(self, motion: Float32Array) -> Float32Array:
-        """float32 [R, H, W, 2] to the values of the nodes that count, [K]."""
-        chosen: Float32Array = (motion if self._nodes is None else motion[self._nodes]).ravel()
-        return chosen
+    def _counting(self, motion: Float32Array) -> Float32Array:
+        """float32 [R, H, W, 2] to the nodes that count, [K, 2]."""
+        nodes: Float32Array = motion.reshape(-1, 2) if self._nodes is None else motion[self._nodes]
+        return nodes

@@ -122,6 +122,15 @@ def test_the_same_file_gives_the_same_tables_every_time(demo: Path, tmp_path: Pa
         assert (demo / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
+def test_a_more_sensitive_monitor_enters_sooner_and_says_so(tmp_path: Path) -> None:
+    strict = analyze(DEMO_PATH, tmp_path / "strict", sensitivity=0.0, video=False)
+    lenient = analyze(DEMO_PATH, tmp_path / "lenient", sensitivity=1.0, video=False)
+    assert strict.facts["spotting"]["enter"] > lenient.facts["spotting"]["enter"]
+    for session in (strict, lenient):
+        assert (session.events["score"] >= session.facts["spotting"]["enter"]).all()
+    assert len(strict.events) <= len(lenient.events)
+
+
 def test_without_a_folder_the_tables_come_back_alone() -> None:
     session = analyze(DEMO_PATH)
     assert len(session.scores) > 100

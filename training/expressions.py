@@ -63,8 +63,8 @@ REACH_MM: dict[str, float] = {
 of the mean face, seen from the front). Expressions are drawn by this, so that none is invisible
 because its units are small ones."""
 
-MICRO_MM = (0.8, 5.0)
-MACRO_MM = (1.0, 14.0)
+MICRO_MM = (1.2, 6.0)
+MACRO_MM = (1.2, 14.0)
 """Weakest and strongest expression, by how far it moves the skin where it moves most. On the
 aligned face a millimetre is about 0.9 pixels, so the weakest is about the least that a person
 who looks for it finds in slow motion."""

@@ -219,14 +219,16 @@ def build(
     Input `signal` [N, T, R, H, W, C]: uint8 for gray, float32 for motion, as in `Window`.
     Output `scores` float32 [N, labels]; each row sums to 1. `input_pool`: so many rows and
     columns of the signal are averaged to one first: motion is smooth, and noise is not.
-    `pool`: (slots, rows, columns); by default `TEMPORAL_POOL` slots and square cells of which `POOLED_HEIGHT` fit in a region.
+    `pool`: (slots, rows, columns); by default `TEMPORAL_POOL` slots and square cells of which
+    `POOLED_HEIGHT` fit in a region.
     Raises ValueError when the spec names another architecture or a normalisation that is not
     in NORMALISATIONS.
     """
     if spec.architecture != ARCHITECTURE:
         raise ValueError(f"architecture must be {ARCHITECTURE!r}, not {spec.architecture!r}")
     if pool is None:
-        height = spec.window_shape[2] // input_pool - (kernel[1] - 1 if padding == "valid" else 0)
+        lost = kernel[1] - 1 if padding == "valid" else 0
+        height = spec.window_shape[2] // input_pool - lost
         side = max(1, height // POOLED_HEIGHT)
         pool = (min(TEMPORAL_POOL, spec.frames), side, side)
 

@@ -21,13 +21,21 @@ from rich.progress import track
 
 from realtime.spec import ModelSpec
 from realtime.types import Frame
+from training.expressions import ScriptedEvent, draw_event
 from training.face_model import load_face_model
 from training.prepare import Stream, read_streams, write_streams
-from training.script import ClipScript, frame_times, person_name, plan_clip
+from training.script import (
+    LONG_CLIP_S,
+    ClipScript,
+    frame_times,
+    person_name,
+    plan_clip,
+    shifted,
+)
 from training.stage import Scene, Stage
 
-CLIPS_PER_FILE = 16
-"""Clips whose streams share a file: the work of a minute or two, so that is the most that an
+FILE_S = 128.0
+"""Seconds of clips whose streams share a file: the work of a minute, so that is the most that an
 interruption costs."""
 
 ROOM = 1.4
@@ -40,9 +48,29 @@ FASTEST_FPS = 30.0
 """More frames a second than the clock has slots only average the camera's noise."""
 
 
+FIRST_EVENT_S = (1.2, 2.0)
+EVENT_GAP_S = (0.35, 1.0)
+LAST_EVENT_S = 0.4
+MACRO_SHARE = 0.2
+"""When the first event begins, the rest between two and after the last one, and the share of
+macro-expressions. Events are denser than in videos: a network learns from them, not from rest."""
+
+
+def dense_events(rng: np.random.Generator, seconds: float) -> tuple[ScriptedEvent, ...]:
+    """As many random events as fit."""
+    placed: list[ScriptedEvent] = []
+    at_s = float(rng.uniform(*FIRST_EVENT_S))
+    while seconds - LAST_EVENT_S - at_s > 0.5:
+        room_s = seconds - LAST_EVENT_S - at_s
+        kind = "macro" if rng.random() < MACRO_SHARE and room_s > 0.9 else "micro"
+        placed.append(shifted(draw_event(rng, kind, room_s), at_s))
+        at_s = placed[-1].offset_s + float(rng.uniform(*EVENT_GAP_S))
+    return tuple(placed)
+
+
 def stream_script(seed: int, index: int, seconds: float, first_subject: int) -> ClipScript:
-    """The script of clip `index`, as `plan_clip` makes it, but filmed close up and with a person
-    of its own."""
+    """The script of clip `index`, as `plan_clip` makes it, but with a person of its own who is
+    filmed close up, and in short clips with more events."""
     script = plan_clip(seed, index, seconds, first_subject + index, 1)
     rng = np.random.default_rng([seed, index, 4])
     face_px = float(np.clip(script.face_px, *FACE_PX))
@@ -54,6 +82,9 @@ def stream_script(seed: int, index: int, seconds: float, first_subject: int) -> 
         size_wh=(side, side),
         place=(0.5, 0.5),
         fps=fps,
+        events=dense_events(rng, seconds)
+        if script.events and seconds < LONG_CLIP_S
+        else script.events,
         t_s=frame_times(rng, fps, seconds) if fps != script.fps else script.t_s,
     )
 
@@ -128,10 +159,11 @@ def simulate_streams(
     load_face_model(face_model)  # says at once, and not in every process, if it is unusable
     scripts = [stream_script(seed, index, seconds, first_subject) for index in range(clips)]
     tasks = []
-    for first in range(0, clips, CLIPS_PER_FILE):
+    clips_a_file = max(1, round(FILE_S / seconds))
+    for first in range(0, clips, clips_a_file):
         file = out / f"streams_{seed}_{first:05d}.npz"
         if not file.exists():
-            tasks.append((scripts[first : first + CLIPS_PER_FILE], face_model, spec, file))
+            tasks.append((scripts[first : first + clips_a_file], face_model, spec, file))
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         done = pool.imap_unordered(_streams_task, tasks)
         return sum(track(done, total=len(tasks), description="simulating"))

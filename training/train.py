@@ -145,7 +145,7 @@ def _signal_runs(stream: Stream, spec: ModelSpec) -> list[SignalRun]:
 
 
 class WindowBatches(keras.utils.PyDataset):
-    """An epoch's batches: windows drawn anew each epoch, with the classes in fixed shares."""
+    """An epoch's batches: windows drawn anew each epoch, with a fixed share of expressions."""
 
     def __init__(
         self,
@@ -160,23 +160,19 @@ class WindowBatches(keras.utils.PyDataset):
         self._settings = settings
         self._random = np.random.default_rng(settings.seed)
         none = spec.labels.index(NONE_LABEL)
-        expressions = [label for label in range(len(spec.labels)) if label != none]
         edges = settings.none_share * settings.edge_share
         is_none = chosen & (windows.labels == none)
         # (share of the epoch, the windows that it is drawn from)
         self._groups = [
             (edges, np.flatnonzero(is_none & windows.is_edge)),
             (settings.none_share - edges, np.flatnonzero(is_none & ~windows.is_edge)),
+            # As often as they occur: the more varied a class, the more of it there is.
+            (1.0 - settings.none_share, np.flatnonzero(chosen & (windows.labels != none))),
         ]
-        self._groups += [
-            (
-                (1.0 - settings.none_share) / len(expressions),
-                np.flatnonzero(chosen & (windows.labels == label)),
-            )
-            for label in expressions
-        ]
-        if not all(len(found) for _, found in self._groups):
-            raise KilasError("The data lacks windows of some label; simulate more clips.")
+        lacking = set(range(len(spec.labels))) - set(windows.labels[chosen])
+        if lacking or not all(len(found) for _, found in self._groups):
+            names = ", ".join(spec.labels[label] for label in sorted(lacking)) or "none"
+            raise KilasError(f"The data has too few windows of {names}; simulate more clips.")
         self.on_epoch_end()
 
     def __len__(self) -> int:
