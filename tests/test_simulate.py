@@ -88,9 +88,13 @@ MODES = {
         "training.portraits.simulate_portraits",
         (Path("photos"), 3, 5, 6.0, 1),
     ),
-    "--streams --recipe kilas --seconds 9": (
+    "--streams drawn --recipe kilas --seconds 9": (
         "training.streams.simulate_streams",
-        (load_recipe("kilas").spec, 3, 0, 9.0, 1, 0),
+        (load_recipe("kilas").spec, 3, 0, 9.0, 1, 0, False),
+    ),
+    "--streams warped --seed 4": (
+        "training.streams.simulate_streams",
+        (load_recipe("kilas").spec, 3, 4, 6.0, 1, 0, True),
     ),
 }
 
@@ -119,12 +123,12 @@ def test_the_command_writes_the_demo_clip_and_nothing_else(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--streams --truth", "--streams makes no use of --truth"),
-        ("--streams --subjects 3", "--streams makes no use of --subjects"),
-        ("--demo --streams", "--demo makes no use of --streams"),
+        ("--streams drawn --truth", "--streams makes no use of --truth"),
+        ("--streams drawn --subjects 3", "--streams makes no use of --subjects"),
+        ("--demo --streams drawn", "--demo makes no use of --streams"),
         ("--demo --portraits photos", "--demo makes no use of --portraits"),
         ("--demo --clips 100", "--demo makes no use of --clips"),
-        ("--portraits photos --streams", "--portraits makes no use of --streams"),
+        ("--portraits photos --streams drawn", "--portraits makes no use of --streams"),
         ("--portraits photos --first-subject 0", "--portraits makes no use of --first-subject"),
         ("--recipe kilas", "--recipe is for --streams"),
     ],

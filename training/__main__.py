@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -63,8 +63,9 @@ def simulate(
         typer.Option(help="Move the portrait photographs of this folder instead."),
     ] = None,
     streams: Annotated[
-        bool, typer.Option("--streams", help="Write streams for training instead of videos.")
-    ] = False,
+        Literal["drawn", "warped"] | None,
+        typer.Option(help="Write streams for training, not videos; warped ones take a fifth."),
+    ] = None,
     recipe: Annotated[str, typer.Option(help="The recipe whose clock streams have.")] = "kilas",
 ) -> None:
     """Film made-up people with micro-expressions, and write down exactly what they did."""
@@ -77,12 +78,13 @@ def simulate(
         from training.portraits import simulate_portraits
 
         simulate_portraits(out, face_model, portraits, clips, seed, seconds, jobs)
-    elif streams:
+    elif streams is not None:
         from training.recipe import load_recipe
         from training.streams import simulate_streams
 
         spec = load_recipe(recipe).spec
-        simulate_streams(out, face_model, spec, clips, seed, seconds, jobs, first_subject)
+        warped = streams == "warped"
+        simulate_streams(out, face_model, spec, clips, seed, seconds, jobs, first_subject, warped)
     else:
         from training.simulate import simulate as run
 

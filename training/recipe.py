@@ -40,13 +40,14 @@ class SimulatedSet:
     """Clips of made-up people: as many as `clips`, each of `seconds`, one person a clip.
 
     `seed` makes the clips; people are numbered from `first_subject`, and no two sets of a recipe
-    may share one.
+    may share one. `warped`: streams straight from the mesh.
     """
 
     clips: int
     seconds: float
     seed: int
     first_subject: int
+    warped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Data:
     """What a recipe is made from: streams to train on, longer ones to choose the thresholds on,
     and videos to measure on."""
 
-    train: SimulatedSet
+    train: tuple[SimulatedSet, ...]
     spotting: SimulatedSet
     test: SimulatedSet
 
@@ -88,7 +89,7 @@ def load_recipe(name_or_path: str) -> Recipe:
             ),
             network=values.get("network", {}),
             training=TrainingSettings(**values.get("training", {})),
-            data=_read_data(values["data"]) if "data" in values else None,
+            data=_read_data(**values["data"]) if "data" in values else None,
         )
     except FileNotFoundError as error:
         names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
@@ -97,12 +98,15 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise KilasError(f"The recipe {path} does not fit: {error}.") from error
 
 
-def _read_data(sets: dict[str, dict[str, Any]]) -> Data:
+def _read_data(train: list[dict[str, Any]], **others: dict[str, Any]) -> Data:
     """Raises KilasError when a person is in two sets."""
-    data = Data(**{name: SimulatedSet(**values) for name, values in sets.items()})
+    data = Data(
+        tuple(SimulatedSet(**values) for values in train),
+        **{name: SimulatedSet(**values) for name, values in others.items()},
+    )
     everyone = [
         subject
-        for one in (data.train, data.spotting, data.test)
+        for one in (*data.train, data.spotting, data.test)
         for subject in range(one.first_subject, one.first_subject + one.clips)
     ]
     if len(set(everyone)) < len(everyone):

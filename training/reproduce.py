@@ -28,17 +28,19 @@ def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures
     if recipe.data is None:
         raise KilasError("The recipe has no [data] to simulate; prepare its data and train on it.")
     data, spec = recipe.data, recipe.spec
-    for name, one in (("train", data.train), ("spotting", data.spotting)):
-        simulate_streams(
-            out / name,
-            face_model,
-            spec,
-            one.clips,
-            seed=one.seed,
-            seconds=one.seconds,
-            jobs=jobs,
-            first_subject=one.first_subject,
-        )
+    for name, sets in (("train", data.train), ("spotting", (data.spotting,))):
+        for one in sets:
+            simulate_streams(
+                out / name,
+                face_model,
+                spec,
+                one.clips,
+                seed=one.seed,
+                seconds=one.seconds,
+                jobs=jobs,
+                first_subject=one.first_subject,
+                warped=one.warped,
+            )
     model = out / f"{spec.name}.onnx"
     if not (out / "run" / "training.json").exists():
         train([out / "train"], recipe, out / "run", jobs)

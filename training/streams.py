@@ -33,6 +33,7 @@ from training.script import (
     shifted,
 )
 from training.stage import Scene, Stage
+from training.warps import warped_faces
 
 FILE_S = 128.0
 """Seconds of clips whose streams share a file: the work of a minute, so that is the most that an
@@ -43,6 +44,9 @@ ROOM = 1.4
 
 FACE_PX = (90.0, 190.0)
 """Height of a face: larger ones look the same once they are aligned, and take longer to draw."""
+
+SMOOTH_PX = 140.0
+"""Faces from this height on are drawn pixel by pixel, smaller ones finer and then reduced."""
 
 FASTEST_FPS = 30.0
 """More frames a second than the clock has slots only average the camera's noise."""
@@ -125,16 +129,21 @@ def film(script: ClipScript, scene: Scene) -> Iterator[Frame]:
         yield Frame(index, t_s, codec(scene.frame(index)))
 
 
-def _streams_task(task: tuple[list[ClipScript], Path, ModelSpec, Path]) -> int:
-    scripts, face_model, spec, out = task
+def _streams_task(task: tuple[list[ClipScript], Path, ModelSpec, bool, Path]) -> int:
+    scripts, face_model, spec, warped, out = task
     # The processes share the cores already; OpenCV's threads would only get in their way.
     cv2.setNumThreads(1)
     model = load_face_model(face_model)
     streams: list[Stream] = []
     for script in scripts:
-        frames = film(script, Stage(script, model, scale=1.0 if script.face_px > 140 else None))
-        subject = person_name(script.subject)
-        streams += read_streams(frames, script.name, subject, script.events, spec)
+        person = person_name(script.subject)
+        if warped:
+            faces = warped_faces(script, model, spec.rate_hz)
+            t_s = np.arange(len(faces)) / spec.rate_hz
+            streams.append(Stream(script.name, person, faces, t_s, script.events))
+        else:
+            stage = Stage(script, model, scale=1.0 if script.face_px > SMOOTH_PX else None)
+            streams += read_streams(film(script, stage), script.name, person, script.events, spec)
     write_streams(streams, spec, out)
     return sum(len(stream.t_s) for stream in streams)
 
@@ -148,11 +157,14 @@ def simulate_streams(
     seconds: float = 6.0,
     jobs: int = 1,
     first_subject: int = 0,
+    warped: bool = False,
 ) -> int:
     """Write the streams of `clips` clips into the folder `out`; give the number of their slots.
 
-    Each clip shows another person; they are numbered from `first_subject`. Files that `out`
-    holds already are kept, so an interrupted run goes on where it was. Raises SourceError when
+    Each clip shows another person; they are numbered from `first_subject`. `warped`: straight
+    from the mesh (`training.warps`), which takes a fifth of the time and knows no hands; otherwise
+    every frame is drawn, compressed and read as the live path does. Files that `out` holds
+    already are kept, so an interrupted run goes on where it was. Raises SourceError when
     `face_model` cannot be read.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -161,9 +173,9 @@ def simulate_streams(
     tasks = []
     clips_a_file = max(1, round(FILE_S / seconds))
     for first in range(0, clips, clips_a_file):
-        file = out / f"streams_{seed}_{first:05d}.npz"
+        file = out / f"{'warped' if warped else 'drawn'}_{seed}_{first:05d}.npz"
         if not file.exists():
-            tasks.append((scripts[first : first + clips_a_file], face_model, spec, file))
+            tasks.append((scripts[first : first + clips_a_file], face_model, spec, warped, file))
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         done = pool.imap_unordered(_streams_task, tasks)
         return sum(track(done, total=len(tasks), description="simulating"))

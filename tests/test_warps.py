@@ -1,0 +1,83 @@
+"""Streams straight from the mesh: the motion in them is that of the drawn face."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realtime.motion import MotionSignal
+from realtime.types import Float32Array, Frame, UInt8Array
+from training.expressions import ScriptedEvent
+from training.face_model import FaceModel
+from training.prepare import load_streams, read_streams
+from training.recipe import load_recipe
+from training.script import ClipScript
+from training.stage import Stage
+from training.streams import simulate_streams, stream_script
+from training.warps import warped_faces
+
+SPEC = load_recipe("kilas").spec
+RATE_HZ = SPEC.rate_hz
+
+
+def script(units: str, label: str) -> ClipScript:
+    """A calm person who shows one expression, at 0.4 to 0.8 s."""
+    event = ScriptedEvent(0.4, 0.6, 0.7, 0.9, label, "micro", 0.5, units)
+    return ClipScript(
+        name="clip.mp4",
+        seed=(5,),
+        subject=4,
+        t_s=tuple(np.arange(0.0, 1.0, 1 / RATE_HZ)),
+        events=(event,),
+        idle=0.0,
+        noise=0.5,
+        face_px=165.0,
+        size_wh=(240, 240),
+    )
+
+
+def apex_motion(faces: UInt8Array) -> Float32Array:
+    """float32 [R, H, W, 2] at 0.65 s, when the expression is at its height."""
+    stage = MotionSignal(SPEC)
+    shown = [stage(face[np.newaxis]) for face in faces]
+    apex = shown[round(0.65 * RATE_HZ)]
+    assert apex is not None
+    return apex
+
+
+@pytest.mark.parametrize(
+    ("units", "label"), [("1+2", "surprise"), ("4", "negative"), ("6+12", "positive")]
+)
+def test_it_moves_as_the_drawn_face_does(units: str, label: str, model: FaceModel) -> None:
+    one = script(units, label)
+    warped = apex_motion(warped_faces(one, model, RATE_HZ))
+    stage = Stage(one, model)
+    frames = (Frame(index, t_s, stage.frame(index)) for index, t_s in enumerate(one.t_s))
+    (drawn_stream,) = read_streams(frames, one.name, "4", one.events, SPEC)
+    drawn = apex_motion(drawn_stream.faces)
+    assert np.corrcoef(warped.ravel(), drawn.ravel())[0, 1] > 0.7
+    size = (drawn**2).sum(axis=-1)
+    moved = size >= np.quantile(size, 0.85)
+    share = (warped[moved] * drawn[moved]).sum() / size[moved].sum()
+    assert 0.5 < share < 2.0
+
+
+def test_a_face_that_does_nothing_stands_still(model: FaceModel) -> None:
+    still = dataclasses.replace(script("4", "negative"), events=(), noise=0.0)
+    faces = warped_faces(still, model, RATE_HZ).astype(np.int16)
+    # The landmarks scatter, but the alignment holds still: a jump would show at every edge.
+    assert np.abs(np.diff(faces, axis=0)).mean() < 0.5
+
+
+def test_the_same_seed_makes_the_same_streams(face_model: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        simulate_streams(
+            tmp_path / folder, face_model, SPEC, clips=1, seed=2, seconds=3.0, warped=True
+        )
+    (first, *_), (again, *_) = (load_streams([tmp_path / name], SPEC) for name in "ab")
+    assert np.array_equal(first.faces, again.faces)
+    assert first.events == stream_script(2, 0, 3.0, 0).events
+    assert first.subject == "simulated-0"
