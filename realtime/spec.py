@@ -60,7 +60,9 @@ class SpottingSpec:
         odds *= math.exp(SENSITIVITY_LOG_ODDS * (0.5 - sensitivity))
         enter = odds / (1.0 + odds)
         return dataclasses.replace(
-            self, enter=enter, leave=min(self.leave, LEAVE_BELOW_ENTER * enter)
+            self,
+            enter=enter,
+            leave=min(self.leave, max(LEAVE_BELOW_ENTER, self.leave / self.enter) * enter),
         )
 
 
@@ -69,7 +71,8 @@ SENSITIVITY_LOG_ODDS = 6.0
 0 asks for 0.99 and sensitivity 1 for 0.17."""
 
 LEAVE_BELOW_ENTER = 0.75
-"""The largest `leave`, as a share of `enter`, when the sensitivity moves them."""
+"""The largest `leave`, as a share of `enter`, when the sensitivity moves them; where the model's
+own is larger, that."""
 
 
 @dataclass(frozen=True, slots=True)

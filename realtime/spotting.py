@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.spec import NONE_LABEL, SpottingSpec
-from realtime.types import Event, Float32Array, Scores, State
+from realtime.types import Event, FloatArray, Scores, State
 
 APEX_SHARE = 0.9
 """The apex is the middle of the scores above this share of the peak: a network's scores have a
@@ -34,7 +34,8 @@ BEFORE_S = 0.15
 
 @dataclass(slots=True)
 class _Run:
-    """An expression that is going on: its label's index, its onset and the scores since."""
+    """An expression that is going on: its label's index, its onset and the scores since, as long
+    as it may be a micro-expression."""
 
     label: int
     onset_s: float
@@ -83,7 +84,7 @@ class Spotter:
         # from the first scores on began at an unknown time and cannot be a micro-expression.
         self._rises_s = [-np.inf] * len(self._labels)
         self._run: _Run | None = None
-        self._motions: deque[tuple[float, Float32Array]] = deque()
+        self._motions: deque[tuple[float, FloatArray]] = deque()
 
     def update(self, scores: Scores) -> Event | None:
         """Take the next scores of this face; give the event that they end, if they end one.
@@ -115,7 +116,8 @@ class Spotter:
                 self._run = _Run(best, onset_s=self._rises_s[best])
         if self._run is not None:
             if scores.probabilities[self._run.label] >= leave:
-                self._run.scores.append(scores)
+                if scores.t_s - self._run.onset_s <= self._spotting.max_s:
+                    self._run.scores.append(scores)
             else:
                 offset_s = self._crossing_s(scores, self._run.label)
                 event = self._finish(self._run, offset_s, scores.motion)
@@ -137,7 +139,7 @@ class Spotter:
         share = (self._spotting.leave - before) / (now - before)
         return self._last.t_s + share * (scores.t_s - self._last.t_s)
 
-    def _finish(self, run: _Run, offset_s: float, latest: Float32Array | None) -> Event | None:
+    def _finish(self, run: _Run, offset_s: float, latest: FloatArray | None) -> Event | None:
         if not self._spotting.min_s <= offset_s - run.onset_s <= self._spotting.max_s:
             return None
         curve = np.array([scores.probabilities[run.label] for scores in run.scores])
@@ -156,13 +158,11 @@ class Spotter:
             score=float(curve.max()),
         )
 
-    def _residual(
-        self, onset_s: float, top: list[Float32Array | None], latest: Float32Array
-    ) -> float:
+    def _residual(self, onset_s: float, top: list[FloatArray | None], latest: FloatArray) -> float:
         """Share of the apex's motion that the newest slots still show; 0 if the face was not
         seen before the onset.
 
-        `top`: motion around the apex, `latest`: from the offset on, each float32
+        `top`: motion around the apex, `latest`: from the offset on, each
         [N, R, H, W, 2]. Motion is that since before the onset, in the nodes that move most at
         the apex. What they did then is what is looked for now (by projection), so that noise
         and other movements hardly count.
@@ -170,16 +170,16 @@ class Spotter:
         before = [m for t_s, m in self._motions if onset_s - BEFORE_S <= t_s < onset_s]
         if not before:
             return 0.0
-        rest = np.mean(before, axis=0)
-        apex = self._counting(np.mean([motion[0] for motion in top if motion is not None], axis=0))
-        apex -= self._counting(rest)
+        rest = np.mean(before, axis=0, dtype=np.float32)
+        heights = [motion[0] for motion in top if motion is not None]
+        apex = self._counting(np.mean(heights, axis=0, dtype=np.float32) - rest)
         size = (apex * apex).sum(axis=1)
         moved = size >= np.quantile(size, 1.0 - MOVED_SHARE)
-        now = self._counting(latest[-LATEST_SLOTS:].mean(axis=0) - rest)
+        now = self._counting(latest[-LATEST_SLOTS:].mean(axis=0, dtype=np.float32) - rest)
         left = float((now[moved] * apex[moved]).sum())
         return left / max(float(size[moved].sum()), 1e-9)
 
-    def _counting(self, motion: Float32Array) -> Float32Array:
-        """float32 [R, H, W, 2] to the nodes that count, [K, 2]."""
-        nodes: Float32Array = motion.reshape(-1, 2) if self._nodes is None else motion[self._nodes]
+    def _counting(self, motion: FloatArray) -> FloatArray:
+        """[R, H, W, 2] to the nodes that count, [K, 2]."""
+        nodes: FloatArray = motion.reshape(-1, 2) if self._nodes is None else motion[self._nodes]
         return nodes

@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 State = Literal["no face", "warming up", "neutral", "expression", "macro"]
 """What the monitor knows of a face at one moment.
@@ -88,7 +89,7 @@ class Scores:
     `t_s`: the moment that the scores speak of, on the clock of the frames.
     `probabilities`: one a label of the model, sum 1. `latency_s`: seconds from handing the
     window to the worker until its scores were there. `attention`: float32 [R, T', H', W'],
-    where and when in the window the network looked, if that was asked for. `motion`: float32
+    where and when in the window the network looked, if that was asked for. `motion`: floats
     [1 + lookahead, R, H, W, 2], what the window shows of this moment and of those after it, for
     models that see motion.
     """
@@ -98,7 +99,7 @@ class Scores:
     probabilities: tuple[float, ...]
     latency_s: float
     attention: Float32Array | None = field(default=None, repr=False, compare=False)
-    motion: Float32Array | None = field(default=None, repr=False, compare=False)
+    motion: FloatArray | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,8 @@ class Worker:
                 probabilities=tuple(map(float, probabilities[index])),
                 latency_s=latency_s,
                 attention=None if attention is None else attention[index],
-                motion=np.asarray(window.signal[scored:], np.float32)
+                # A copy: a part of the window would keep all of it in memory.
+                motion=window.signal[scored:].astype(np.float32)
                 if spec.signal == "motion"
                 else None,
             )

@@ -19,7 +19,6 @@ import keras
 
 from training.models import (
     ARCHITECTURE,
-    DEFAULT_NORMALISATION,
     NORMALISATIONS,
     PATHS,
     Normalise,
@@ -35,6 +34,8 @@ MEGABYTE = 1_000_000
 LARGEST_FILE_BYTES = 16 * MEGABYTE  # what a model that ships may weigh
 BYTES_PER_WEIGHT = 4
 
+NORMALISED = {"gray": "subtract the window's median, divide by 16", "motion": "clip to 3 px"}
+
 
 def make_spec(signal: Signal = "motion", layout: RegionLayout = "triple") -> ModelSpec:
     return ModelSpec(
@@ -46,7 +47,7 @@ def make_spec(signal: Signal = "motion", layout: RegionLayout = "triple") -> Mod
         frames=16,
         region_layout=layout,
         signal=signal,
-        normalisation=DEFAULT_NORMALISATION[signal],
+        normalisation=NORMALISED[signal],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -223,7 +224,22 @@ def test_more_sensitivity_never_asks_for_more(low: float, high: float) -> None:
     assert 0 < lenient.leave < lenient.enter < 1
 
 
-def test_the_usual_sensitivity_changes_nothing() -> None:
-    same = SPOTTING.at(0.5)
-    assert same.enter == pytest.approx(SPOTTING.enter)
-    assert same.leave == SPOTTING.leave
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_the_usual_sensitivity_changes_nothing(leave_share: float, enter: float) -> None:
+    usual = SpottingSpec(enter=enter, leave=leave_share * enter)
+    same = usual.at(0.5)
+    assert same.enter == pytest.approx(usual.enter)
+    assert same.leave == pytest.approx(usual.leave)
+
+
+def test_an_expression_that_stays_for_minutes_is_not_kept_in_memory() -> None:
+    spotter = Spotter(LABELS, SPOTTING)
+    motion = np.zeros((4, 1, 2, 2, 2), np.float32)
+    kept = []
+    for number in range(2000):
+        shown = 0.0 if number < 3 else 0.9
+        scores = Scores(0, number / 30, (1 - shown, shown, 0, 0), 0.0, motion=motion.copy())
+        kept.append(weakref.ref(scores.motion))
+        spotter.update(scores)
+    del scores
+    assert sum(reference() is not None for reference in kept) < 100

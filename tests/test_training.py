@@ -20,6 +20,7 @@ from training.expressions import ScriptedEvent
 from training.prepare import NO_LABEL, slot_labels
 from training.recipe import RECIPES, load_recipe
 from training.tables import read_events
+from training.train import WindowBatches, Windows
 
 LABELS = ("none", "negative", "positive", "surprise")
 RECIPE = """
@@ -167,3 +168,42 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     session = analyze(DEMO_PATH, model=model)
     assert session.facts["model"]["name"] == "small"
     assert session.scores["positive"].notna().any()
+
+
+def windows(streams: int = 2, slots: int = 60) -> Windows:
+    """Streams of noise whose windows have every label in turn."""
+    spec = load_recipe("kilas").spec
+    random = np.random.default_rng(0)
+    starts = np.arange(streams * (slots - spec.frames))
+    return Windows(
+        signal=random.normal(size=(streams * slots, *spec.window_shape[1:])).astype(np.float16),
+        starts=starts,
+        labels=starts % len(spec.labels),
+        is_edge=starts % 8 == 0,
+        subjects=np.array(["a"] * len(starts)),
+    )
+
+
+def test_what_an_epoch_trains_on_follows_from_its_number_alone() -> None:
+    recipe = load_recipe("kilas")
+    data = windows()
+    chosen = np.ones(len(data.labels), bool)
+    gone_on, uninterrupted = (
+        WindowBatches(data, chosen, recipe.spec, recipe.training) for _ in range(2)
+    )
+    for epoch in range(3):
+        uninterrupted.start(epoch)
+        uninterrupted[0]
+    gone_on.start(2)
+    for index in (1, 0):  # in any order
+        for one, other in zip(gone_on[index], uninterrupted[index], strict=True):
+            assert np.array_equal(one, other)
+    gone_on.start(1)
+    assert not np.array_equal(gone_on[0][0], uninterrupted[0][0])
+
+
+def test_a_class_that_is_not_there_is_named() -> None:
+    recipe = load_recipe("kilas")
+    data = windows()
+    with pytest.raises(KilasError, match="too few windows of surprise"):
+        WindowBatches(data, data.labels != 3, recipe.spec, recipe.training)

@@ -57,12 +57,6 @@ NORMALISATIONS: dict[str, tuple[Centre, float | None, float]] = {
 }
 """`ModelSpec.normalisation` in words -> (what is subtracted, clip, divisor)."""
 
-DEFAULT_NORMALISATION = {
-    "gray": "subtract the window's median, divide by 16",
-    "motion": "clip to 3 px",
-}
-"""The best of each signal on faces that were not in the training data."""
-
 
 @keras.saving.register_keras_serializable("kilas")
 class Normalise(layers.Layer):

@@ -19,10 +19,9 @@ class TrainingSettings:
     """How the weights are found.
 
     `windows_per_epoch`: windows drawn anew for each epoch, `none_share` of them without an
-    expression. `edge_share` of those without
-    are from just before or after an expression, where onset and offset are decided.
-    `learning_rate` falls to zero along a cosine. `validation_share`: share of the subjects that
-    only measure.
+    expression. `edge_share` of those without are from just before or after an expression, where
+    onset and offset are decided. `learning_rate` falls to zero along a cosine.
+    `validation_share`: share of the subjects that only measure.
     """
 
     epochs: int = 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from rich.progress import track
@@ -13,7 +14,7 @@ from realtime.model import Model
 from realtime.motion import expression_nodes
 from realtime.spec import ModelSpec, SpottingSpec
 from realtime.spotting import Spotter
-from realtime.types import Event, Scores
+from realtime.types import Event, FloatArray, Scores
 from training.evaluate import check_unseen
 from training.export import restate
 from training.metrics import detection, match
@@ -31,6 +32,9 @@ CANDIDATES: dict[str, tuple[float, ...]] = {
 micro-expression, because scores rise a little before its onset and fall a little after its
 offset."""
 
+Clip = tuple[str, str]
+"""Subject and clip: several sets may have clips of one name."""
+
 ROUNDS = 3
 """How often all thresholds are gone through; the second time already changes little."""
 
@@ -45,13 +49,16 @@ def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> 
     """
     model = Model.load(model_file, device="cpu")
     streams = load_streams(prepared, model.spec)
-    truth: dict[str, list[tuple[float, float]]] = {}
-    scored: list[tuple[str, list[Scores]]] = []
+    truth: dict[Clip, list[tuple[float, float]]] = {}
+    scored: list[tuple[Clip, list[Scores]]] = []
+    subjects: set[str] = set()
     for run in track(signal_runs(streams, model.spec, jobs), description="scoring streams"):
         check_unseen(model.spec, {run.subject})
         micro = [(one.onset_s, one.offset_s) for one in run.events if one.kind == "micro"]
-        truth.setdefault(run.clip, micro)
-        scored.append((run.clip, scores_of(run, model)))
+        clip = (run.subject, run.clip)
+        truth.setdefault(clip, micro)
+        scored.append((clip, scores_of(run, model)))
+        subjects.add(run.subject)
     best = SpottingSpec()
     best_f1 = _f1(truth, scored, model.spec, best)
     for _ in range(ROUNDS):
@@ -64,7 +71,7 @@ def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> 
                 if f1 > best_f1:
                     best, best_f1 = candidate, f1
     chosen_on = {"streams": len(truth), "micro_expressions": sum(map(len, truth.values()))}
-    restate(model_file, best, thresholds={"f1": best_f1} | chosen_on)
+    restate(model_file, best, thresholds={"f1": best_f1, "subjects": sorted(subjects)} | chosen_on)
     return best_f1
 
 
@@ -77,7 +84,8 @@ def scores_of(run: SignalRun, model: Model) -> list[Scores]:
         signal = run.signal[start : start + spec.frames]
         window = signal if spec.signal == "gray" else signal.astype(np.float32)
         probabilities, _ = model.run(window[np.newaxis])
-        motion = None if spec.signal == "gray" else np.asarray(window[scored:], np.float32)
+        # A part of the run's own signal, so that a whole video's scores take no memory.
+        motion = None if spec.signal == "gray" else cast(FloatArray, signal[scored:])
         result.append(
             Scores(
                 face_id=0,
@@ -98,12 +106,12 @@ def spotted(scores: Sequence[Scores], spec: ModelSpec, spotting: SpottingSpec) -
 
 
 def _f1(
-    truth: dict[str, list[tuple[float, float]]],
-    scored: Sequence[tuple[str, Sequence[Scores]]],
+    truth: dict[Clip, list[tuple[float, float]]],
+    scored: Sequence[tuple[Clip, Sequence[Scores]]],
     spec: ModelSpec,
     spotting: SpottingSpec,
 ) -> float:
-    events: dict[str, list[Event]] = {clip: [] for clip in truth}
+    events: dict[Clip, list[Event]] = {clip: [] for clip in truth}
     for clip, scores in scored:
         events[clip] += spotted(scores, spec, spotting)
     matched = sum(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -108,12 +109,24 @@ def collect_windows(runs: Iterable[SignalRun], spec: ModelSpec) -> Windows:
         signals.append(run.signal)
         total += len(run.signal)
     return Windows(
-        signal=np.concatenate(signals),
+        signal=_joined(signals),
         starts=np.array(starts),
         labels=np.array(labels),
         is_edge=np.array(is_edge),
         subjects=np.array(subjects),
     )
+
+
+def _joined(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
+    """The parts one after the other. Each is given up once it is copied: all of them twice would
+    be the largest thing in memory."""
+    whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    first = len(whole)
+    while parts:
+        part = parts.pop()
+        whole[first - len(part) : first] = part
+        first -= len(part)
+    return whole
 
 
 def _signal_runs(stream: Stream, spec: ModelSpec) -> list[SignalRun]:
@@ -145,7 +158,11 @@ def _signal_runs(stream: Stream, spec: ModelSpec) -> list[SignalRun]:
 
 
 class WindowBatches(keras.utils.PyDataset):
-    """An epoch's batches: windows drawn anew each epoch, with a fixed share of expressions."""
+    """An epoch's batches: windows drawn anew each epoch, with a fixed share of expressions.
+
+    What an epoch draws follows from the seed and its number alone, so an interrupted training
+    goes on as if it had not been; `start` says which epoch it is.
+    """
 
     def __init__(
         self,
@@ -158,7 +175,6 @@ class WindowBatches(keras.utils.PyDataset):
         self._windows = windows
         self._spec = spec
         self._settings = settings
-        self._random = np.random.default_rng(settings.seed)
         none = spec.labels.index(NONE_LABEL)
         edges = settings.none_share * settings.edge_share
         is_none = chosen & (windows.labels == none)
@@ -173,28 +189,32 @@ class WindowBatches(keras.utils.PyDataset):
         if lacking or not all(len(found) for _, found in self._groups):
             names = ", ".join(spec.labels[label] for label in sorted(lacking)) or "none"
             raise KilasError(f"The data has too few windows of {names}; simulate more clips.")
-        self.on_epoch_end()
+        self.start(0)
 
     def __len__(self) -> int:
         return self._settings.windows_per_epoch // self._settings.batch
 
-    def on_epoch_end(self) -> None:
+    def start(self, epoch: int) -> None:
+        """Draw the windows of an epoch."""
+        self._epoch = epoch
+        random = np.random.default_rng([self._settings.seed, epoch])
         drawn = [
-            self._random.choice(found, round(share * self._settings.windows_per_epoch))
+            random.choice(found, round(share * self._settings.windows_per_epoch))
             for share, found in self._groups
         ]
-        self._order = self._random.permutation(np.concatenate(drawn))
+        self._order = random.permutation(np.concatenate(drawn))
 
     def __getitem__(self, index: int) -> tuple[Float32Array, npt.NDArray[np.int64]]:
         part = slice(index * self._settings.batch, (index + 1) * self._settings.batch)
         chosen = self._order[part]
         signal = self._windows.batch(chosen, self._spec.frames)
-        mirrored = self._random.random(len(chosen)) < 0.5
+        random = np.random.default_rng([self._settings.seed, self._epoch, index])
+        mirrored = random.random(len(chosen)) < 0.5
         signal[mirrored] = mirror(signal[mirrored], self._spec)
         if self._spec.signal == "motion":
-            gain = self._random.uniform(*GAIN_RANGE, (len(chosen), 1, 1, 1, 1, 1))
+            gain = random.uniform(*GAIN_RANGE, (len(chosen), 1, 1, 1, 1, 1))
             signal *= gain.astype(np.float32)
-            signal += self._random.normal(0.0, NOISE_PX, signal.shape).astype(np.float32)
+            signal += random.normal(0.0, NOISE_PX, signal.shape).astype(np.float32)
         return signal, self._windows.labels[chosen]
 
 
@@ -253,16 +273,21 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],
     )
-    history = network.fit(
+    network.fit(
         batches,
         epochs=settings.epochs,
         verbose=2,
-        callbacks=[keras.callbacks.BackupAndRestore(out / "checkpoint")],
+        callbacks=[
+            # Restores the epoch first, so that the others know of it.
+            keras.callbacks.BackupAndRestore(out / "checkpoint", delete_checkpoint=False),
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.start(epoch)),
+            keras.callbacks.CSVLogger(str(out / "history.csv"), append=True),
+        ],
     )
     network.save(out / "model.keras")
     confusion = window_confusion(network, windows, np.flatnonzero(is_held_out), recipe.spec)
     record = {
-        "recipe": {"network": recipe.network, "training": asdict(settings)},
+        "recipe": asdict(recipe),
         "commit": commit(),
         "data": {
             "prepared": [path.name for path in prepared],
@@ -275,10 +300,11 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
             label: int(((windows.labels == number) & ~is_held_out).sum())
             for number, label in enumerate(recipe.spec.labels)
         },
-        "loss": history.history["loss"],
+        "loss": pd.read_csv(out / "history.csv")["loss"].tolist(),
         "held_out_confusion": confusion.tolist(),
     }
     (out / "training.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
+    shutil.rmtree(out / "checkpoint")
     console.print(pd.DataFrame(confusion, recipe.spec.labels, recipe.spec.labels).to_string())
     return out
 
