@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import re
@@ -9,18 +10,21 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import KilasError
+from realtime.model import WEIGHTS_FOLDER
 from training.evaluate import (
     BY_CLIP,
     BY_EPISODE,
     CLIP_GROUPINGS,
     EVENT_COLUMNS,
     MACRO,
+    PHOTOGRAPHED,
     POOR_OVERLAP,
     RECORDED,
     SIMULATED,
@@ -29,10 +33,13 @@ from training.evaluate import (
     Group,
     Grouping,
     action_units,
+    check_unseen,
     evaluate,
     measure,
     summary,
+    weights_sha256,
 )
+from training.recipe import load_recipe
 from training.report import evaluation_page, write_evaluation
 from training.tables import read_activities, read_clips, read_truth
 
@@ -279,6 +286,40 @@ def test_simulated_people_are_said_to_be_simulated() -> None:
     figures, _ = hand_made()
     assert figures.source == SIMULATED
     assert SIMULATED in summary(figures)
+
+
+def test_moved_photographs_are_not_said_to_be_simulated_people() -> None:
+    clips = clip_table(skin=[np.nan, np.nan], seed=[1, 1])
+    figures, _ = measure(clips, true_events(("a", 1.0, 1.4, "positive")), spotted_events(), CLASSES)
+    assert figures.source == PHOTOGRAPHED
+    assert "moved by simulated expressions" in summary(figures)
+
+
+def test_people_whom_the_model_knows_are_refused() -> None:
+    facts = {"subjects": ["ann"], "thresholds": {"f1": 0.5, "subjects": ["ben"]}}
+    spec = dataclasses.replace(load_recipe("kilas").spec, provenance=facts)
+    check_unseen(spec, ["cleo"], with_thresholds=True)
+    with pytest.raises(KilasError, match="trained on ann"):
+        check_unseen(spec, ["ann", "cleo"])
+    check_unseen(spec, ["ben"])  # thresholds may be chosen anew on the same people
+    with pytest.raises(KilasError, match="thresholds were chosen on ben"):
+        check_unseen(spec, ["ben", "cleo"], with_thresholds=True)
+
+
+def test_the_hash_of_weights_knows_weights_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    file = onnx.load(WEIGHTS_FOLDER / "kilas.onnx")
+    onnx.save(file, path)
+    before = weights_sha256(path)
+    onnx.helper.set_model_props(file, {"kilas": "other figures"})
+    onnx.save(file, path)
+    assert weights_sha256(path) == before
+    values = onnx.numpy_helper.to_array(file.graph.initializer[0]).copy()
+    values.flat[0] += 1
+    name = file.graph.initializer[0].name
+    file.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(values, name))
+    onnx.save(file, path)
+    assert weights_sha256(path) != before
 
 
 def test_without_a_micro_expression_only_false_events_count() -> None:

@@ -238,6 +238,15 @@ def test_unusable_photos_are_named_and_left_out(
         assert cause in sentence
 
 
+def test_points_of_a_photo_count_from_the_middle_of_its_first_pixel(ann: Portrait) -> None:
+    height, width = ann.photo_bgr.shape[:2]
+    with FaceTracker(max_faces=1) as track:
+        (face,) = [track(Frame(number, number / 30, ann.photo_bgr)) for number in range(2)][-1]
+    found = portraits._mesh_in(ann.photo_bgr, (0, 0, width, height))
+    # The tracker counts from the picture's corner.
+    np.testing.assert_allclose(found, face.points_xy - 0.5, atol=1e-3)
+
+
 def test_a_folder_without_a_usable_photo_is_an_error(
     photos: Path, model: FaceModel, tmp_path: Path
 ) -> None:
@@ -278,3 +287,9 @@ def test_tables_say_what_the_videos_hold_and_finished_clips_are_kept(
     make()
     assert (tmp_path / "clip_00000.mp4").stat().st_mtime_ns == changed[tmp_path / "clip_00000.mp4"]
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+    fewer = tmp_path / "fewer"
+    fewer.mkdir()
+    (fewer / "ann.png").write_bytes((photos / "ann.png").read_bytes())
+    with pytest.raises(KilasError, match=r"other settings \(photos_sha256,"):
+        portraits.simulate_portraits(tmp_path, face_model, fewer, clips=2, seed=9, seconds=3.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from realtime.errors import KilasError
 from training import simulate
-from training.__main__ import app
+from training.__main__ import app, main
 from training.expressions import ScriptedEvent, intensity_at, reach_mm
 from training.recipe import load_recipe
 from training.script import ClipScript
@@ -37,7 +39,7 @@ def test_sets_do_not_depend_on_the_number_of_processes(face_model: Path, tmp_pat
         simulate.simulate(tmp_path / str(jobs), face_model, jobs=jobs, **SET | {"clips": 2})
     names = sorted(file.name for file in (tmp_path / "1").iterdir())
     tables = ["activities.csv", "clips.csv", "events.csv"]
-    assert names == sorted([f"clip_0000{i}.mp4" for i in range(2)] + tables)
+    assert names == sorted([f"clip_0000{i}.mp4" for i in range(2)] + tables + ["made_from.json"])
     for name in names:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
@@ -66,6 +68,48 @@ def test_tables_say_what_the_videos_hold_and_finished_clips_are_kept(
     simulate.simulate(tmp_path, face_model, **SET)
     after = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.mp4")}
     assert {name for name in before if before[name] != after[name]} == {"clip_00001.mp4"}
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[ClipScript]:
+    """Scripts that `simulate` would film; nothing is."""
+    scripts: list[ClipScript] = []
+
+    def plan(_: object, tasks: list[tuple[ClipScript, Path, Path, bool]], *__: object) -> None:
+        scripts.extend(task[0] for task in tasks)
+
+    monkeypatch.setattr(simulate, "for_all", plan)
+    return scripts
+
+
+def test_as_many_people_as_clips_are_one_a_clip(
+    planned: list[ClipScript], face_model: Path, tmp_path: Path
+) -> None:
+    simulate.simulate(tmp_path, face_model, 6, first_subject=40, subjects=6)
+    assert [script.subject for script in planned] == list(range(40, 46))
+    assert pd.read_csv(tmp_path / "clips.csv")["subject"].nunique() == 6
+
+
+def test_a_larger_set_of_the_same_people_begins_with_the_same_clips(
+    planned: list[ClipScript], face_model: Path, tmp_path: Path
+) -> None:
+    simulate.simulate(tmp_path, face_model, 3, subjects=2)
+    simulate.simulate(tmp_path, face_model, 5, subjects=2)
+    assert planned[3:6] == planned[:3]
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 7}, {"seconds": 4.0}, {"first_subject": 5}, {"subjects": 1}]
+)
+def test_a_folder_of_other_settings_is_refused(
+    change: dict[str, Any], planned: list[ClipScript], face_model: Path, tmp_path: Path
+) -> None:
+    simulate.simulate(tmp_path, face_model, **SET)
+    tables = (tmp_path / "clips.csv").read_text()
+    with pytest.raises(KilasError, match=rf"other settings \({next(iter(change))},"):
+        simulate.simulate(tmp_path, face_model, **SET | change)
+    assert (tmp_path / "clips.csv").read_text() == tables
+    assert len(planned) == 3
 
 
 def test_a_row_of_the_table_gives_the_same_intensity_and_its_displacement() -> None:
@@ -118,6 +162,29 @@ def test_the_command_writes_the_demo_clip_and_nothing_else(monkeypatch: pytest.M
     command = ["simulate", "--face-model", "face.npz", "--out", "there", "--demo"]
     assert CliRunner().invoke(app, command).exit_code == 0
     assert calls == [(Path("there"), Path("face.npz"))]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "simulate"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(
+    command: str,
+    face_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").touch()
+    options = {
+        "evaluate": ["--videos", str(tmp_path), "--labels", "none.csv"],
+        "simulate": ["--face-model", str(face_model)],
+    }[command]
+    out = str(tmp_path / "file" / "folder")
+    monkeypatch.setattr(sys, "argv", ["training", command, *options, "--out", out])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(out)
+    assert "Not a directory" in said
 
 
 @pytest.mark.parametrize(

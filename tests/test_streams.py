@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +52,33 @@ def test_what_is_there_is_kept(folder: Path, face_model: Path) -> None:
     before = file.stat().st_mtime_ns
     assert simulate_streams(folder, face_model, SPEC, clips=2, seed=4, seconds=3.0) == 0
     assert file.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"clips": 3}, "clips"),
+        ({"seconds": 4.0}, "seconds"),
+        ({"first_subject": 9}, "first_subject"),
+        ({"spec": dataclasses.replace(SPEC, rate_hz=60.0)}, "rate_hz"),
+    ],
+)
+def test_other_settings_of_the_same_set_are_refused(
+    change: dict[str, Any], name: str, folder: Path, face_model: Path
+) -> None:
+    settings = {"spec": SPEC, "clips": 2, "seed": 4, "seconds": 3.0}
+    with pytest.raises(KilasError, match=rf"other settings \({name},"):
+        simulate_streams(folder, face_model, **settings | change)
+
+
+def test_a_clip_without_a_face_leaves_a_file_without_streams_and_sets_share_a_folder(
+    face_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.streams.read_streams", lambda *_: [])
+    for seed in (4, 5):
+        assert simulate_streams(tmp_path, face_model, SPEC, clips=1, seed=seed, seconds=3.0) == 0
+    assert len(list(tmp_path.glob("drawn_*.npz"))) == 2
+    assert list(load_streams([tmp_path], SPEC)) == []
 
 
 def test_a_folder_without_streams_is_said(tmp_path: Path) -> None:

@@ -112,20 +112,27 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
         load_recipe(str(path))
 
 
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_clips(folder: Path, subjects: list[int]) -> None:
     """Two people's labelled videos, both of them the demo clip."""
-    folder = tmp_path_factory.mktemp("clips")
+    folder.mkdir(exist_ok=True)
     truth = pd.read_csv(DEMO_PATH.parent / "events.csv")
     names = ["a.mp4", "b.mp4"]
     for name in names:
         shutil.copy(DEMO_PATH, folder / name)
-    pd.DataFrame({"clip": names, "subject": [1, 2], "kind": "speech"}).to_csv(
+    pd.DataFrame({"clip": names, "subject": subjects, "kind": "speech"}).to_csv(
         folder / "clips.csv", index=False
     )
     pd.concat([truth.assign(clip=name) for name in names]).to_csv(
         folder / "events.csv", index=False
     )
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips of two people, a recipe, and in `test` clips of two others."""
+    folder = tmp_path_factory.mktemp("clips")
+    write_clips(folder, [1, 2])
+    write_clips(folder / "test", [3, 4])
     (folder / "recipe.toml").write_text(RECIPE)
     return folder
 
@@ -146,6 +153,7 @@ def training(*arguments: str | Path) -> str:
 def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     recipe = clips / "recipe.toml"
     data, run, model = clips / "data.npz", clips / "run", clips / "small.onnx"
+    test = clips / "test"
     training("prepare", clips, "--out", data, "--recipe", recipe, "--jobs", "2")
     with np.load(data, allow_pickle=False) as prepared:
         assert prepared["faces"].shape[1:] == (128, 128)
@@ -158,7 +166,7 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     said = training("export", run, "--out", model, "--recipe", recipe)
     assert "differ by at most" in said
     said = training(
-        *("evaluate", "--videos", clips, "--labels", clips / "events.csv", "--model", model),
+        *("evaluate", "--videos", test, "--labels", test / "events.csv", "--model", model),
         *("--out", clips / "report", "--jobs", "2"),
     )
     assert "8 micro-expressions in 2 clips" in said

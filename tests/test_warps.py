@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.motion import MotionSignal
+from realtime.motion import GRID, MotionSignal
+from realtime.regions import extract_regions
+from realtime.spec import MOTION_STRIDE
 from realtime.types import Float32Array, Frame, UInt8Array
+from training import warps
 from training.expressions import ScriptedEvent
 from training.face_model import FaceModel
 from training.prepare import load_streams, read_streams
 from training.recipe import load_recipe
-from training.script import ClipScript
+from training.script import ClipScript, Episode
 from training.stage import Stage
 from training.streams import simulate_streams, stream_script
 from training.warps import warped_faces
@@ -24,7 +27,7 @@ RATE_HZ = SPEC.rate_hz
 
 
 def script(units: str, label: str) -> ClipScript:
-    """A calm person who shows one expression, at 0.4 to 0.8 s."""
+    """A calm person who shows one expression, at 0.4 to 0.9 s."""
     event = ScriptedEvent(0.4, 0.6, 0.7, 0.9, label, "micro", 0.5, units)
     return ClipScript(
         name="clip.mp4",
@@ -70,6 +73,30 @@ def test_a_face_that_does_nothing_stands_still(model: FaceModel) -> None:
     faces = warped_faces(still, model, RATE_HZ).astype(np.int16)
     # The landmarks scatter, but the alignment holds still: a jump would show at every edge.
     assert np.abs(np.diff(faces, axis=0)).mean() < 0.5
+
+
+def test_no_hand_passes_before_a_face_that_is_only_moved(model: FaceModel) -> None:
+    calm = dataclasses.replace(script("4", "negative"), t_s=(0.0, 0.3), events=())
+    activities = {"distractions": ("hand",), "episodes": (Episode(0.0, 0.3, "hand"),)}
+    with_hands = dataclasses.replace(calm, **activities)
+    assert np.array_equal(
+        warped_faces(with_hands, model, RATE_HZ), warped_faces(calm, model, RATE_HZ)
+    )
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_nodes_lie_where_the_regions_are_cut(axis: int, model: FaceModel) -> None:
+    one = script("4", "negative")
+    stage = Stage(one, model)
+    face = warps._Face(stage, one, model.names)
+    # A picture whose gray says where it is: the number of its column or row.
+    ramp = np.indices(one.size_wh[::-1])[1 - axis].astype(np.uint8)
+    cut = extract_regions(np.repeat(ramp[..., None], 3, 2), face.aligned, "single")[0]
+    seen = cut.reshape(GRID, MOTION_STRIDE, GRID, MOTION_STRIDE).mean((1, 3))[face._shown]
+    placed = stage.placed(0, at_rest=True)[face._corners, axis]
+    # The stage counts from the picture's corner.
+    away = (placed * face._weights).sum(1) - 0.5 - seen
+    assert abs(away.mean()) < 0.1
 
 
 def test_the_same_seed_makes_the_same_streams(face_model: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m training`: simulate, prepare, train, export, evaluate."""
+"""`python -m training`: simulate, prepare, train, export, thresholds, evaluate, reproduce."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def simulate(
     seconds: Annotated[float, typer.Option(min=3.0, help="Length of a clip.")] = 6.0,
     first_subject: Annotated[int, typer.Option(min=0, help="Number of the first person.")] = 0,
     subjects: Annotated[
-        int | None, typer.Option(min=1, help="Number of people; a third of the clips by default.")
+        int | None,
+        typer.Option(min=1, help="People; by default a third of --clips; as many: one a clip."),
     ] = None,
     jobs: Jobs = CPUS,
     truth: Annotated[
@@ -182,6 +183,8 @@ def evaluate(
     from training.evaluate import evaluate as run
     from training.evaluate import summary
 
+    if out is not None:  # says before hours of work if it cannot be made
+        out.mkdir(parents=True, exist_ok=True)
     figures, spotted = run(videos, labels, model, jobs, sensitivity)
     typer.echo(summary(figures))
     if out is not None:
@@ -211,6 +214,11 @@ def main() -> None:
         app()
     except KilasError as error:
         typer.echo(str(error), err=True)
+        sys.exit(1)
+    except OSError as error:
+        where = error.filename or "A file"
+        reason = error.strerror or error
+        typer.echo(f"{where} cannot be read or written: {reason}.", err=True)
         sys.exit(1)
 
 

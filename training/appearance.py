@@ -51,6 +51,9 @@ _GOLDEN_RATIO = 0.618_033_988_749_895
 _SHAVED = Beard("none", 0.0, 0.0, 0.0, 0.0, 1.0)
 _SHADOW_ODDS = (0.4, 0.25, 0.2, 0.15)
 
+_LOG_ROUGHNESS = (np.log(0.6), np.log(2.5))
+"""How coarse a skin is, from smooth to weathered, around what was chosen by eye."""
+
 HAIR_STYLES = ("bald", "buzz", "short", "full", "long")
 
 
@@ -231,7 +234,8 @@ def _paint_skin(
     """Albedo and gloss [H, W, 4] of the skin, with brows, lips, beard and scalp hair."""
     # Draws that depend on the texture's size come from a generator of their own, so that a person
     # has the same moles and lids at every size.
-    rng, grainy, strands = rng.spawn(3)
+    rng, grainy, strands, lines = rng.spawn(4)
+    roughness, age = float(np.exp(lines.uniform(*_LOG_ROUGHNESS))), float(lines.beta(1.1, 2.2))
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     size = (points.shape[1], points.shape[0])
     texel_cm = 36.0 / points.shape[0]
@@ -246,8 +250,8 @@ def _paint_skin(
     pores = noise(grainy, size, max(1.0, 0.08 / texel_cm))
     # The texture is stretched on the neck, where fine marks would turn into streaks.
     fine = 0.25 + 0.75 * smooth((y + 0.35 * z + 8.5) / 3)
-    tone = 1 + 0.035 * patches + fine * (0.03 * mottle + 0.035 * grain + 0.03 * pores)
-    albedo *= tone[..., None]
+    rough = fine * (0.03 * mottle + roughness * (0.025 * grain + 0.03 * pores))
+    albedo *= np.exp(0.035 * patches + rough)[..., None]
     red = 0.04 * fine * noise(grainy, size, 1.4 / texel_cm)
     if is_face:
         front = smooth((z - 1) / 5)
@@ -264,6 +268,8 @@ def _paint_skin(
         red += 0.2 * looks.redness * is_ear(points)
     albedo *= np.exp(red[..., None] * np.array([0.15, -0.75, -0.6], np.float32))
     if is_face:
+        wrinkles = age * _wrinkles(lines, x, y) * front
+        albedo *= np.exp(-wrinkles[..., None] * np.array([0.8, 1.0, 1.0], np.float32))
         tired = _bump(x, y, (3.1, 2.5), 0.55) * rng.uniform(0.05, 0.28)
         lids = np.exp(-(((np.abs(x) - 3.3) / 1.5) ** 2 + ((y - 4.25) / 0.4) ** 2))
         tired = tired + lids * (0.08 + 0.5 * looks.make_up * rng.uniform(0.2, 0.8))
@@ -296,6 +302,26 @@ def _paint_skin(
         albedo += cover[..., None] * (hair - albedo)
         gloss *= 1 - 0.7 * cover
     return np.concatenate([albedo, gloss[..., None]], 2)
+
+
+def _wrinkles(rng: np.random.Generator, x: Float32Array, y: Float32Array) -> Float32Array:
+    """How dark the lines of an old face are, 0 to about 0.6: across the forehead, beside the eyes
+    and from the nose to the corners of the mouth. Centimetres on the mean face."""
+    dark = np.zeros_like(x)
+    for level in np.arange(6.6, 9.6, 0.75) + rng.normal(0, 0.12, 4):
+        wave = 0.14 * np.sin(x * rng.uniform(0.5, 1.0) + rng.uniform(0, 6))
+        across = np.exp(-((x / rng.uniform(2.5, 4.5)) ** 4))
+        dark += rng.uniform(0.2, 0.5) * across * np.exp(-(((y - level - wave) / 0.1) ** 2))
+    side = np.abs(x)
+    for slope in rng.uniform(-0.5, 0.5, 4):
+        ray = y - 3.2 - slope * (side - 4.6)
+        along = smooth((side - 4.7) / 0.3) * smooth((6.2 - side) / 0.5)
+        dark += rng.uniform(0.15, 0.4) * along * np.exp(-((ray / 0.08) ** 2))
+    fold = side - np.interp(y, [-5.0, -3.6, -1.6, 0.0], [3.5, 3.3, 2.5, 1.9])
+    along = smooth((y + 5.0) / 0.8) * smooth((0.2 - y) / 0.8)
+    dark += rng.uniform(0.2, 0.6) * along * np.exp(-((fold / 0.14) ** 2))
+    lines: Float32Array = dark.astype(np.float32)
+    return lines
 
 
 def _spot(x: Float32Array, y: Float32Array, at: tuple[float, float], size: float) -> Float32Array:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pandas as pd
-from rich.progress import track
 
 from realtime.errors import KilasError
 from realtime.model import Model
@@ -25,6 +24,7 @@ from realtime.session import Monitor
 from realtime.sources import VideoFile
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Event
+from training.made_from import sha256_of
 from training.metrics import (
     BOOTSTRAP_SEED,
     MATCH_IOU,
@@ -35,6 +35,7 @@ from training.metrics import (
     match,
     recognition,
 )
+from training.pools import for_all
 from training.recipe import commit
 from training.tables import read_activities, read_clips, read_truth
 
@@ -57,11 +58,15 @@ BY_CLIP = (
 )
 
 SIMULATOR_COLUMNS = {"seed", "skin"}
-"""Columns of clips.csv that only `simulate` can fill in."""
+"""Columns of clips.csv that only `simulate` has; of photographs it cannot fill in `skin`."""
 
 SIMULATED = (
     "The people in these videos are simulated. Figures on simulated people are not accuracy on "
     "people: they say how well the model reads the simulator's faces, and no more."
+)
+PHOTOGRAPHED = (
+    "These videos are photographs of people, moved by simulated expressions. Figures on them are "
+    "not accuracy on people: the faces are real, what they do is not."
 )
 RECORDED = (
     "Nothing marks these videos as simulated. The figures hold for people, cameras and labels "
@@ -282,10 +287,7 @@ def watch(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The clips with their `length_s`, and a row of EVENT_COLUMNS for each spotted event."""
     tasks = [(videos / clip, model, sensitivity) for clip in clips["clip"]]
-    with multiprocessing.get_context("forkserver").Pool(jobs) as pool:
-        found = list(
-            track(pool.imap(_spot_task, tasks), total=len(tasks), description="watching clips")
-        )
+    found = for_all(_spot_task, tasks, jobs, "watching clips")
     rows = [
         (clip, event.onset_s, event.apex_s, event.offset_s, event.label, event.score)
         for clip, (events, _) in zip(clips["clip"], found, strict=True)
@@ -302,14 +304,16 @@ def evaluate(
 
     `videos`: the clips, and clips.csv and activities.csv where there are; `labels_csv`: see
     `read_truth`.
-    `sensitivity`: see `SpottingSpec.at`.
+    `sensitivity`: see `SpottingSpec.at`. Raises KilasError when the tables cannot be used, a video
+    is missing, or the model knows one of the people: it was trained, or its thresholds chosen, on
+    them.
     """
     clips, truth, activities = read_clips(videos), read_truth(labels_csv), read_activities(videos)
     loaded = Model.load(model, device="cpu")
     spec = loaded.spec
     classes = [label for label in spec.labels if label != NONE_LABEL]
     _check(clips, truth, classes)
-    check_unseen(spec, clips.get("subject", ()))
+    check_unseen(spec, clips.get("subject", ()), with_thresholds=True)
     clips, spotted = watch(videos, clips, model, jobs, sensitivity)
     figures, spotted = measure(clips, truth, spotted, classes, activities)
     beside = (videos / "clips.csv", labels_csv, videos / "activities.csv")
@@ -328,14 +332,14 @@ def evaluate(
             "name": spec.name,
             "version": spec.version,
             "file": loaded.path.name,
-            "sha256": loaded.sha256,
+            "weights_sha256": weights_sha256(loaded.path),
             "sensitivity": sensitivity,
             "spotting": dataclasses.asdict(spec.spotting.at(sensitivity)),
             # Earlier results would otherwise nest into each other at each export.
             "provenance": {k: v for k, v in spec.provenance.items() if k != "results"},
         },
         "data": {
-            "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tables},
+            "sha256": {path.name: sha256_of(path) for path in tables},
             "seeds": [] if "seed" not in clips else sorted(clips["seed"].astype(str).unique()),
         },
         "device": loaded.device,
@@ -344,15 +348,33 @@ def evaluate(
     return dataclasses.replace(figures, about=about), spotted
 
 
-def check_unseen(spec: ModelSpec, subjects: Iterable[str]) -> None:
+def check_unseen(spec: ModelSpec, subjects: Iterable[str], with_thresholds: bool = False) -> None:
     """Raise KilasError when the model was trained on one of these people: figures on them, and
-    thresholds chosen on them, would flatter it."""
-    known = set(spec.provenance.get("subjects", ())) & set(subjects)
-    if known:
-        raise KilasError(
-            f"The model was trained on {min(known)}, who is also among these people; measure on "
-            "people that it has never seen."
-        )
+    thresholds chosen on them, would flatter it. `with_thresholds`: or when its thresholds were
+    chosen on one of them, as figures want it."""
+    people = set(subjects)
+    uses = {"The model was trained": spec.provenance.get("subjects", ())}
+    if with_thresholds:
+        chosen_on = spec.provenance.get("thresholds", {})
+        uses["The model's thresholds were chosen"] = chosen_on.get("subjects", ())
+    for use, known in uses.items():
+        both = people.intersection(known)
+        if both:
+            raise KilasError(
+                f"{use} on {min(both)}, who is also among these people; measure on people that it "
+                "has never seen."
+            )
+
+
+def weights_sha256(model: Path) -> str:
+    """The hash of a model file's weights: names, shapes, types and values of its initialisers, in
+    hexadecimal. Figures and thresholds that are written into the file later do not change it."""
+    weights = hashlib.sha256()
+    for tensor in sorted(onnx.load(model).graph.initializer, key=lambda tensor: tensor.name):
+        values = onnx.numpy_helper.to_array(tensor)
+        weights.update(f"{tensor.name} {values.dtype} {values.shape}".encode())
+        weights.update(values.tobytes())
+    return weights.hexdigest()
 
 
 def results_of(figures: Figures) -> dict[str, Any]:
@@ -437,7 +459,7 @@ def measure(
     missed = counts.missed.sum(axis=0).astype(int)
     named = recognition(confusion, missed)
     figures = Figures(
-        source=SIMULATED if set(clips.columns) >= SIMULATOR_COLUMNS else RECORDED,
+        source=_source(clips),
         notes=notes,
         causes=causes,
         whole=whole,
@@ -463,6 +485,13 @@ def measure(
         errors_ms={time: micro[f"{time}_error_ms"].dropna().round(1).to_list() for time in TIMES},
     )
     return figures, spotted
+
+
+def _source(clips: pd.DataFrame) -> str:
+    """The sentence on whose faces these clips show."""
+    if not set(clips.columns) >= SIMULATOR_COLUMNS:
+        return RECORDED
+    return PHOTOGRAPHED if clips["skin"].isna().all() else SIMULATED
 
 
 def _throughout(clips: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:

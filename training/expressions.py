@@ -199,11 +199,30 @@ _ONE_PIECE = frozenset(
 )
 
 
-def draw_event(rng: np.random.Generator, kind: str, longest_s: float) -> ScriptedEvent:
-    """A random event that starts at 0 and lasts at most `longest_s`."""
-    label = str(rng.choice(LABELS, p=[0.42, 0.29, 0.29]))
-    choices, odds = zip(*MIXES[label], strict=True)
-    units = str(rng.choice(choices, p=np.array(odds) / sum(odds)))
+LABEL_ODDS = (0.42, 0.29, 0.29)
+"""How often each of LABELS occurs."""
+
+MICRO_S = (0.17, 0.5)
+"""Shortest and longest micro-expression (Yan et al., "How fast are the leaked facial expressions",
+2013)."""
+
+
+def draw_event(
+    rng: np.random.Generator, kind: str, longest_s: float, evenness: float = 0.0
+) -> ScriptedEvent:
+    """A random event that starts at 0 and lasts at most `longest_s`.
+
+    `evenness`: 0 draws mixes as often as they occur; 1 draws each as often as any other, of
+    whatever label."""
+    mixes = [(label, units) for label in LABELS for units, _ in MIXES[label]]
+    odds = np.array(
+        [
+            of_label * share / sum(one for _, one in MIXES[label])
+            for label, of_label in zip(LABELS, LABEL_ODDS, strict=True)
+            for _, share in MIXES[label]
+        ]
+    ) ** (1.0 - evenness)
+    label, units = mixes[rng.choice(len(mixes), p=odds / odds.sum())]
     if "+" in units and rng.random() < 0.6:  # faces do not raise all units equally
         tokens = units.split("+")
         full = int(rng.integers(len(tokens)))
@@ -215,7 +234,7 @@ def draw_event(rng: np.random.Generator, kind: str, longest_s: float) -> Scripte
     wanted_mm = float(np.exp(rng.uniform(np.log(weakest), np.log(strongest))))
     intensity = min(1.0, wanted_mm / reach_mm(units))
     if kind == "micro":
-        total = min(longest_s, float(rng.uniform(0.15, 0.5)))
+        total = min(longest_s, float(rng.uniform(*MICRO_S)))
         hold = total * float(rng.uniform(0.02, 0.3))
         rise = (total - hold) * float(rng.uniform(0.32, 0.58))
     else:

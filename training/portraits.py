@@ -21,6 +21,8 @@ from realtime.types import Frame
 from training import render, simulate
 from training.expressions import Motion
 from training.face_model import FaceModel, load_face_model
+from training.made_from import keep_made_from, sha256_of
+from training.pools import for_all
 from training.puppet import FaceFit, Puppet, RoomLight, fit_face
 from training.script import ClipScript, perform, plan_clip
 from training.stage import Camera, lighting
@@ -75,12 +77,17 @@ def load_portrait(path: Path, model: FaceModel) -> Portrait:
     return Portrait(path.stem, photo_bgr, face)
 
 
+def photos_in(folder: Path) -> list[Path]:
+    """The files of a folder that are named as photos, in the order of their names."""
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+
+
 def load_portraits(folder: Path, model: FaceModel) -> tuple[list[Portrait], list[str]]:
     """All usable photos of a folder in the order of their names, and one sentence for each that
     is not.
 
     Raises KilasError when none is usable."""
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    paths = photos_in(folder)
     if not paths:
         raise KilasError(f"{folder} holds no photos; give a folder of JPEG or PNG files.")
     portraits, refused = [], []
@@ -114,7 +121,8 @@ _WINDOW_PX = 640
 
 
 def _mesh_in(photo_bgr: UInt8Array, box: tuple[int, int, int, int]) -> Float32Array | None:
-    """Mesh points of the face in a part (left, top, right, bottom) of the photo."""
+    """Mesh points float32 [468, 2] of the face in a part (left, top, right, bottom) of the photo,
+    in pixels of the photo whose centres lie at whole coordinates."""
     left, top, right, bottom = box
     part = photo_bgr[top:bottom, left:right]
     scale = min(1.0, _WINDOW_PX / max(part.shape[:2]))
@@ -126,7 +134,8 @@ def _mesh_in(photo_bgr: UInt8Array, box: tuple[int, int, int, int]) -> Float32Ar
     if not faces:
         return None
     size = np.array([small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]])
-    points_xy: Float32Array = (faces[0].points_xy + 0.5) / size - 0.5 + (left, top)
+    # The tracker counts from the picture's corner, a puppet from the middle of the first pixel.
+    points_xy: Float32Array = faces[0].points_xy / size - 0.5 + (left, top)
     return points_xy.astype(np.float32)
 
 
@@ -266,12 +275,20 @@ def simulate_portraits(
 
     Photos that cannot be used are named on standard error and left out. Clip i of a seed and
     of a folder is always the same; clips that `out` holds already are kept. Raises SourceError
-    when `face_model` cannot be read and KilasError when no photo is usable.
+    when `face_model` cannot be read and KilasError when no photo is usable or `out` was made from
+    other settings or photos.
     """
     portraits, refused = load_portraits(photos, load_face_model(face_model))
     for sentence in refused:
         typer.echo(f"left out: {sentence}", err=True)
-    out.mkdir(parents=True, exist_ok=True)
+    made_from = {
+        "made_by": "simulate --portraits",
+        "face_model_sha256": sha256_of(face_model),
+        "seed": seed,
+        "seconds": seconds,
+        "photos_sha256": {path.name: sha256_of(path) for path in photos_in(photos)},
+    }
+    keep_made_from(out, made_from)
     scripts = [plan_portrait_clip(seed, i, seconds, portraits) for i in range(clips)]
     simulate.write_tables(out, scripts, [clip_row(script, portraits) for script in scripts])
     tasks = [
@@ -279,4 +296,4 @@ def simulate_portraits(
         for script in scripts
         if not (out / script.name).exists()
     ]
-    simulate.film_all(_film_task, tasks, clips, jobs)
+    for_all(_film_task, tasks, jobs, "simulating", clips - len(tasks))

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import track
 
 from realtime.errors import KilasError
 from realtime.landmarks import FaceTracker, view_68
@@ -27,6 +26,7 @@ from realtime.spec import FACE_SIZE, NONE_LABEL, ModelSpec
 from realtime.timeline import UniformClock
 from realtime.types import Frame
 from training.expressions import ScriptedEvent, intensity_at
+from training.pools import for_all
 from training.tables import read_clips, read_events
 
 SHOWN = 0.2
@@ -37,6 +37,9 @@ HIDDEN = 0.05
 
 NO_LABEL = -1
 """Label of slots that neither train nor test."""
+
+STORED = ("faces", "t_s", "stream", "clip", "subject", "events", "rate_hz", "mask")
+"""Arrays of a file of streams: see `write_streams`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +120,27 @@ def slot_labels(
 
 
 def prepare(folder: Path, out: Path, spec: ModelSpec, jobs: int) -> None:
-    """Write the streams of all clips of `folder` (clips.csv, events.csv, videos) to `out`."""
+    """Write the streams of all clips of `folder` (clips.csv, events.csv, videos) to `out`.
+
+    Raises KilasError when the tables cannot be used, a video is missing, an event has a label that
+    the model does not know, or no clip shows a face.
+    """
     clips = read_clips(folder, ("subject",))
     events = read_events(folder / "events.csv")
+    strange = {event.label for own in events.values() for event in own} - set(spec.labels)
+    if strange:
+        raise KilasError(
+            f"The model does not know the label {min(strange)}; it knows {', '.join(spec.labels)}. "
+            "Rename the labels or take a recipe that has them."
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
     tasks = [
         (folder / str(clip), str(subject), tuple(events.get(str(clip), ())), spec)
         for clip, subject in zip(clips["clip"], clips["subject"], strict=True)
     ]
-    streams: list[Stream] = []
-    with multiprocessing.get_context("forkserver").Pool(jobs) as pool:
-        for found in track(
-            pool.imap(_read_task, tasks), total=len(tasks), description="reading clips"
-        ):
-            streams += found
+    streams = [one for found in for_all(_read_task, tasks, jobs, "reading clips") for one in found]
+    if not streams:
+        raise KilasError(f"No video of {folder} shows a face; give videos of faces from in front.")
     write_streams(streams, spec, out)
 
 
@@ -140,7 +151,8 @@ def _read_task(task: tuple[Path, str, tuple[ScriptedEvent, ...], ModelSpec]) -> 
 
 
 def write_streams(streams: list[Stream], spec: ModelSpec, out: Path) -> None:
-    """Write streams to one file, which appears under its name only when it is complete.
+    """Write streams, which may be none, to one file of a folder that is made if need be. It
+    appears under its name only when it is complete.
 
     An uncompressed .npz: `faces` uint8 [N, 128, 128], `t_s` float64 [N], `stream` int32 [N]; for
     each stream `clip`, `subject` and `events` (JSON), all as fixed-width text; and of the model
@@ -150,16 +162,19 @@ def write_streams(streams: list[Stream], spec: ModelSpec, out: Path) -> None:
     events = [
         json.dumps([dataclasses.asdict(event) for event in stream.events]) for stream in streams
     ]
+    faces = [np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8), *(one.faces for one in streams)]
+    t_s = [np.empty(0), *(one.t_s for one in streams)]
+    out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}")
     with unfinished.open("wb") as file:
         np.savez(
             file,
-            faces=np.concatenate([stream.faces for stream in streams]),
-            t_s=np.concatenate([stream.t_s for stream in streams]),
+            faces=np.concatenate(faces),
+            t_s=np.concatenate(t_s),
             stream=np.repeat(np.arange(len(streams), dtype=np.int32), counts),
-            clip=np.array([stream.clip for stream in streams]),
-            subject=np.array([stream.subject for stream in streams]),
-            events=np.array(events),
+            clip=np.array([stream.clip for stream in streams], np.str_),
+            subject=np.array([stream.subject for stream in streams], np.str_),
+            events=np.array(events, np.str_),
             rate_hz=np.array(spec.rate_hz),
             mask=np.array(spec.mask),
         )
@@ -169,33 +184,57 @@ def write_streams(streams: list[Stream], spec: ModelSpec, out: Path) -> None:
 def load_streams(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[Stream]:
     """The streams of files that `write_streams` wrote, and of all such files in folders.
 
-    Raises KilasError when there is none, or one was prepared for another clock or mask.
+    Files whose names begin with a dot are unfinished and left out. Raises KilasError when there is
+    no file, one holds no streams, or one was prepared for another clock or mask.
     """
-    files = [
-        file
-        for path in prepared
-        for file in (sorted(path.glob("*.npz")) if path.is_dir() else [path])
-    ]
+    files = [file for path in prepared for file in _stream_files(path)]
     if not files:
         raise KilasError("There are no prepared streams; make some with `prepare` or `simulate`.")
     for file in files:
+        yield from _read_file(file, spec)
+
+
+def _stream_files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise KilasError(f"There is no {path}; give files of streams, or folders of them.")
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.glob("*.npz") if not file.name.startswith("."))
+
+
+def _read_file(file: Path, spec: ModelSpec) -> list[Stream]:
+    """The streams of one file, as views of what it holds. Raises KilasError: see `load_streams`."""
+    try:
         with np.load(file, allow_pickle=False) as data:
-            found = (float(data["rate_hz"]), str(data["mask"]))
-            if found != (spec.rate_hz, spec.mask):
-                raise KilasError(
-                    f"{file} was prepared for {found[0]:g} slots a second and mask {found[1]}, "
-                    f"the recipe wants {spec.rate_hz:g} and {spec.mask}; prepare the videos again."
-                )
-            faces, t_s, stream = data["faces"], data["t_s"], data["stream"]
-            assert faces.shape[1:] == (FACE_SIZE, FACE_SIZE)
-            edges = np.searchsorted(stream, np.arange(len(data["clip"]) + 1))
-            columns = zip(data["clip"], data["subject"], data["events"], strict=True)
-            for number, (clip, subject, events) in enumerate(columns):
-                part = slice(edges[number], edges[number + 1])
-                yield Stream(
-                    str(clip),
-                    str(subject),
-                    faces[part],
-                    t_s[part],
-                    tuple(ScriptedEvent(**event) for event in json.loads(str(events))),
-                )
+            held = {name: data[name] for name in STORED}
+        found = (float(held["rate_hz"]), str(held["mask"]))
+        faces, t_s, stream, clips = (held[name] for name in ("faces", "t_s", "stream", "clip"))
+        shapes = (faces.shape, t_s.shape, stream.shape)
+        slots = len(faces)
+        if shapes != ((slots, FACE_SIZE, FACE_SIZE), (slots,), (slots,)):
+            raise ValueError(f"faces, t_s and stream have the shapes {shapes}")
+        if faces.dtype != np.uint8:
+            raise ValueError(f"the faces are {faces.dtype}")
+        edges = np.searchsorted(stream, np.arange(len(clips) + 1))
+        streams = [
+            Stream(
+                str(clip),
+                str(subject),
+                faces[first:end],
+                t_s[first:end],
+                tuple(ScriptedEvent(**event) for event in json.loads(str(events))),
+            )
+            for clip, subject, events, first, end in zip(
+                clips, held["subject"], held["events"], edges[:-1], edges[1:], strict=True
+            )
+        ]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise KilasError(
+            f"{file} holds no streams ({error}); give files that `prepare` or `simulate` wrote."
+        ) from error
+    if found != (spec.rate_hz, spec.mask):
+        raise KilasError(
+            f"{file} was prepared for {found[0]:g} slots a second and mask {found[1]}, "
+            f"the recipe wants {spec.rate_hz:g} and {spec.mask}; prepare the videos again."
+        )
+    return streams

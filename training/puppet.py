@@ -102,17 +102,7 @@ def mesh_anchors(model: FaceModel) -> Anchors:
             found = track(Frame(0, 0.0, stage.frame(0)))
         if not found:
             continue
-        seen = stage.actor.points[: len(model.neutral)] - CENTRE_CM
-        depth = script.distance_cm - seen[:, 2]
-        focal = script.face_px * script.distance_cm / FACE_HEIGHT_CM
-        xyz = np.stack(
-            [
-                size / 2 + focal * seen[:, 0] / depth,
-                size / 2 - focal * seen[:, 1] / depth,
-                depth,
-            ],
-            1,
-        ).astype(np.float32)
+        xyz = stage.placed(0)  # counted from the picture's corner, as the tracker does
         _, ids = render.rasterise(xyz, skin, (size, size))
         points_xy = found[0].points_xy
         column, row = np.clip(np.rint(points_xy).astype(int), 0, size - 1).T

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from realtime.errors import KilasError
 from training.evaluate import Figures, evaluate, results_of
 from training.export import export_run, restate
+from training.face_model import load_face_model
+from training.made_from import keep_made_from, sha256_of
 from training.recipe import Recipe
 from training.report import write_evaluation
 from training.simulate import simulate
@@ -19,15 +22,19 @@ def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures
     """Make a recipe's model and its figures in the folder `out`; give the figures.
 
     `out` then holds the streams (`train`, `spotting`), the videos (`test`), the run (`run`), the
-    report (`report`) and NAME.onnx, which knows its thresholds and figures. What is there already
-    is not made again, so an interrupted call goes on where it was.
+    report (`report`) and NAME.onnx, which knows its thresholds and figures. Streams, videos and the
+    run that are there already are not made again, so an interrupted call goes on where it was;
+    NAME.onnx, its thresholds and its figures are made anew by each call.
 
-    Raises KilasError when the recipe's data is not simulated, SourceError when `face_model`
-    cannot be read.
+    Raises KilasError when the recipe's data is not simulated or `out` was made from another
+    recipe, SourceError when `face_model` cannot be read.
     """
     if recipe.data is None:
         raise KilasError("The recipe has no [data] to simulate; prepare its data and train on it.")
     data, spec = recipe.data, recipe.spec
+    load_face_model(face_model)  # before the folder is bound to it
+    made_from = {"face_model_sha256": sha256_of(face_model)} | dataclasses.asdict(recipe)
+    keep_made_from(out, made_from)
     for name, sets in (("train", data.train), ("spotting", (data.spotting,))):
         for one in sets:
             simulate_streams(

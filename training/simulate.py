@@ -11,24 +11,20 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import av
-import cv2
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from training.appearance import looks_of
 from training.expressions import reach_mm
 from training.face_model import load_face_model
+from training.made_from import keep_made_from, sha256_of
+from training.pools import for_all
 from training.script import TIME_BASE, ClipScript, person_name, plan_clip
 from training.stage import Scene, Stage
 from training.truth import write_truth
-
-Task = TypeVar("Task")
 
 SUBJECTS_PER_CLIP = 0.34
 """A person comes back in about three clips, so that a few hundred people make a set."""
@@ -169,24 +165,6 @@ def write_tables(
     write_table(out / "activities.csv", ACTIVITY_FIELDS, activities)
 
 
-def film_all(film: Callable[[Task], None], tasks: Sequence[Task], clips: int, jobs: int) -> None:
-    """Calls `film`, a function of a module, with every task in `jobs` processes.
-
-    A progress bar shows how many of all `clips` are done; those without a task are already."""
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress("simulating", *columns) as progress:
-        bar = progress.add_task("", total=clips, completed=clips - len(tasks))
-        if jobs == 1:
-            for task in tasks:
-                film(task)
-                progress.advance(bar)
-            return
-        # The processes share the cores already; OpenCV's threads would only get in their way.
-        with multiprocessing.get_context("spawn").Pool(jobs, cv2.setNumThreads, (1,)) as pool:
-            for _ in pool.imap_unordered(film, tasks):
-                progress.advance(bar)
-
-
 def _render_task(task: tuple[ClipScript, Path, Path, bool]) -> None:
     render_clip(*task)
 
@@ -205,14 +183,29 @@ def simulate(
     """Writes `clips` clips, `clips.csv`, `events.csv` and `activities.csv` into the folder `out`.
 
     People are numbered from `first_subject`; `subjects`: how many there are, by default a third
-    of the number of clips; `truth`: also the files of `training.truth.write_truth`. The tables
-    are there from the start; clips that `out` holds already are kept, so an interrupted run goes
-    on where it was. Raises SourceError when `face_model` cannot be read.
+    of the number of clips; as many as clips: one a clip, in order. `truth`: also the files of
+    `training.truth.write_truth`. The tables are there from the start; clips that `out` holds
+    already are kept, so an interrupted run goes on where it was. Raises SourceError when
+    `face_model` cannot be read, KilasError when `out` was made from other settings.
     """
-    out.mkdir(parents=True, exist_ok=True)
     load_face_model(face_model)  # says at once, and not in every process, if it is unusable
     people = subjects or max(1, round(clips * SUBJECTS_PER_CLIP))
-    scripts = [plan_clip(seed, i, seconds, first_subject, people) for i in range(clips)]
+    one_a_clip = people == clips
+    made_from = {
+        "made_by": "simulate",
+        "face_model_sha256": sha256_of(face_model),
+        "seed": seed,
+        "seconds": seconds,
+        "first_subject": first_subject,
+        "subjects": "one a clip" if one_a_clip else people,
+    }
+    keep_made_from(out, made_from)
+    scripts = [
+        plan_clip(seed, i, seconds, first_subject + i, 1)
+        if one_a_clip
+        else plan_clip(seed, i, seconds, first_subject, people)
+        for i in range(clips)
+    ]
     write_tables(out, scripts, [clip_row(script) for script in scripts])
     tasks = [
         (script, face_model, out / script.name, truth)
@@ -220,4 +213,4 @@ def simulate(
         if not (out / script.name).exists()
         or (truth and not (out / script.name).with_suffix(".npz").exists())
     ]
-    film_all(_render_task, tasks, clips, jobs)
+    for_all(_render_task, tasks, jobs, "simulating", clips - len(tasks))

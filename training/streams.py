@@ -2,27 +2,27 @@
 
 A stream sees what a camera sees of the same script: the picture is rendered, compressed as a
 video is, and the face found in it by the live path's own stages. Only the room around the face
-is cut away, and nothing is written but the aligned faces.
+is cut away, and nothing is written but the aligned faces. Warped streams (`training.warps`) skip
+all that: they come straight from the mesh.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 import numpy.typing as npt
-from rich.progress import track
 
 from realtime.spec import ModelSpec
 from realtime.types import Frame
 from training.expressions import ScriptedEvent, draw_event
 from training.face_model import load_face_model
+from training.made_from import keep_made_from, sha256_of
+from training.pools import for_all
 from training.prepare import Stream, read_streams, write_streams
 from training.script import (
     LONG_CLIP_S,
@@ -51,24 +51,33 @@ SMOOTH_PX = 140.0
 FASTEST_FPS = 30.0
 """More frames a second than the clock has slots only average the camera's noise."""
 
+DENSE_FIRST_S = (1.2, 2.0)
+"""When the first event begins. Events are denser than in videos: a network learns from them, not
+from rest."""
 
-FIRST_EVENT_S = (1.2, 2.0)
-EVENT_GAP_S = (0.35, 1.0)
-LAST_EVENT_S = 0.4
+DENSE_GAP_S = (0.35, 1.0)
+"""Rest between two events."""
+
+DENSE_LAST_S = 0.4
+"""Rest after the last event."""
+
 MACRO_SHARE = 0.2
-"""When the first event begins, the rest between two and after the last one, and the share of
-macro-expressions. Events are denser than in videos: a network learns from them, not from rest."""
+"""Share of macro-expressions among the dense events."""
+
+
+DENSE_EVENNESS = 0.5
+"""Rare mixes of action units come more often than in life, or a network would hardly meet them."""
 
 
 def dense_events(rng: np.random.Generator, seconds: float) -> tuple[ScriptedEvent, ...]:
     """As many random events as fit."""
     placed: list[ScriptedEvent] = []
-    at_s = float(rng.uniform(*FIRST_EVENT_S))
-    while seconds - LAST_EVENT_S - at_s > 0.5:
-        room_s = seconds - LAST_EVENT_S - at_s
+    at_s = float(rng.uniform(*DENSE_FIRST_S))
+    while seconds - DENSE_LAST_S - at_s > 0.5:
+        room_s = seconds - DENSE_LAST_S - at_s
         kind = "macro" if rng.random() < MACRO_SHARE and room_s > 0.9 else "micro"
-        placed.append(shifted(draw_event(rng, kind, room_s), at_s))
-        at_s = placed[-1].offset_s + float(rng.uniform(*EVENT_GAP_S))
+        placed.append(shifted(draw_event(rng, kind, room_s, DENSE_EVENNESS), at_s))
+        at_s = placed[-1].offset_s + float(rng.uniform(*DENSE_GAP_S))
     return tuple(placed)
 
 
@@ -131,8 +140,6 @@ def film(script: ClipScript, scene: Scene) -> Iterator[Frame]:
 
 def _streams_task(task: tuple[list[ClipScript], Path, ModelSpec, bool, Path]) -> int:
     scripts, face_model, spec, warped, out = task
-    # The processes share the cores already; OpenCV's threads would only get in their way.
-    cv2.setNumThreads(1)
     model = load_face_model(face_model)
     streams: list[Stream] = []
     for script in scripts:
@@ -164,18 +171,28 @@ def simulate_streams(
     Each clip shows another person; they are numbered from `first_subject`. `warped`: straight
     from the mesh (`training.warps`), which takes a fifth of the time and knows no hands; otherwise
     every frame is drawn, compressed and read as the live path does. Files that `out` holds
-    already are kept, so an interrupted run goes on where it was. Raises SourceError when
-    `face_model` cannot be read.
+    already are kept, so an interrupted run goes on where it was; a folder may hold several sets,
+    one for each seed and way. Raises SourceError when `face_model` cannot be read, KilasError when
+    `out` holds the same set made from other settings.
     """
-    out.mkdir(parents=True, exist_ok=True)
     load_face_model(face_model)  # says at once, and not in every process, if it is unusable
+    name = f"{'warped' if warped else 'drawn'}_{seed}"
+    made_from = {
+        "face_model_sha256": sha256_of(face_model),
+        "clips": clips,
+        "seconds": seconds,
+        "first_subject": first_subject,
+        "rate_hz": spec.rate_hz,
+        "max_gap_s": spec.max_gap_s,
+        "mask": spec.mask,
+    }
+    keep_made_from(out, made_from, f"{name}.json")
     scripts = [stream_script(seed, index, seconds, first_subject) for index in range(clips)]
     tasks = []
     clips_a_file = max(1, round(FILE_S / seconds))
     for first in range(0, clips, clips_a_file):
-        file = out / f"{'warped' if warped else 'drawn'}_{seed}_{first:05d}.npz"
+        file = out / f"{name}_{first:05d}.npz"
         if not file.exists():
             tasks.append((scripts[first : first + clips_a_file], face_model, spec, warped, file))
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        done = pool.imap_unordered(_streams_task, tasks)
-        return sum(track(done, total=len(tasks), description="simulating"))
+    files = len(range(0, clips, clips_a_file))
+    return sum(for_all(_streams_task, tasks, jobs, "simulating", files - len(tasks)))

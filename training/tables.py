@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from realtime.errors import KilasError
-from training.expressions import KINDS, ScriptedEvent
+from training.expressions import ACTION_UNITS, KINDS, ScriptedEvent
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 """What is taken for a video in a folder without clips.csv."""
@@ -30,6 +32,10 @@ EVENT_FIELDS = (
 )
 """Columns of events.csv that training needs."""
 
+_UNIT = rf"({'|'.join(ACTION_UNITS)})[LR]?(\*(\d+\.?\d*|\.\d+))?"
+UNITS = re.compile(rf"{_UNIT}(\+{_UNIT})*")
+"""How events.csv writes action units: `1+2L+5*0.6`, with sides and shares."""
+
 
 def read_truth(labels_csv: Path) -> pd.DataFrame:
     """A row for each true expression: `clip, onset_s, apex_s, offset_s, label, kind`, and what
@@ -43,11 +49,7 @@ def read_truth(labels_csv: Path) -> pd.DataFrame:
         truth["kind"] = "micro"
     times = truth[["onset_s", "apex_s", "offset_s"]].apply(pd.to_numeric, errors="coerce")
     is_right = (times["onset_s"] <= times["apex_s"]) & (times["apex_s"] <= times["offset_s"])
-    if not is_right.all():
-        raise KilasError(
-            f"Line {int((~is_right).to_numpy().argmax()) + 2} of {labels_csv} has no onset, apex "
-            "and offset in that order; give them in seconds."
-        )
+    _refuse(labels_csv, ~is_right, "has no onset, apex and offset in that order; give seconds")
     strange = sorted(set(truth["kind"].astype(str)) - set(KINDS))
     if strange:
         raise KilasError(
@@ -59,7 +61,8 @@ def read_truth(labels_csv: Path) -> pd.DataFrame:
 def read_clips(videos: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """A row for each clip: clips.csv, or without it the videos of the folder (`clip` alone).
 
-    Raises KilasError when there is no video, or no clips.csv with all `columns`.
+    Raises KilasError when there is no video, one that clips.csv names is missing, or there is no
+    clips.csv with all `columns`.
     """
     table = videos / "clips.csv"
     if columns or table.is_file():
@@ -73,6 +76,9 @@ def read_clips(videos: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         raise KilasError(f"{videos} has no videos; give the folder of the videos.")
     if clips["clip"].duplicated().any():
         raise KilasError(f"{table} names a clip twice; give each clip one row.")
+    missing = [clip for clip in clips["clip"] if not (videos / clip).is_file()]
+    if missing:
+        raise KilasError(f"{table} names {missing[0]}, which is not beside it; add the video.")
     return clips
 
 
@@ -88,12 +94,14 @@ def read_activities(videos: Path) -> pd.DataFrame | None:
     table = _read_table(path, ("clip", "start_s", "end_s", "kind"))
     times = table[["start_s", "end_s"]].apply(pd.to_numeric, errors="coerce")
     is_right = (times["start_s"] <= times["end_s"]) & table["kind"].notna()
-    if not is_right.all():
-        raise KilasError(
-            f"Line {int((~is_right).to_numpy().argmax()) + 2} of {path} has no start, end and kind "
-            "in that order; give times in seconds."
-        )
+    _refuse(path, ~is_right, "has no start, end and kind in that order; give times in seconds")
     return table.assign(**times)
+
+
+def _refuse(path: Path, is_wrong: pd.Series, fault: str) -> None:
+    """Raise KilasError when a row of the table is wrong; it names the first such line."""
+    if is_wrong.any():
+        raise KilasError(f"Line {int(is_wrong.to_numpy().argmax()) + 2} of {path} {fault}.")
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -108,6 +116,7 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise KilasError(
             f"{path} lacks the columns {', '.join(sorted(missing))}; add them to the table."
         )
+    _refuse(path, table["clip"].isna(), "names no clip; give the file name of its video")
     return table
 
 
@@ -115,7 +124,8 @@ def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
     """The true expressions of each clip that has any, with the course that training needs: see
     `intensity_at`.
 
-    Raises KilasError as `read_truth` does, and when a column is missing.
+    Raises KilasError as `read_truth` does, and when a column is missing, or release, intensity,
+    label or units of an event cannot be.
     """
     truth = read_truth(events_csv)
     missing = set(EVENT_FIELDS) - set(truth.columns)
@@ -124,6 +134,17 @@ def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
             f"{events_csv} lacks the columns {', '.join(sorted(missing))}, which training needs; "
             "add them to the table."
         )
+    numbers = truth[["release_s", "intensity"]].apply(pd.to_numeric, errors="coerce")
+    release_s, intensity = numbers["release_s"], numbers["intensity"]
+    lies_between = (truth["apex_s"] <= release_s) & (release_s <= truth["offset_s"])
+    _refuse(events_csv, ~lies_between, "has no release between apex and offset; give seconds")
+    is_positive = (intensity > 0) & (intensity < np.inf)
+    _refuse(events_csv, ~is_positive, "has no intensity above 0; give 1 for the full range")
+    _refuse(events_csv, truth["label"].isna(), "has no label; say what is expressed")
+    is_known = truth["units"].fillna("").map(lambda text: bool(UNITS.fullmatch(text)))
+    known = f"1+2L+5*0.6, out of {', '.join(ACTION_UNITS)}"
+    _refuse(events_csv, ~is_known.astype(bool), f"has unknown units; write them as {known}")
+    truth = truth.assign(**numbers)
     events: dict[str, list[ScriptedEvent]] = {}
     for row in truth.to_dict("records"):
         event = ScriptedEvent(**{field: row[field] for field in EVENT_FIELDS})

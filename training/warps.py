@@ -7,6 +7,10 @@ shape of the face model, each turn of the head and each look of the eyes does to
 is one field of displacements, and a slot is the picture at rest, moved by the sum of those that
 are active. The live path's alignment runs on the true landmarks with MediaPipe's scatter. What
 such a slot cannot show are places that were hidden: the inside of a mouth, a hand's shadow.
+
+Points of the stage count from the picture's corner, as `FaceTracker`'s do. `extract_regions` puts
+whole coordinates, of the picture and of the aligned face, at the middles of pixels. So a point p
+is seen at p - 0.5 of the picture, and there the transform is applied.
 """
 
 from __future__ import annotations
@@ -99,11 +103,11 @@ class _Face:
 
     def _place_grid(self, stage: Stage, rest: Float32Array) -> None:
         """Which point of the mesh every node of the grid shows at rest."""
-        self._rest = rest
+        self._rest = rest[:, :2] - 0.5
         self._turn = self.aligned[:, :2].T
         on_grid = rest.copy()
         to_node = 0.5 * (MOTION_STRIDE - 1)
-        on_grid[:, :2] = (rest[:, :2] @ self._turn + self.aligned[:, 2] - to_node) / MOTION_STRIDE
+        on_grid[:, :2] = (self._rest @ self._turn + self.aligned[:, 2] - to_node) / MOTION_STRIDE
         triangles = stage.actor.triangles
         _, ids = render.rasterise(on_grid, triangles, (GRID, GRID))
         self._shown = ids >= 0
@@ -114,13 +118,14 @@ class _Face:
         """How the nodes move in a row of the stage's motion: float32 [GRID, GRID, 2].
 
         `aligned_anew`: as seen after the face has been aligned again."""
-        moved = stage.placed(row)[:, :2]
+        placed = stage.placed(row)[:, :2]
+        moved = placed - 0.5
         if aligned_anew:
-            again = align(moved[list(LANDMARK_VERTICES)])
+            again = align(placed[list(LANDMARK_VERTICES)])
             shift = moved @ again[:, :2].T + again[:, 2]
-            shift -= self._rest[:, :2] @ self._turn + self.aligned[:, 2]
+            shift -= self._rest @ self._turn + self.aligned[:, 2]
         else:
-            shift = (moved - self._rest[:, :2]) @ self._turn
+            shift = (moved - self._rest) @ self._turn
         field = np.zeros((GRID, GRID, 2), np.float32)
         field[self._shown] = (shift[self._corners] * self._weights[..., None]).sum(axis=1)
         return field
@@ -142,10 +147,19 @@ def _as_square(transform: Float32Array) -> npt.NDArray[np.float64]:
 def warped_faces(script: ClipScript, model: FaceModel, rate_hz: float) -> UInt8Array:
     """The aligned face of a script in every slot of a clock: uint8 [S, 128, 128].
 
-    Noise and JPEG are the script's, H.264 is not: its frames count for slots."""
+    Noise and JPEG are the script's, H.264 is not: its frames count for slots. No hands pass
+    before a face that is only moved."""
     rng = np.random.default_rng([*script.seed, 5])
     t_s = np.arange(0.0, script.t_s[-1], 1.0 / rate_hz)
-    clean = dataclasses.replace(script, noise=0.0, jpeg=0, exposure_s=0.0, t_s=tuple(t_s))
+    clean = dataclasses.replace(
+        script,
+        noise=0.0,
+        jpeg=0,
+        exposure_s=0.0,
+        t_s=tuple(t_s),
+        distractions=tuple(kind for kind in script.distractions if kind != "hand"),
+        episodes=tuple(one for one in script.episodes if one.kind != "hand"),
+    )
     stage = Stage(clean, model)
     face = _Face(stage, clean, model.names)
     motion = perform(clean, model.names)

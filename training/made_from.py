@@ -1,0 +1,52 @@
+"""What a folder's files were made from, kept beside them: files that are there already can only be
+taken for finished work if they are what would be made now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from realtime.errors import KilasError
+
+MADE_FROM = "made_from.json"
+
+
+def keep_made_from(folder: Path, settings: Mapping[str, Any], name: str = MADE_FROM) -> None:
+    """Make the folder and write into it, as the JSON file `name`, what decides its content.
+
+    Raises KilasError when the file is there and says something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(settings, indent=1)
+    file = folder / name
+    if file.exists():
+        wanted, found = json.loads(text), _read(file)
+        changed = [key for key in {**wanted, **found} if wanted.get(key) != found.get(key)]
+        if changed:
+            raise KilasError(
+                f"{folder} was made from other settings ({', '.join(changed)}, see {name}); "
+                "give a new folder."
+            )
+        return
+    unfinished = file.with_name(f".{name}")
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    unfinished.replace(file)
+
+
+def sha256_of(file: Path) -> str:
+    """The hash of a file's content, in hexadecimal."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise KilasError(f"{file} does not say what its folder was made from; give a new folder.")
+    return found
