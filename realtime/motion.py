@@ -57,7 +57,6 @@ RIGID_BOXES = ((54, 30, 74, 62), (10, 30, 24, 52), (104, 30, 118, 52))
 # blink or a look.
 LID_BOXES = ((22, 29, 52, 47), (76, 29, 106, 47))
 
-
 # Compare-and-swap pairs after which the middle of nine values is the median (Devillard, 1998).
 MEDIAN_OF_9 = (
     *((1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3)),

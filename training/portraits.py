@@ -166,9 +166,7 @@ def plan_portrait_clip(
     corner = np.clip(wanted, 0, np.array(room_wh) - (width, height))
     x, y = (centre - corner) / (width, height)
     return dataclasses.replace(
-        script,
-        distractions=tuple(kind for kind in script.distractions if kind != "hand"),
-        episodes=tuple(one for one in script.episodes if one.kind != "hand"),
+        script.without("hand"),
         size_wh=(width, height),
         face_px=round(face_px, 1),
         place=(float(x), float(y)),

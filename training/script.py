@@ -93,6 +93,14 @@ class ClipScript:
         end_s = round(self.t_s[-1], 4)
         return (*(Episode(0.0, end_s, kind) for kind in self.distractions), *self.episodes)
 
+    def without(self, kind: str) -> ClipScript:
+        """The same script without one kind of activity."""
+        return dataclasses.replace(
+            self,
+            distractions=tuple(one for one in self.distractions if one != kind),
+            episodes=tuple(one for one in self.episodes if one.kind != kind),
+        )
+
 
 def person_name(subject: int) -> str:
     """What tables call a simulated person: a bare number could be a user's own subject."""

@@ -24,6 +24,7 @@ from training.made_from import keep_made_from, sha256_of
 from training.pools import for_all
 from training.script import TIME_BASE, ClipScript, person_name, plan_clip
 from training.stage import Scene, Stage
+from training.tables import COURSE_FIELDS
 from training.truth import write_truth
 
 SUBJECTS_PER_CLIP = 0.34
@@ -54,18 +55,7 @@ CLIP_FIELDS = (
     "gamma",
     "seed",
 )
-EVENT_FIELDS = (
-    "clip",
-    "onset_s",
-    "apex_s",
-    "release_s",
-    "offset_s",
-    "label",
-    "kind",
-    "intensity",
-    "units",
-    "displacement_mm",
-)
+EVENT_FIELDS = ("clip", *COURSE_FIELDS, "displacement_mm")
 ACTIVITY_FIELDS = ("clip", "start_s", "end_s", "kind")
 
 
@@ -135,7 +125,7 @@ def event_rows(script: ClipScript) -> list[dict[str, object]]:
     """The clip's rows of events.csv."""
     return [
         {"clip": script.name}
-        | {name: getattr(event, name) for name in EVENT_FIELDS[1:-1]}
+        | {name: getattr(event, name) for name in COURSE_FIELDS}
         | {"displacement_mm": round(event.intensity * reach_mm(event.units), 3)}
         for event in script.events
     ]

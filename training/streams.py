@@ -64,7 +64,6 @@ DENSE_LAST_S = 0.4
 MACRO_SHARE = 0.2
 """Share of macro-expressions among the dense events."""
 
-
 DENSE_EVENNESS = 0.5
 """Rare mixes of action units come more often than in life, or a network would hardly meet them."""
 

@@ -20,7 +20,7 @@ TEXT_COLUMNS: dict[Hashable, type[str]] = dict.fromkeys(
 )
 """Columns that are no numbers, even where they look like some."""
 
-EVENT_FIELDS = (
+COURSE_FIELDS = (
     "onset_s",
     "apex_s",
     "release_s",
@@ -30,7 +30,7 @@ EVENT_FIELDS = (
     "intensity",
     "units",
 )
-"""Columns of events.csv that training needs."""
+"""Columns of events.csv that training needs: what an expression is, and its course."""
 
 _UNIT = rf"({'|'.join(ACTION_UNITS)})[LR]?(\*(\d+\.?\d*|\.\d+))?"
 UNITS = re.compile(rf"{_UNIT}(\+{_UNIT})*")
@@ -128,7 +128,7 @@ def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
     label or units of an event cannot be.
     """
     truth = read_truth(events_csv)
-    missing = set(EVENT_FIELDS) - set(truth.columns)
+    missing = set(COURSE_FIELDS) - set(truth.columns)
     if missing:
         raise KilasError(
             f"{events_csv} lacks the columns {', '.join(sorted(missing))}, which training needs; "
@@ -147,6 +147,6 @@ def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
     truth = truth.assign(**numbers)
     events: dict[str, list[ScriptedEvent]] = {}
     for row in truth.to_dict("records"):
-        event = ScriptedEvent(**{field: row[field] for field in EVENT_FIELDS})
+        event = ScriptedEvent(**{field: row[field] for field in COURSE_FIELDS})
         events.setdefault(str(row["clip"]), []).append(event)
     return events

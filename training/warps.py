@@ -132,7 +132,7 @@ class _Face:
 
 
 def _lid(pictures: Float32Array, weight: float) -> Float32Array:
-    """float32 [LID_STEPS, 128, 128] at a weight in 0..1."""
+    """float32 [LID_STEPS, 128, 128] to the picture at a weight in 0..1, float32 [128, 128]."""
     at = min(max(weight, 0.0), 1.0) * (LID_STEPS - 1)
     step = min(int(at), LID_STEPS - 2)
     part = np.float32(at - step)
@@ -141,6 +141,7 @@ def _lid(pictures: Float32Array, weight: float) -> Float32Array:
 
 
 def _as_square(transform: Float32Array) -> npt.NDArray[np.float64]:
+    """An affine transform, [2, 3], as one that can be multiplied and inverted, [3, 3]."""
     return np.vstack([transform, [0.0, 0.0, 1.0]])
 
 
@@ -152,13 +153,7 @@ def warped_faces(script: ClipScript, model: FaceModel, rate_hz: float) -> UInt8A
     rng = np.random.default_rng([*script.seed, 5])
     t_s = np.arange(0.0, script.t_s[-1], 1.0 / rate_hz)
     clean = dataclasses.replace(
-        script,
-        noise=0.0,
-        jpeg=0,
-        exposure_s=0.0,
-        t_s=tuple(t_s),
-        distractions=tuple(kind for kind in script.distractions if kind != "hand"),
-        episodes=tuple(one for one in script.episodes if one.kind != "hand"),
+        script.without("hand"), noise=0.0, jpeg=0, exposure_s=0.0, t_s=tuple(t_s)
     )
     stage = Stage(clean, model)
     face = _Face(stage, clean, model.names)
