@@ -134,11 +134,15 @@ MODES = {
     ),
     "--streams drawn --recipe kilas --seconds 9": (
         "training.streams.simulate_streams",
-        (load_recipe("kilas").spec, 3, 0, 9.0, 1, 0, False),
+        (load_recipe("kilas").spec, 3, 0, 9.0, 1, 0, False, True),
+    ),
+    "--streams drawn --sparse": (
+        "training.streams.simulate_streams",
+        (load_recipe("kilas").spec, 3, 0, 6.0, 1, 0, False, False),
     ),
     "--streams warped --seed 4": (
         "training.streams.simulate_streams",
-        (load_recipe("kilas").spec, 3, 4, 6.0, 1, 0, True),
+        (load_recipe("kilas").spec, 3, 4, 6.0, 1, 0, True, True),
     ),
 }
 

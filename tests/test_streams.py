@@ -12,6 +12,7 @@ import pytest
 from realtime.errors import KilasError
 from training.prepare import load_streams
 from training.recipe import load_recipe
+from training.script import plan_clip
 from training.streams import simulate_streams, stream_script
 
 SPEC = load_recipe("kilas").spec
@@ -47,6 +48,14 @@ def test_the_same_seed_makes_the_same_streams(
     assert np.array_equal(again.faces, first.faces)
 
 
+def test_sparse_streams_have_the_events_of_videos() -> None:
+    for index in range(20):
+        events = {dense: stream_script(4, index, 12.0, 0, dense).events for dense in (True, False)}
+        assert events[False] == plan_clip(4, index, 12.0, index, 1).events
+        if events[False]:
+            assert len(events[True]) > len(events[False])
+
+
 def test_what_is_there_is_kept(folder: Path, face_model: Path) -> None:
     (file,) = folder.glob("*.npz")
     before = file.stat().st_mtime_ns
@@ -60,6 +69,7 @@ def test_what_is_there_is_kept(folder: Path, face_model: Path) -> None:
         ({"clips": 3}, "clips"),
         ({"seconds": 4.0}, "seconds"),
         ({"first_subject": 9}, "first_subject"),
+        ({"dense": False}, "dense"),
         ({"spec": dataclasses.replace(SPEC, rate_hz=60.0)}, "rate_hz"),
     ],
 )

@@ -30,7 +30,7 @@ FaceModelFile = Annotated[Path, typer.Option(help="The FaceKit face model (.npz)
 RecipeName = Annotated[str, typer.Option(help="A recipe of the project, or a TOML file.")]
 
 
-PORTRAITS_UNUSED = ("first_subject", "subjects", "truth", "streams", "recipe")
+PORTRAITS_UNUSED = ("first_subject", "subjects", "truth", "streams", "sparse", "recipe")
 UNUSED = {
     "demo": ("clips", "seed", "seconds", "jobs", "portraits", *PORTRAITS_UNUSED),
     "portraits": PORTRAITS_UNUSED,
@@ -67,6 +67,9 @@ def simulate(
         Literal["drawn", "warped"] | None,
         typer.Option(help="Write streams for training, not videos; warped ones take a fifth."),
     ] = None,
+    sparse: Annotated[
+        bool, typer.Option("--sparse", help="Streams with no more events than videos have.")
+    ] = False,
     recipe: Annotated[str, typer.Option(help="The recipe whose clock streams have.")] = "kilas",
 ) -> None:
     """Film made-up people with micro-expressions, and write down exactly what they did."""
@@ -85,7 +88,9 @@ def simulate(
 
         spec = load_recipe(recipe).spec
         warped = streams == "warped"
-        simulate_streams(out, face_model, spec, clips, seed, seconds, jobs, first_subject, warped)
+        simulate_streams(
+            out, face_model, spec, clips, seed, seconds, jobs, first_subject, warped, not sparse
+        )
     else:
         from training.simulate import simulate as run
 
@@ -105,8 +110,9 @@ def _refuse_unused(context: typer.Context) -> None:
                 raise typer.BadParameter(
                     f"--{mode} makes no use of --{name.replace('_', '-')}; leave one of them out."
                 )
-    if is_given("recipe") and not is_given("streams"):
-        raise typer.BadParameter("--recipe is for --streams; give both, or leave it out.")
+    for name in ("sparse", "recipe"):
+        if is_given(name) and not is_given("streams"):
+            raise typer.BadParameter(f"--{name} is for --streams; give both, or leave it out.")
 
 
 @app.command()

@@ -39,7 +39,8 @@ class SimulatedSet:
     """Clips of made-up people: as many as `clips`, each of `seconds`, one person a clip.
 
     `seed` makes the clips; people are numbered from `first_subject`, and no two sets of a recipe
-    may share one. `warped`: streams straight from the mesh.
+    may share one. `warped`: streams straight from the mesh. `dense`: streams with more events
+    than videos have.
     """
 
     clips: int
@@ -47,15 +48,16 @@ class SimulatedSet:
     seed: int
     first_subject: int
     warped: bool = False
+    dense: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What a recipe is made from: streams to train on, longer ones to choose the thresholds on,
-    and videos to measure on."""
+    """What a recipe is made from: streams to train on, others to choose the thresholds on, and
+    videos to measure on."""
 
     train: tuple[SimulatedSet, ...]
-    spotting: SimulatedSet
+    spotting: tuple[SimulatedSet, ...]
     test: SimulatedSet
 
 
@@ -97,15 +99,18 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise KilasError(f"The recipe {path} does not fit: {error}.") from error
 
 
-def _read_data(train: list[dict[str, Any]], **others: dict[str, Any]) -> Data:
+def _read_data(
+    train: list[dict[str, Any]], spotting: list[dict[str, Any]], test: dict[str, Any]
+) -> Data:
     """Raises KilasError when a person is in two sets."""
     data = Data(
         tuple(SimulatedSet(**values) for values in train),
-        **{name: SimulatedSet(**values) for name, values in others.items()},
+        tuple(SimulatedSet(**values) for values in spotting),
+        SimulatedSet(**test),
     )
     everyone = [
         subject
-        for one in (*data.train, data.spotting, data.test)
+        for one in (*data.train, *data.spotting, data.test)
         for subject in range(one.first_subject, one.first_subject + one.clips)
     ]
     if len(set(everyone)) < len(everyone):

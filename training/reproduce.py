@@ -35,7 +35,7 @@ def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures
     load_face_model(face_model)  # before the folder is bound to it
     made_from = {"face_model_sha256": sha256_of(face_model)} | dataclasses.asdict(recipe)
     keep_made_from(out, made_from)
-    for name, sets in (("train", data.train), ("spotting", (data.spotting,))):
+    for name, sets in (("train", data.train), ("spotting", data.spotting)):
         for one in sets:
             simulate_streams(
                 out / name,
@@ -47,6 +47,7 @@ def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures
                 jobs=jobs,
                 first_subject=one.first_subject,
                 warped=one.warped,
+                dense=one.dense,
             )
     model = out / f"{spec.name}.onnx"
     if not (out / "run" / "training.json").exists():

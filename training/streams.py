@@ -80,9 +80,11 @@ def dense_events(rng: np.random.Generator, seconds: float) -> tuple[ScriptedEven
     return tuple(placed)
 
 
-def stream_script(seed: int, index: int, seconds: float, first_subject: int) -> ClipScript:
+def stream_script(
+    seed: int, index: int, seconds: float, first_subject: int, dense: bool = True
+) -> ClipScript:
     """The script of clip `index`, as `plan_clip` makes it, but with a person of its own who is
-    filmed close up, and in short clips with more events."""
+    filmed close up, and, if `dense`, in short clips with more events."""
     script = plan_clip(seed, index, seconds, first_subject + index, 1)
     rng = np.random.default_rng([seed, index, 4])
     face_px = float(np.clip(script.face_px, *FACE_PX))
@@ -95,7 +97,7 @@ def stream_script(seed: int, index: int, seconds: float, first_subject: int) -> 
         place=(0.5, 0.5),
         fps=fps,
         events=dense_events(rng, seconds)
-        if script.events and seconds < LONG_CLIP_S
+        if dense and script.events and seconds < LONG_CLIP_S
         else script.events,
         t_s=frame_times(rng, fps, seconds) if fps != script.fps else script.t_s,
     )
@@ -164,12 +166,15 @@ def simulate_streams(
     jobs: int = 1,
     first_subject: int = 0,
     warped: bool = False,
+    dense: bool = True,
 ) -> int:
     """Write the streams of `clips` clips into the folder `out`; give the number of their slots.
 
     Each clip shows another person; they are numbered from `first_subject`. `warped`: straight
     from the mesh (`training.warps`), which takes a fifth of the time and knows no hands; otherwise
-    every frame is drawn, compressed and read as the live path does. Files that `out` holds
+    every frame is drawn, compressed and read as the live path does. `dense`: clips under
+    `LONG_CLIP_S` have more events than videos, for a network to learn from; without it they have
+    as many, for thresholds to be chosen on. Files that `out` holds
     already are kept, so an interrupted run goes on where it was; a folder may hold several sets,
     one for each seed and way. Raises SourceError when `face_model` cannot be read, KilasError when
     `out` holds the same set made from other settings.
@@ -181,12 +186,13 @@ def simulate_streams(
         "clips": clips,
         "seconds": seconds,
         "first_subject": first_subject,
+        "dense": dense,
         "rate_hz": spec.rate_hz,
         "max_gap_s": spec.max_gap_s,
         "mask": spec.mask,
     }
     keep_made_from(out, made_from, f"{name}.json")
-    scripts = [stream_script(seed, index, seconds, first_subject) for index in range(clips)]
+    scripts = [stream_script(seed, index, seconds, first_subject, dense) for index in range(clips)]
     tasks = []
     clips_a_file = max(1, round(FILE_S / seconds))
     for first in range(0, clips, clips_a_file):
