@@ -40,7 +40,7 @@ LAYOUTS: dict[RegionLayout, tuple[tuple[int, int, int, int], ...]] = {
 class SpottingSpec:
     """Thresholds that turn this model's scores into events; see `realtime.spotting`.
 
-    `enter`, `leave`: probability of a label at which an expression of it begins and ends.
+    `enter`, `leave`: probability that there is an expression, at which one begins and ends.
     `min_s`: shorter ones are taken for noise; `max_s`: longer ones are macro-expressions.
     `max_residual`: share of the apex's motion that may be left after the offset; a face that
     kept more has not come back. Only models that see motion know it.

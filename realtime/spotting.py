@@ -34,10 +34,9 @@ BEFORE_S = 0.15
 
 @dataclass(slots=True)
 class _Run:
-    """An expression that is going on: its label's index, its onset and the scores since, as long
-    as it may be a micro-expression."""
+    """An expression that is going on: its onset and the scores since, as long as it may be a
+    micro-expression."""
 
-    label: int
     onset_s: float
     scores: list[Scores] = field(default_factory=list)
 
@@ -45,9 +44,11 @@ class _Run:
 class Spotter:
     """Spots micro-expressions in the scores of one face.
 
-    An expression begins when the probability of one label other than `none` reaches `enter`, and
-    ends when that label's falls below `leave` (hysteresis); onset and offset are where it crossed
-    `leave` on the way up and down, interpolated between two scores. What lasts between `min_s`
+    An expression begins when the probability that there is one, 1 - that of `none`, reaches
+    `enter`, and ends when it falls below `leave` (hysteresis); onset and offset are where it
+    crossed `leave` on the way up and down, interpolated between two scores. Which expression it
+    was is asked afterwards: the label with the highest mean probability around the apex. So an
+    expression between two labels is found as surely as any other. What lasts between `min_s`
     and `max_s` is a micro-expression; what lasts longer is a macro-expression, told by the state
     and never as an event. A hole of more than `max_gap_s` between two scores ends an expression
     without an event, since its offset was not seen.
@@ -73,16 +74,16 @@ class Spotter:
         self._max_gap_s = max_gap_s
         self._nodes = nodes
         self._can_spot = NONE_LABEL in labels
-        self._expressions = [n for n, label in enumerate(labels) if label != NONE_LABEL]
+        self._none = labels.index(NONE_LABEL) if self._can_spot else -1
         self.restart()
 
     def restart(self) -> None:
         """Forget the past, as for a face that was never seen."""
         self.state: State = "warming up"
         self._last: Scores | None = None
-        # Where each label's probability last rose through `leave`; an expression that was there
+        # Where the probability of an expression last rose through `leave`; one that was there
         # from the first scores on began at an unknown time and cannot be a micro-expression.
-        self._rises_s = [-np.inf] * len(self._labels)
+        self._rise_s = -np.inf
         self._run: _Run | None = None
         self._motions: deque[tuple[float, FloatArray]] = deque()
 
@@ -106,21 +107,17 @@ class Spotter:
 
         event = None
         leave = self._spotting.leave
-        if self._last is not None:
-            for label, now in enumerate(scores.probabilities):
-                if self._last.probabilities[label] < leave <= now:
-                    self._rises_s[label] = self._crossing_s(scores, label)
-        if self._run is None:
-            best = max(self._expressions, key=lambda label: scores.probabilities[label])
-            if scores.probabilities[best] >= self._spotting.enter:
-                self._run = _Run(best, onset_s=self._rises_s[best])
+        height = self._height(scores)
+        if self._last is not None and self._height(self._last) < leave <= height:
+            self._rise_s = self._crossing_s(scores)
+        if self._run is None and height >= self._spotting.enter:
+            self._run = _Run(self._rise_s)
         if self._run is not None:
-            if scores.probabilities[self._run.label] >= leave:
+            if height >= leave:
                 if scores.t_s - self._run.onset_s <= self._spotting.max_s:
                     self._run.scores.append(scores)
             else:
-                offset_s = self._crossing_s(scores, self._run.label)
-                event = self._finish(self._run, offset_s, scores.motion)
+                event = self._finish(self._run, self._crossing_s(scores), scores.motion)
                 self._run = None
         self._last = scores
 
@@ -132,30 +129,38 @@ class Spotter:
             self.state = "expression"
         return event
 
-    def _crossing_s(self, scores: Scores, label: int) -> float:
-        """Where the line from the last scores' probability of a label to these crosses `leave`."""
+    def _height(self, scores: Scores) -> float:
+        """Probability that there is an expression."""
+        return 1.0 - scores.probabilities[self._none]
+
+    def _crossing_s(self, scores: Scores) -> float:
+        """Where the line from the last scores' height to that of these crosses `leave`."""
         assert self._last is not None
-        before, now = self._last.probabilities[label], scores.probabilities[label]
+        before, now = self._height(self._last), self._height(scores)
         share = (self._spotting.leave - before) / (now - before)
         return self._last.t_s + share * (scores.t_s - self._last.t_s)
 
     def _finish(self, run: _Run, offset_s: float, latest: FloatArray | None) -> Event | None:
         if not self._spotting.min_s <= offset_s - run.onset_s <= self._spotting.max_s:
             return None
-        curve = np.array([scores.probabilities[run.label] for scores in run.scores])
+        probabilities = np.array([scores.probabilities for scores in run.scores])
+        curve = 1.0 - probabilities[:, self._none]
         times_s = np.array([scores.t_s for scores in run.scores])
         is_top = curve >= APEX_SHARE * curve.max()
         if latest is not None:
             top = [one.motion for one, chosen in zip(run.scores, is_top, strict=True) if chosen]
             if self._residual(run.onset_s, top, latest) > self._spotting.max_residual:
                 return None
+        means = probabilities[is_top].mean(axis=0)
+        means[self._none] = 0.0
+        label = int(means.argmax())
         return Event(
             face_id=run.scores[0].face_id,
             onset_s=run.onset_s,
             apex_s=float(times_s[is_top].mean()),
             offset_s=offset_s,
-            label=self._labels[run.label],
-            score=float(curve.max()),
+            label=self._labels[label],
+            score=float(means[label]),
         )
 
     def _residual(self, onset_s: float, top: list[FloatArray | None], latest: FloatArray) -> float:

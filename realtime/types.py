@@ -106,7 +106,7 @@ class Scores:
 class Event:
     """One spotted micro-expression; times in seconds on the clock of the frames.
 
-    `label` is one of the model's labels; `score` is the highest probability that it reached.
+    `label` is one of the model's labels; `score` is its mean probability around the apex.
     """
 
     face_id: int

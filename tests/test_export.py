@@ -39,7 +39,7 @@ def make_spec(signal: Signal, layout: RegionLayout, normalisation: str) -> Model
     )
 
 
-MOTION = make_spec("motion", "triple", "clip to 3 px")
+MOTION = make_spec("motion", "triple", "clip to 3 px, divide by 0.3")
 
 
 def small(spec: ModelSpec) -> models.keras.Model:
@@ -50,7 +50,7 @@ def small(spec: ModelSpec) -> models.keras.Model:
     "spec",
     [
         MOTION,
-        make_spec("motion", "dual", "subtract the window's mean, clip to 3 px"),
+        make_spec("motion", "dual", "subtract the window's mean, clip to 3 px, divide by 0.3"),
         make_spec("gray", "triple", "subtract the window's median, divide by 16"),
         make_spec("gray", "single", "z-score of the window"),
     ],
@@ -130,7 +130,7 @@ def test_a_file_that_differs_from_keras_is_not_written(
 
 
 def test_a_specification_of_another_model_is_refused(tmp_path: Path) -> None:
-    other = make_spec("motion", "dual", "clip to 3 px")
+    other = make_spec("motion", "dual", "clip to 3 px, divide by 0.3")
     with pytest.raises(ModelError, match=r"takes windows \(8, 3, .*says \(8, 2, "):
         export(small(MOTION), other, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

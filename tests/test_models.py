@@ -34,7 +34,10 @@ MEGABYTE = 1_000_000
 LARGEST_FILE_BYTES = 16 * MEGABYTE  # what a model that ships may weigh
 BYTES_PER_WEIGHT = 4
 
-NORMALISED = {"gray": "subtract the window's median, divide by 16", "motion": "clip to 3 px"}
+NORMALISED = {
+    "gray": "subtract the window's median, divide by 16",
+    "motion": "clip to 3 px, divide by 0.3",
+}
 
 
 def make_spec(signal: Signal = "motion", layout: RegionLayout = "triple") -> ModelSpec:
@@ -185,8 +188,8 @@ def normalised(words: str, signal: npt.NDArray[np.generic]) -> npt.NDArray[np.fl
         x = x / np.sqrt(x.var(axis=(1, 3, 4), keepdims=True) + 1e-6)
     if "clip to 3" in words:
         x = np.clip(x, -3, 3)
-    divisor = 16 if "by 16" in words else 255 if "by 255" in words else 1
-    return x / divisor
+    *_, divisor = words.split("divide by ") if "divide by" in words else ("1",)
+    return x / float(divisor)
 
 
 @pytest.mark.parametrize("words", list(NORMALISATIONS))

@@ -100,18 +100,19 @@ def test_below_enter_there_is_nothing() -> None:
     assert set(states) == {"neutral"}
 
 
-def test_another_label_before_it_does_not_move_the_onset() -> None:
+def test_an_expression_between_two_labels_is_found_and_named_by_the_likelier_at_its_apex() -> None:
     spotter = Spotter(LABELS, SPOTTING)
-    negative_then_positive = [(0.0, 0.0), *[(0.5, 0.0)] * 8, *[(0.1, 0.9)] * 4, (0.0, 0.0)]
+    # Negative as it rises, then between two labels, neither of which reaches `enter` by itself.
+    pairs = [(0.0, 0.0), (0.45, 0.1), *[(0.4, 0.55)] * 4, (0.1, 0.1), (0.0, 0.0)]
     events = []
-    for number, (negative, positive) in enumerate(negative_then_positive):
+    for number, (negative, positive) in enumerate(pairs):
         rest = 1 - negative - positive
         event = spotter.update(Scores(0, number / 15, (rest, negative, positive, 0.0), 0.0))
         events += [event] if event else []
     (event,) = events
     assert event.label == "positive"
-    assert event.score == 0.9
-    assert 8 / 15 < event.onset_s < 9 / 15
+    assert event.score == pytest.approx(0.55)
+    assert 0 < event.onset_s < 1 / 15
 
 
 def test_an_expression_that_was_there_from_the_first_score_on_is_no_event() -> None:

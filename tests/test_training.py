@@ -35,7 +35,7 @@ hop = 2
 lookahead = 5
 region_layout = "triple"
 signal = "motion"
-normalisation = "clip to 3 px"
+normalisation = "clip to 3 px, divide by 0.3"
 
 [network]
 dense = 4

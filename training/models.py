@@ -43,13 +43,20 @@ ATTENTION_KERNEL = 3  # cells and slots that the attention looks at around each 
 MOTION_CLIP_PX = 3.0
 """Micro-expressions move the skin by less than this; more is head motion or a failed flow."""
 
+MOTION_SCALE_PX = 0.3
+"""About what motion varies by: a network whose input is far from unit variance learns slowly."""
+
 GRAY_SCALE = 16.0  # gray levels; about what a clear micro-expression changes
 
 Centre = Literal["none", "median", "mean", "z-score"]
 
 NORMALISATIONS: dict[str, tuple[Centre, float | None, float]] = {
-    "clip to 3 px": ("none", MOTION_CLIP_PX, 1.0),
-    "subtract the window's mean, clip to 3 px": ("mean", MOTION_CLIP_PX, 1.0),
+    "clip to 3 px, divide by 0.3": ("none", MOTION_CLIP_PX, MOTION_SCALE_PX),
+    "subtract the window's mean, clip to 3 px, divide by 0.3": (
+        "mean",
+        MOTION_CLIP_PX,
+        MOTION_SCALE_PX,
+    ),
     "divide by 255": ("none", None, 255.0),
     "subtract the window's median, divide by 16": ("median", None, GRAY_SCALE),
     "subtract the window's mean, divide by 16": ("mean", None, GRAY_SCALE),

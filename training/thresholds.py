@@ -22,10 +22,10 @@ from training.prepare import load_streams
 from training.train import SignalRun, signal_runs
 
 CANDIDATES: dict[str, tuple[float, ...]] = {
-    "enter": (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95),
-    "leave": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
+    "enter": (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99),
+    "leave": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
     "max_residual": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
-    "min_s": (0.06, 0.08, 0.1, 0.12, 0.15),
+    "min_s": (0.06, 0.08, 0.1, 0.12, 0.15, 0.18),
     "max_s": (0.5, 0.55, 0.6, 0.65),
 }
 """What is tried, one threshold after the other. `max_s` may exceed the half second of a

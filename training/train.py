@@ -32,9 +32,6 @@ sizes than those at hand."""
 EDGE_S = 0.3
 """How far from an expression a window without one still counts as its edge."""
 
-NOISE_PX = 0.03
-"""Standard deviation of what is added to motion in training, pixels."""
-
 
 @dataclass(frozen=True, slots=True)
 class Windows:
@@ -214,7 +211,6 @@ class WindowBatches(keras.utils.PyDataset):
         if self._spec.signal == "motion":
             gain = random.uniform(*GAIN_RANGE, (len(chosen), 1, 1, 1, 1, 1))
             signal *= gain.astype(np.float32)
-            signal += random.normal(0.0, NOISE_PX, signal.shape).astype(np.float32)
         return signal, self._windows.labels[chosen]
 
 
