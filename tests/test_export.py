@@ -89,6 +89,17 @@ def test_any_pooling_and_padding_can_be_exported(
     assert export(network, MOTION, tmp_path / "model.onnx") < LARGEST_DIFFERENCE
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_a_second_convolution_can_be_exported(
+    tmp_path: Path, padding: Literal["same", "valid"]
+) -> None:
+    network = models.build(
+        MOTION, input_pool=2, filters=3, second_filters=5, dense=4, padding=padding
+    )
+    assert network.get_layer("second_convolution_lower").filters == 5
+    assert export(network, MOTION, tmp_path / "model.onnx") < LARGEST_DIFFERENCE
+
+
 def test_a_network_that_was_saved_can_be_exported(tmp_path: Path) -> None:
     small(MOTION).save(tmp_path / "model.keras")
     network = models.keras.models.load_model(tmp_path / "model.keras")

@@ -94,10 +94,7 @@ def restate(path: Path, spotting: SpottingSpec | None = None, **facts: Any) -> N
 
 
 class _PlanarConv3D(layers.Conv3D):
-    """Conv3D as one 2D convolution: the slots under the kernel are stacked as channels.
-
-    [N, T, H, W, C] -> [N * T', H', W', F]; `_PlanarMaxPooling3D` takes it from there.
-    """
+    """Conv3D as one 2D convolution: the slots under the kernel are stacked as channels."""
 
     def call(self, inputs: Any) -> Any:
         depth, height, width = self.kernel_size
@@ -109,28 +106,23 @@ class _PlanarConv3D(layers.Conv3D):
         planes = ops.reshape(stacked, (-1, *stacked.shape[2:]))
         kernel = ops.transpose(self.kernel, (1, 2, 0, 3, 4))
         kernel = ops.reshape(kernel, (height, width, -1, self.filters))
-        return self.activation(ops.conv(planes, kernel, padding=self.padding) + self.bias)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return (None, *super().compute_output_shape(input_shape)[2:])
+        result = self.activation(ops.conv(planes, kernel, padding=self.padding) + self.bias)
+        return ops.reshape(result, (-1, slots, *result.shape[1:]))
 
 
 class _PlanarMaxPooling3D(layers.Layer):
-    """MaxPooling3D as 2D pooling of each slot, then the maximum over slots.
+    """MaxPooling3D as 2D pooling of each slot, then the maximum over slots."""
 
-    [N * T, H, W, F] -> [N, T', H', W', F], where T is `slots`.
-    """
-
-    def __init__(self, pool: tuple[int, int, int], slots: int, **kwargs: Any) -> None:
+    def __init__(self, pool: tuple[int, int, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pool = pool
-        self.slots = slots
 
-    def call(self, planes: Any) -> Any:
+    def call(self, inputs: Any) -> Any:
         depth, height, width = self.pool
-        pooled = ops.max_pool(planes, (height, width))
-        pooled = ops.reshape(pooled, (-1, self.slots, *pooled.shape[1:]))
-        kept = self.slots // depth
+        slots = inputs.shape[1]
+        pooled = ops.max_pool(ops.reshape(inputs, (-1, *inputs.shape[2:])), (height, width))
+        pooled = ops.reshape(pooled, (-1, slots, *pooled.shape[1:]))
+        kept = slots // depth
         groups = ops.reshape(pooled[:, : kept * depth], (-1, kept, depth, *pooled.shape[2:]))
         return ops.max(groups, axis=2)
 
@@ -142,7 +134,7 @@ def _planar(model: keras.Model) -> keras.Model:
         if type(layer) is layers.Conv3D:
             return _PlanarConv3D.from_config(layer.get_config())
         if type(layer) is layers.MaxPooling3D:
-            return _PlanarMaxPooling3D(layer.pool_size, layer.input.shape[1], name=layer.name)
+            return _PlanarMaxPooling3D(layer.pool_size, name=layer.name)
         return type(layer).from_config(layer.get_config())
 
     planar = keras.models.clone_model(model, clone_function=copy)

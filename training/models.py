@@ -208,6 +208,7 @@ def build(
     *,
     input_pool: int = 1,
     filters: int = FILTERS,
+    second_filters: int = 0,
     kernel: tuple[int, int, int] = KERNEL,
     padding: Literal["valid", "same"] = PADDING,
     pool: tuple[int, int, int] | None = None,
@@ -221,7 +222,8 @@ def build(
     Output `scores` float32 [N, labels]; each row sums to 1. `input_pool`: so many rows and
     columns of the signal are averaged to one first: motion is smooth, and noise is not.
     `pool`: (slots, rows, columns); by default `TEMPORAL_POOL` slots and square cells of which
-    `POOLED_HEIGHT` fit in a region.
+    `POOLED_HEIGHT` fit in a region. `second_filters`: of a second convolution, between the pooling
+    and the attention, which the dissertation does not have; 0: none.
     Raises ValueError when the spec names another architecture or a normalisation that is not
     in NORMALISATIONS.
     """
@@ -247,6 +249,14 @@ def build(
             filters, kernel, padding=padding, activation="relu", name=f"convolution_{path}"
         )(x)
         x = layers.MaxPooling3D(pool, name=f"pool_{path}")(x)
+        if second_filters:
+            x = layers.Conv3D(
+                second_filters,
+                kernel,
+                padding=padding,
+                activation="relu",
+                name=f"second_convolution_{path}",
+            )(x)
         where = SpatialAttention(attention_kernel, name=f"spatial_{path}")(x)
         x = layers.Multiply(name=f"attend_space_{path}")([x, where])
         when = TemporalAttention(attention_kernel, name=f"temporal_{path}")(x)
