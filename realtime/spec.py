@@ -52,6 +52,16 @@ class SpottingSpec:
     max_s: float = 0.5
     max_residual: float = 1.0
 
+    def __post_init__(self) -> None:
+        problems = [
+            (not 0 < self.leave < self.enter < 1, "0 < leave < enter < 1 must hold"),
+            (not 0 <= self.min_s < self.max_s, "0 <= min_s < max_s must hold"),
+            (not self.max_residual > 0, "max_residual must be positive"),
+        ]
+        for is_wrong, message in problems:
+            if is_wrong:
+                raise ModelError(f"The model's spotting thresholds are not valid: {message}.")
+
     def at(self, sensitivity: float) -> SpottingSpec:
         """These thresholds for another sensitivity than the usual 0.5: from 0, which spots only
         what the model is surest of, to 1. Moves the log-odds of `enter`, and `leave` as far as
@@ -66,9 +76,9 @@ class SpottingSpec:
         )
 
 
-SENSITIVITY_LOG_ODDS = 6.0
-"""How far sensitivity 0 is from sensitivity 1 in log-odds: at the usual 0.8 to enter, sensitivity
-0 asks for 0.99 and sensitivity 1 for 0.17."""
+SENSITIVITY_LOG_ODDS = 8.0
+"""How far sensitivity 0 is from sensitivity 1 in log-odds: at the usual 0.95 to enter, sensitivity
+0 asks for 0.999 and sensitivity 1 for 0.26."""
 
 LEAVE_BELOW_ENTER = 0.75
 """The largest `leave`, as a share of `enter`, when the sensitivity moves them; where the model's

@@ -34,11 +34,12 @@ BEFORE_S = 0.15
 
 @dataclass(slots=True)
 class _Run:
-    """An expression that is going on: its onset and the scores since, as long as it may be a
-    micro-expression."""
+    """What has been above `leave` since `onset_s`, and the scores since, as long as it may be a
+    micro-expression. It is an expression once it has reached `enter`."""
 
     onset_s: float
     scores: list[Scores] = field(default_factory=list)
+    has_entered: bool = False
 
 
 class Spotter:
@@ -51,7 +52,8 @@ class Spotter:
     expression between two labels is found as surely as any other. What lasts between `min_s`
     and `max_s` is a micro-expression; what lasts longer is a macro-expression, told by the state
     and never as an event. A hole of more than `max_gap_s` between two scores ends an expression
-    without an event, since its offset was not seen.
+    without an event, since its offset was not seen. Expressions that run into one another, with
+    no moment below `leave` between them, are one: nobody could say where it changes.
 
     A micro-expression goes and comes back. Where the scores bring the motion that they were made
     from, an event whose apex is still there after its offset (`max_residual`) is none: it was the
@@ -81,9 +83,6 @@ class Spotter:
         """Forget the past, as for a face that was never seen."""
         self.state: State = "warming up"
         self._last: Scores | None = None
-        # Where the probability of an expression last rose through `leave`; one that was there
-        # from the first scores on began at an unknown time and cannot be a micro-expression.
-        self._rise_s = -np.inf
         self._run: _Run | None = None
         self._motions: deque[tuple[float, FloatArray]] = deque()
 
@@ -106,22 +105,22 @@ class Spotter:
                 self._motions.popleft()
 
         event = None
-        leave = self._spotting.leave
         height = self._height(scores)
-        if self._last is not None and self._height(self._last) < leave <= height:
-            self._rise_s = self._crossing_s(scores)
-        if self._run is None and height >= self._spotting.enter:
-            self._run = _Run(self._rise_s)
-        if self._run is not None:
-            if height >= leave:
-                if scores.t_s - self._run.onset_s <= self._spotting.max_s:
-                    self._run.scores.append(scores)
-            else:
+        if height >= self._spotting.leave:
+            if self._run is None:
+                # What was there from the first scores on began at an unknown time and cannot be
+                # a micro-expression.
+                self._run = _Run(-np.inf if self._last is None else self._crossing_s(scores))
+            if scores.t_s - self._run.onset_s <= self._spotting.max_s:
+                self._run.scores.append(scores)
+            self._run.has_entered |= height >= self._spotting.enter
+        elif self._run is not None:
+            if self._run.has_entered:
                 event = self._finish(self._run, self._crossing_s(scores), scores.motion)
-                self._run = None
+            self._run = None
         self._last = scores
 
-        if self._run is None:
+        if self._run is None or not self._run.has_entered:
             self.state = "neutral"
         elif scores.t_s - self._run.onset_s > self._spotting.max_s:
             self.state = "macro"

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from realtime.errors import KilasError
+from realtime.spec import ModelSpec
 from training import reproduce
 from training.made_from import MADE_FROM, keep_made_from
-from training.recipe import load_recipe
+from training.recipe import SimulatedSet, load_recipe
 
 
 def test_the_same_settings_are_welcome_again(tmp_path: Path) -> None:
@@ -55,3 +56,31 @@ def test_a_folder_of_another_recipe_is_refused_before_any_work(
     training = dataclasses.replace(recipe.training, epochs=recipe.training.epochs + 1)
     with pytest.raises(KilasError, match=r"other settings \(training,"):
         reproduce.reproduce(dataclasses.replace(recipe, training=training), face_model, tmp_path, 1)
+
+
+def test_a_recipe_is_made_from_the_sets_that_it_names(
+    face_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TrainingBegins(Exception):
+        pass
+
+    made = []
+
+    def make(out: Path, model: Path, spec: ModelSpec, clips: int, **options: object) -> None:
+        del options["jobs"]
+        made.append((out.name, SimulatedSet(clips=clips, **options)))
+
+    def begin(prepared: list[Path], *_: object) -> None:
+        assert prepared == [tmp_path / "train"]
+        raise TrainingBegins
+
+    monkeypatch.setattr(reproduce, "simulate_streams", make)
+    monkeypatch.setattr(reproduce, "train", begin)
+    recipe = load_recipe("kilas")
+    with pytest.raises(TrainingBegins):
+        reproduce.reproduce(recipe, face_model, tmp_path, 1)
+    assert recipe.data is not None
+    assert made == [
+        *(("train", one) for one in recipe.data.train),
+        *(("spotting", one) for one in recipe.data.spotting),
+    ]

@@ -126,8 +126,6 @@ def test_a_more_sensitive_monitor_enters_sooner_and_says_so(tmp_path: Path) -> N
     strict = analyze(DEMO_PATH, tmp_path / "strict", sensitivity=0.0, video=False)
     lenient = analyze(DEMO_PATH, tmp_path / "lenient", sensitivity=1.0, video=False)
     assert strict.facts["spotting"]["enter"] > lenient.facts["spotting"]["enter"]
-    for session in (strict, lenient):
-        assert (session.events["score"] >= session.facts["spotting"]["enter"]).all()
     assert len(strict.events) <= len(lenient.events)
 
 
@@ -175,6 +173,16 @@ def test_scores_speak_of_moments_before_their_frame(astronaut_bgr: UInt8Array) -
                 assert spec.lookahead / spec.rate_hz <= behind_s + 1e-6
                 # The clock gives a slot out with the next sample; a file's scores one frame on.
                 assert behind_s <= (spec.lookahead + 3) / spec.rate_hz
+
+
+def test_an_event_is_told_at_most_0_3_s_after_its_offset() -> None:
+    late_s = []
+    with Monitor(live=False) as monitor, VideoFile(DEMO_PATH) as source:
+        for update in monitor.updates(source):
+            late_s += [update.frame.t_s - event.offset_s for event in update.events]
+    assert late_s
+    a_frame_s = 1 / 30  # with a file, scores are fetched one frame later than live
+    assert max(late_s) <= 0.3 + a_frame_s
 
 
 def test_recalibration_starts_the_window_over(astronaut_bgr: UInt8Array) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import weakref
 from collections.abc import Callable
 
@@ -102,8 +103,8 @@ def test_below_enter_there_is_nothing() -> None:
 
 def test_an_expression_between_two_labels_is_found_and_named_by_the_likelier_at_its_apex() -> None:
     spotter = Spotter(LABELS, SPOTTING)
-    # Negative as it rises, then between two labels, neither of which reaches `enter` by itself.
-    pairs = [(0.0, 0.0), (0.45, 0.1), *[(0.4, 0.55)] * 4, (0.1, 0.1), (0.0, 0.0)]
+    # Between two labels, neither of which reaches `enter` by itself but in one flash.
+    pairs = [(0.0, 0.0), (0.45, 0.1), (0.61, 0.34), *[(0.4, 0.55)] * 4, (0.1, 0.1), (0.0, 0.0)]
     events = []
     for number, (negative, positive) in enumerate(pairs):
         rest = 1 - negative - positive
@@ -111,8 +112,35 @@ def test_an_expression_between_two_labels_is_found_and_named_by_the_likelier_at_
         events += [event] if event else []
     (event,) = events
     assert event.label == "positive"
-    assert event.score == pytest.approx(0.55)
+    assert event.score == pytest.approx((0.34 + 4 * 0.55) / 5)
     assert 0 < event.onset_s < 1 / 15
+
+
+def test_an_expression_is_never_named_none() -> None:
+    spotter = Spotter(LABELS, SPOTTING)
+    shares = [(1, 0, 0, 0), *[(0.38, 0.21, 0.2, 0.21)] * 4, (1, 0, 0, 0)]
+    events = [
+        spotter.update(Scores(0, number / 15, share, 0.0)) for number, share in enumerate(shares)
+    ]
+    (event,) = [event for event in events if event is not None]
+    assert event.label == "negative"
+    assert event.score == pytest.approx(0.21)
+
+
+@pytest.mark.parametrize("enter", [0.5, 0.8, 0.98])
+def test_where_an_expression_enters_does_not_move_its_apex(enter: float) -> None:
+    spotter = Spotter(LABELS, dataclasses.replace(SPOTTING, enter=enter))
+    (event,), _ = run(bump(1.0, 1.4), rate_hz=100.0, spotter=spotter)
+    assert event.apex_s == pytest.approx(1.2, abs=0.005)
+
+
+def test_expressions_that_run_into_one_another_are_one() -> None:
+    spotter = Spotter(LABELS, SPOTTING)
+    shares = [(1, 0, 0, 0), *[(0.1, 0.9, 0, 0)] * 5, *[(0.1, 0, 0, 0.9)] * 5, (1, 0, 0, 0)]
+    for number, share in enumerate(shares):
+        assert spotter.update(Scores(0, number / 15, share, 0.0)) is None
+        if number == len(shares) - 2:
+            assert spotter.state == "macro"
 
 
 def test_an_expression_that_was_there_from_the_first_score_on_is_no_event() -> None:

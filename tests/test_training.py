@@ -20,7 +20,7 @@ from training.expressions import ScriptedEvent
 from training.prepare import NO_LABEL, slot_labels
 from training.recipe import RECIPES, load_recipe
 from training.tables import read_events
-from training.train import WindowBatches, Windows
+from training.train import WindowBatches, Windows, train
 
 LABELS = ("none", "negative", "positive", "surprise")
 RECIPE = """
@@ -112,6 +112,59 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
         load_recipe(str(path))
 
 
+@pytest.mark.parametrize(
+    ("there", "instead", "said"),
+    [
+        ("seconds = 16.0", "seconds = -16.0", "seconds must be at least 3"),
+        ("seconds = 16.0", 'seconds = "16"', "does not fit"),
+        ("clips = 800", "clips = 0", "clips must be"),
+        ("clips = 800", "clips = true", "clips must be"),
+        ("seed = 61", "seed = 6.1", "seed must be"),
+        ("first_subject = 10000", "first_subject = -1", "first_subject must be"),
+        ("first_subject = 10000", "first_subject = 5119", "two sets share people"),
+        ("seed = 51", "seed = 41", "the same seed"),
+        ("warped = true", 'warped = "no"', "warped must be true or false"),
+        ("dense = false", "dense = 0", "dense must be true or false"),
+        ("[data.test]", "[data.tests]", r"there must be a \[data.test\]"),
+        ("[[data.spotting]]", "[[data.others]]", r"there must be a \[\[data.spotting\]\]"),
+        ("epochs = 100", 'epochs = "100"', "epochs must be"),
+        ("batch = 64", "batch = 0", "batch must be"),
+        ("batch = 64", "batch = 9000", "at least one batch"),
+        ("none_share = 0.5", "none_share = 1.5", "none_share must"),
+        ("validation_share = 0.03", "validation_share = 2", "validation_share must"),
+        ("learning_rate = 0.001", "learning_rate = 0", "learning_rate must"),
+        ("[network]", "[spotting]\nenter = 0.3\n[network]", "leave < enter"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused_before_any_work(
+    tmp_path: Path, there: str, instead: str, said: str
+) -> None:
+    text = (RECIPES / "kilas.toml").read_text()
+    assert there in text
+    path = tmp_path / "bad.toml"
+    path.write_text(text.replace(there, instead))
+    with pytest.raises(KilasError, match=said):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        ("clip to 3 px, divide by 0.3", "as you like"),
+        ("dropout = 0.3", "drop = 0.3"),
+        ("second_filters = 48", "kernel = [30, 3, 3]"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused_before_any_work(
+    tmp_path: Path, there: str, instead: str
+) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text((RECIPES / "kilas.toml").read_text().replace(there, instead))
+    with pytest.raises(KilasError, match="network cannot be built"):
+        train([tmp_path / "nothing"], load_recipe(str(path)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def write_clips(folder: Path, subjects: list[int]) -> None:
     """Two people's labelled videos, both of them the demo clip."""
     folder.mkdir(exist_ok=True)
@@ -163,6 +216,8 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     record = json.loads((run / "training.json").read_text())
     assert len(record["held_out_subjects"]) == 1
     assert np.sum(record["held_out_confusion"]) > 100
+    with pytest.raises(KilasError, match="other settings"):
+        train([data], load_recipe("kilas"), run)
     said = training("export", run, "--out", model, "--recipe", recipe)
     assert "differ by at most" in said
     said = training(

@@ -69,12 +69,18 @@ def export(model: keras.Model, spec: ModelSpec, path: Path) -> float:
 
 def export_run(run: Path, recipe: Recipe, path: Path) -> float:
     """Write the network that `train` left in the folder `run`, as `export` does, and what it was
-    trained on as its provenance."""
+    trained on as its provenance. Raises ModelError when it cannot be read."""
     record = json.loads((run / "training.json").read_text(encoding="utf-8"))
     provenance = {
         name: record[name] for name in ("data", "recipe", "commit", "subjects", "held_out_subjects")
     }
-    network = keras.models.load_model(run / "model.keras")
+    try:
+        network = keras.models.load_model(run / "model.keras")
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"{run / 'model.keras'} was made by another version and cannot be read "
+            f"({str(error).strip().splitlines()[-1]}); train again."
+        ) from error
     return export(network, dataclasses.replace(recipe.spec, provenance=provenance), path)
 
 

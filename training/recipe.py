@@ -13,6 +13,19 @@ from realtime.spec import ModelSpec, SpottingSpec
 
 RECIPES = Path(__file__).parent / "recipes"
 
+SHORTEST_S = 3.0
+"""Of a simulated clip: a shorter one has no room for a baseline and an expression."""
+
+
+def _check(table: str, problems: list[tuple[bool, str]]) -> None:
+    for is_wrong, message in problems:
+        if is_wrong:
+            raise KilasError(f"The recipe's {table} does not fit: {message}.")
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return type(value) is int and value >= least
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
@@ -33,14 +46,32 @@ class TrainingSettings:
     validation_share: float = 0.15
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        _check(
+            "[training]",
+            [
+                (not _is_whole(self.epochs, 1), "epochs must be a whole number from 1 on"),
+                (not _is_whole(self.batch, 1), "batch must be a whole number from 1 on"),
+                (
+                    not _is_whole(self.windows_per_epoch, 1) or self.windows_per_epoch < self.batch,
+                    "windows_per_epoch must be at least one batch",
+                ),
+                (not 0 < self.none_share < 1, "none_share must lie between 0 and 1"),
+                (not 0 < self.edge_share < 1, "edge_share must lie between 0 and 1"),
+                (not self.learning_rate > 0, "learning_rate must be positive"),
+                (not 0 < self.validation_share < 1, "validation_share must lie between 0 and 1"),
+                (not _is_whole(self.seed, 0), "seed must be a whole number from 0 on"),
+            ],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SimulatedSet:
     """Clips of made-up people: as many as `clips`, each of `seconds`, one person a clip.
 
     `seed` makes the clips; people are numbered from `first_subject`, and no two sets of a recipe
-    may share one. `warped`: streams straight from the mesh. `dense`: streams with more events
-    than videos have.
+    may share one. `warped`: streams straight from the mesh. `dense`: streams shorter than
+    `training.script.LONG_CLIP_S` with more events than videos have. Videos have neither.
     """
 
     clips: int
@@ -49,6 +80,25 @@ class SimulatedSet:
     first_subject: int
     warped: bool = False
     dense: bool = True
+
+    def __post_init__(self) -> None:
+        _check(
+            "[data]",
+            [
+                (not _is_whole(self.clips, 1), "clips must be a whole number from 1 on"),
+                (
+                    isinstance(self.seconds, bool) or not self.seconds >= SHORTEST_S,
+                    f"seconds must be at least {SHORTEST_S:g}",
+                ),
+                (not _is_whole(self.seed, 0), "seed must be a whole number from 0 on"),
+                (
+                    not _is_whole(self.first_subject, 0),
+                    "first_subject must be a whole number from 0 on",
+                ),
+                (not isinstance(self.warped, bool), "warped must be true or false"),
+                (not isinstance(self.dense, bool), "dense must be true or false"),
+            ],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +109,30 @@ class Data:
     train: tuple[SimulatedSet, ...]
     spotting: tuple[SimulatedSet, ...]
     test: SimulatedSet
+
+    def __post_init__(self) -> None:
+        """Raises KilasError when a set lacks, or a person or a file would be in two sets."""
+        names = [[(one.warped, one.seed) for one in sets] for sets in (self.train, self.spotting)]
+        people = [
+            subject
+            for one in (*self.train, *self.spotting, self.test)
+            for subject in range(one.first_subject, one.first_subject + one.clips)
+        ]
+        _check(
+            "[data]",
+            [
+                (not self.train, "train must have a set"),
+                (not self.spotting, "spotting must have a set"),
+                (
+                    any(len(set(some)) < len(some) for some in names),
+                    "two sets have the same seed, so their files have the same names",
+                ),
+                (
+                    len(set(people)) < len(people),
+                    "two sets share people; set first_subject further apart",
+                ),
+            ],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +164,7 @@ def load_recipe(name_or_path: str) -> Recipe:
             ),
             network=values.get("network", {}),
             training=TrainingSettings(**values.get("training", {})),
-            data=_read_data(**values["data"]) if "data" in values else None,
+            data=_read_data(values["data"]) if "data" in values else None,
         )
     except FileNotFoundError as error:
         names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
@@ -99,25 +173,22 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise KilasError(f"The recipe {path} does not fit: {error}.") from error
 
 
-def _read_data(
-    train: list[dict[str, Any]], spotting: list[dict[str, Any]], test: dict[str, Any]
-) -> Data:
-    """Raises KilasError when a person is in two sets."""
-    data = Data(
-        tuple(SimulatedSet(**values) for values in train),
-        tuple(SimulatedSet(**values) for values in spotting),
-        SimulatedSet(**test),
+def _read_data(values: dict[str, Any]) -> Data:
+    for name, kind, wanted in (
+        ("train", list, "[["),
+        ("spotting", list, "[["),
+        ("test", dict, "["),
+    ):
+        if not isinstance(values.get(name), kind):
+            raise KilasError(
+                f"The recipe's [data] does not fit: there must be a {wanted}data.{name}"
+                f"{wanted.replace('[', ']')}."
+            )
+    return Data(
+        tuple(SimulatedSet(**one) for one in values["train"]),
+        tuple(SimulatedSet(**one) for one in values["spotting"]),
+        SimulatedSet(**values["test"]),
     )
-    everyone = [
-        subject
-        for one in (*data.train, *data.spotting, data.test)
-        for subject in range(one.first_subject, one.first_subject + one.clips)
-    ]
-    if len(set(everyone)) < len(everyone):
-        raise KilasError(
-            "Two sets of the recipe's [data] share people; set first_subject further apart."
-        )
-    return data
 
 
 def commit() -> str:

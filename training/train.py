@@ -22,6 +22,7 @@ from realtime.spec import LAYOUTS, NONE_LABEL, ModelSpec
 from realtime.types import Float32Array
 from training import models
 from training.expressions import ScriptedEvent
+from training.made_from import keep_made_from
 from training.prepare import NO_LABEL, Stream, load_streams, slot_labels
 from training.recipe import Recipe, TrainingSettings, commit
 
@@ -240,12 +241,17 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
     The weights are those of the last epoch: the held-out subjects choose nothing, so their
     figures are honest. An interrupted run goes on from its last whole epoch.
 
-    Raises KilasError when the data cannot train the recipe.
+    Raises KilasError when the data cannot train the recipe, the recipe's network cannot be built
+    or `out` holds a run of another recipe or other data.
     """
-    out.mkdir(parents=True, exist_ok=True)
     console = Console()
     settings = recipe.training
     keras.utils.set_random_seed(settings.seed)
+    try:
+        network = models.build(recipe.spec, **recipe.network)
+    except (TypeError, ValueError) as error:
+        raise KilasError(f"The recipe's network cannot be built: {error}") from error
+    keep_made_from(out, asdict(recipe) | {"prepared": [path.name for path in prepared]})
     with console.status("computing the signal of all streams"):
         streams = load_streams(prepared, recipe.spec)
         windows = collect_windows(signal_runs(streams, recipe.spec, jobs), recipe.spec)
@@ -260,7 +266,6 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
             for number, label in enumerate(recipe.spec.labels)
         )
     )
-    network = models.build(recipe.spec, **recipe.network)
     steps = settings.epochs * len(batches)
     network.compile(
         optimizer=keras.optimizers.Adam(
@@ -299,7 +304,9 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
         "loss": pd.read_csv(out / "history.csv")["loss"].tolist(),
         "held_out_confusion": confusion.tolist(),
     }
-    (out / "training.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
+    unfinished = out / ".training.json"
+    unfinished.write_text(json.dumps(record, indent=2), encoding="utf-8")
+    unfinished.replace(out / "training.json")  # whole or not there: it says that the run is done
     shutil.rmtree(out / "checkpoint")
     console.print(pd.DataFrame(confusion, recipe.spec.labels, recipe.spec.labels).to_string())
     return out
