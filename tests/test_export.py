@@ -18,10 +18,12 @@ pytest.importorskip("tensorflow", reason="the training extra is not installed")
 pytest.importorskip("onnx", reason="the training extra is not installed")
 
 import onnx
+import onnxruntime
 
 from training import export as export_module
 from training import models
 from training.export import LARGEST_DIFFERENCE, export
+from training.train import mirror
 
 
 def make_spec(signal: Signal, layout: RegionLayout, normalisation: str) -> ModelSpec:
@@ -98,6 +100,30 @@ def test_a_second_convolution_can_be_exported(
     )
     assert network.get_layer("second_convolution_lower").filters == 5
     assert export(network, MOTION, tmp_path / "model.onnx") < LARGEST_DIFFERENCE
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        MOTION,
+        make_spec("motion", "dual", MOTION.normalisation),
+        make_spec("gray", "triple", "divide by 255"),
+        make_spec("gray", "single", "divide by 255"),
+    ],
+    ids=lambda spec: f"{spec.signal}-{spec.region_layout}",
+)
+def test_a_file_can_score_the_face_and_its_mirror_image(tmp_path: Path, spec: ModelSpec) -> None:
+    network, path = small(spec), tmp_path / "model.onnx"
+    export(network, spec, path, both_sides=True)
+    random = np.random.default_rng(2)
+    window = random.normal(0, 1, (3, *spec.window_shape)).astype(np.float32)
+    if spec.signal == "gray":
+        window = random.integers(0, 256, window.shape, np.uint8)
+    expected = (np.asarray(network(window)) + np.asarray(network(mirror(window, spec)))) / 2
+    scores, attention = onnxruntime.InferenceSession(path).run(None, {"signal": window})
+    np.testing.assert_allclose(scores, expected, atol=LARGEST_DIFFERENCE)
+    alone = np.asarray(models.with_attention(network, spec)(window)[1])
+    np.testing.assert_allclose(attention, alone, atol=LARGEST_DIFFERENCE)
 
 
 def test_a_network_that_was_saved_can_be_exported(tmp_path: Path) -> None:

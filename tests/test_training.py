@@ -133,6 +133,8 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
         ("none_share = 0.5", "none_share = 1.5", "none_share must"),
         ("validation_share = 0.03", "validation_share = 2", "validation_share must"),
         ("learning_rate = 0.001", "learning_rate = 0", "learning_rate must"),
+        ("both_sides = true", "both_sides = 1", "both_sides must be true or false"),
+        ("both_sides = true", "sides = 2", "sides"),
         ("[network]", "[spotting]\nenter = 0.3\n[network]", "leave < enter"),
     ],
 )

@@ -36,11 +36,12 @@ OUTPUTS = ("scores", "attention")
 CHECKED_BATCHES = (1, 5)  # more than one, because the batch must be free
 
 
-def export(model: keras.Model, spec: ModelSpec, path: Path) -> float:
+def export(model: keras.Model, spec: ModelSpec, path: Path, *, both_sides: bool = False) -> float:
     """Write `model` (from `training.models.build`) with its spec to `path`, whole or not at all.
 
     The file has the input `signal` [N, T, R, H, W, C] and the outputs `scores` [N, labels] and
-    `attention` [N, R, T', H', W'], N free. Returns the largest difference between its outputs
+    `attention` [N, R, T', H', W'], N free; `both_sides` as in `training.models.with_attention`.
+    Returns the largest difference between its outputs
     and those of Keras on random windows; raises ModelError, and leaves `path` as it was, when
     that is `LARGEST_DIFFERENCE` or more.
     """
@@ -49,8 +50,9 @@ def export(model: keras.Model, spec: ModelSpec, path: Path) -> float:
             f"The model takes windows {tuple(model.input_shape[1:])}, but its specification says "
             f"{spec.window_shape}; build it from the same specification."
         )
-    expected = [_run_keras(with_attention(model, spec), one) for one in _random_signals(spec)]
-    full = with_attention(_planar(model), spec)
+    reference = with_attention(model, spec, both_sides=both_sides)
+    expected = [_run_keras(reference, one) for one in _random_signals(spec)]
+    full = with_attention(_planar(model), spec, both_sides=both_sides)
     full(ops.zeros((1, *spec.window_shape), model.input.dtype))  # Keras exports what has run
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
@@ -72,8 +74,8 @@ def export_run(run: Path, recipe: Recipe, path: Path) -> float:
     trained on as its provenance. Raises ModelError when it cannot be read."""
     record = json.loads((run / "training.json").read_text(encoding="utf-8"))
     provenance = {
-        name: record[name] for name in ("data", "recipe", "commit", "subjects", "held_out_subjects")
-    }
+        name: record[name] for name in ("data", "commit", "subjects", "held_out_subjects")
+    } | {"recipe": dataclasses.asdict(recipe)}
     try:
         network = keras.models.load_model(run / "model.keras")
     except (TypeError, ValueError) as error:
@@ -81,7 +83,8 @@ def export_run(run: Path, recipe: Recipe, path: Path) -> float:
             f"{run / 'model.keras'} was made by another version and cannot be read "
             f"({str(error).strip().splitlines()[-1]}); train again."
         ) from error
-    return export(network, dataclasses.replace(recipe.spec, provenance=provenance), path)
+    spec = dataclasses.replace(recipe.spec, provenance=provenance)
+    return export(network, spec, path, both_sides=recipe.both_sides)
 
 
 def restate(path: Path, spotting: SpottingSpec | None = None, **facts: Any) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from realtime.spec import ModelSpec, RegionLayout
@@ -270,9 +271,13 @@ def build(
     return keras.Model(signal, scores, name="kilas")
 
 
-def with_attention(model: keras.Model, spec: ModelSpec) -> keras.Model:
+def with_attention(model: keras.Model, spec: ModelSpec, *, both_sides: bool = False) -> keras.Model:
     """The same model (shared weights) with a second output, float32 [N, R, T', H', W']:
-    the product of the spatial and the temporal weights of each path, in 0..1."""
+    the product of the spatial and the temporal weights of each path, in 0..1.
+
+    `both_sides`: the scores are the mean of those of the face and of those of its mirror image,
+    whose errors differ; the attention is that of the face.
+    """
     maps = [
         ops.squeeze(
             model.get_layer(f"spatial_{path}").output * model.get_layer(f"temporal_{path}").output,
@@ -280,4 +285,17 @@ def with_attention(model: keras.Model, spec: ModelSpec) -> keras.Model:
         )
         for path in PATHS[spec.region_layout]
     ]
-    return keras.Model(model.input, [model.output, ops.stack(maps, axis=1)])
+    scores = model.output
+    if both_sides:
+        scores = 0.5 * (scores + model(_mirrored(model.input, spec)))
+    return keras.Model(model.input, [scores, ops.stack(maps, axis=1)])
+
+
+def _mirrored(signal: Any, spec: ModelSpec) -> Any:
+    """As `training.train.mirror` does it."""
+    x = ops.flip(signal, axis=4)
+    if spec.region_layout == "triple":
+        x = ops.stack([x[:, :, 1], x[:, :, 0], x[:, :, 2]], axis=2)
+    if spec.signal == "motion":
+        x = x * np.array([-1.0, 1.0], np.float32)
+    return x

@@ -138,12 +138,14 @@ class Data:
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """`spec`: the model to be; `network`: arguments of `training.models.build`; `data`: None for
-    recipes whose data is not simulated."""
+    recipes whose data is not simulated; `both_sides`: the model file scores the face and its
+    mirror image (`training.models.with_attention`)."""
 
     spec: ModelSpec
     network: dict[str, Any] = field(default_factory=dict)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     data: Data | None = None
+    both_sides: bool = False
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -165,6 +167,7 @@ def load_recipe(name_or_path: str) -> Recipe:
             network=values.get("network", {}),
             training=TrainingSettings(**values.get("training", {})),
             data=_read_data(values["data"]) if "data" in values else None,
+            both_sides=_read_export(**values.get("export", {})),
         )
     except FileNotFoundError as error:
         names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
@@ -189,6 +192,11 @@ def _read_data(values: dict[str, Any]) -> Data:
         tuple(SimulatedSet(**one) for one in values["spotting"]),
         SimulatedSet(**values["test"]),
     )
+
+
+def _read_export(both_sides: bool = False) -> bool:
+    _check("[export]", [(type(both_sides) is not bool, "both_sides must be true or false")])
+    return both_sides
 
 
 def commit() -> str:
