@@ -45,6 +45,9 @@ epochs = 1
 batch = 16
 windows_per_epoch = 48
 validation_share = 0.5
+
+[export]
+both_sides = true
 """
 
 

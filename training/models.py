@@ -205,6 +205,26 @@ class TemporalAttention(layers.Layer):
         return {**super().get_config(), "kernel": self.kernel}
 
 
+class Mirror(layers.Layer):
+    """The signal of the face seen in a mirror, as `training.train.mirror` makes it."""
+
+    def __init__(self, spec: ModelSpec, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+
+    def call(self, signal: Any) -> Any:
+        """`signal`: [N, T, R, H, W, C] -> the same shape and dtype."""
+        x = ops.flip(signal, axis=4)
+        if self.spec.region_layout == "triple":
+            x = ops.stack([x[:, :, 1], x[:, :, 0], x[:, :, 2]], axis=2)
+        if self.spec.signal == "motion":
+            x = x * np.array([-1.0, 1.0], np.float32)
+        return x
+
+    def compute_output_spec(self, signal: Any) -> keras.KerasTensor:
+        return keras.KerasTensor(signal.shape, dtype=signal.dtype)
+
+
 def build(
     spec: ModelSpec,
     *,
@@ -287,15 +307,6 @@ def with_attention(model: keras.Model, spec: ModelSpec, *, both_sides: bool = Fa
     ]
     scores = model.output
     if both_sides:
-        scores = 0.5 * (scores + model(_mirrored(model.input, spec)))
+        mirrored = Mirror(spec, name="mirror")(model.input)
+        scores = layers.Average(name="both_sides")([scores, model(mirrored)])
     return keras.Model(model.input, [scores, ops.stack(maps, axis=1)])
-
-
-def _mirrored(signal: Any, spec: ModelSpec) -> Any:
-    """As `training.train.mirror` does it."""
-    x = ops.flip(signal, axis=4)
-    if spec.region_layout == "triple":
-        x = ops.stack([x[:, :, 1], x[:, :, 0], x[:, :, 2]], axis=2)
-    if spec.signal == "motion":
-        x = x * np.array([-1.0, 1.0], np.float32)
-    return x
