@@ -214,11 +214,12 @@ class Mirror(layers.Layer):
 
     def call(self, signal: Any) -> Any:
         """`signal`: [N, T, R, H, W, C] -> the same shape and dtype."""
-        x = ops.flip(signal, axis=4)
+        x = signal[:, :, :, :, ::-1]
         if self.spec.region_layout == "triple":
             x = ops.stack([x[:, :, 1], x[:, :, 0], x[:, :, 2]], axis=2)
         if self.spec.signal == "motion":
-            x = x * np.array([-1.0, 1.0], np.float32)
+            # As large as a slot: ONNX Runtime is slow to spread two numbers over a window.
+            x = x * np.tile(np.array([-1.0, 1.0], np.float32), (*x.shape[2:-1], 1))
         return x
 
     def compute_output_spec(self, signal: Any) -> keras.KerasTensor:
