@@ -77,8 +77,8 @@ class SpottingSpec:
 
 
 SENSITIVITY_LOG_ODDS = 8.0
-"""How far sensitivity 0 is from sensitivity 1 in log-odds: at the usual 0.95 to enter, sensitivity
-0 asks for 0.999 and sensitivity 1 for 0.26."""
+"""How far sensitivity 0 is from sensitivity 1 in log-odds: at the usual 0.98 to enter, sensitivity
+0 asks for 0.9996 and sensitivity 1 for 0.47."""
 
 LEAVE_BELOW_ENTER = 0.75
 """The largest `leave`, as a share of `enter`, when the sensitivity moves them; where the model's
@@ -116,9 +116,9 @@ class ModelSpec:
     def __post_init__(self) -> None:
         problems = [
             (not self.labels or len(set(self.labels)) != len(self.labels), "labels must differ"),
-            (self.rate_hz <= 0, "rate_hz must be positive"),
-            (self.frames < 1, "frames must be at least 1"),
-            (self.hop < 1, "hop must be at least 1"),
+            (not 0 < self.rate_hz < math.inf, "rate_hz must be positive"),
+            (type(self.frames) is not int or self.frames < 1, "frames must be at least 1"),
+            (type(self.hop) is not int or self.hop < 1, "hop must be at least 1"),
             (not 0 <= self.lookahead < self.frames, "lookahead must lie inside the window"),
             (self.max_gap_s <= 0, "max_gap_s must be positive"),
             (self.region_layout not in LAYOUTS, f"region_layout must be one of {list(LAYOUTS)}"),

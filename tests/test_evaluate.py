@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import KilasError
-from realtime.model import WEIGHTS_FOLDER
+from realtime.model import WEIGHTS_FOLDER, Model
+from realtime.spec import SpottingSpec
 from training.evaluate import (
     BY_CLIP,
     BY_EPISODE,
@@ -39,7 +40,7 @@ from training.evaluate import (
     summary,
     weights_sha256,
 )
-from training.recipe import load_recipe
+from training.recipe import load_recipe, weights_from
 from training.report import evaluation_page, write_evaluation
 from training.tables import read_activities, read_clips, read_truth
 
@@ -304,6 +305,17 @@ def test_people_whom_the_model_knows_are_refused() -> None:
     check_unseen(spec, ["ben"])  # thresholds may be chosen anew on the same people
     with pytest.raises(KilasError, match="thresholds were chosen on ben"):
         check_unseen(spec, ["ben", "cleo"], with_thresholds=True)
+
+
+def test_the_model_that_ships_is_its_recipes_and_its_figures_are_its_own() -> None:
+    path = WEIGHTS_FOLDER / "kilas.onnx"
+    spec, recipe = Model.load(path).spec, load_recipe("kilas")
+    wanted = json.loads(json.dumps(weights_from(dataclasses.asdict(recipe))))
+    assert weights_from(spec.provenance["recipe"]) == wanted
+    assert spec.provenance["export"]["both_sides"] == recipe.both_sides
+    measured = spec.provenance["results"]["about"]["model"]
+    assert measured["weights_sha256"] == weights_sha256(path)
+    assert SpottingSpec(**measured["spotting"]) == spec.spotting
 
 
 def test_the_hash_of_weights_knows_weights_and_nothing_else(tmp_path: Path) -> None:

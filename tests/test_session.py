@@ -126,7 +126,7 @@ def test_a_more_sensitive_monitor_enters_sooner_and_says_so(tmp_path: Path) -> N
     strict = analyze(DEMO_PATH, tmp_path / "strict", sensitivity=0.0, video=False)
     lenient = analyze(DEMO_PATH, tmp_path / "lenient", sensitivity=1.0, video=False)
     assert strict.facts["spotting"]["enter"] > lenient.facts["spotting"]["enter"]
-    assert len(strict.events) <= len(lenient.events)
+    assert len(strict.events) == len(lenient.events) == 4  # as clear as events can be
 
 
 def test_without_a_folder_the_tables_come_back_alone() -> None:
@@ -175,14 +175,14 @@ def test_scores_speak_of_moments_before_their_frame(astronaut_bgr: UInt8Array) -
                 assert behind_s <= (spec.lookahead + 3) / spec.rate_hz
 
 
-def test_an_event_is_told_at_most_0_3_s_after_its_offset() -> None:
+def test_an_event_is_told_at_most_0_27_s_after_its_offset() -> None:
     late_s = []
     with Monitor(live=False) as monitor, VideoFile(DEMO_PATH) as source:
         for update in monitor.updates(source):
             late_s += [update.frame.t_s - event.offset_s for event in update.events]
     assert late_s
     a_frame_s = 1 / 30  # with a file, scores are fetched one frame later than live
-    assert max(late_s) <= 0.3 + a_frame_s
+    assert max(late_s) <= 0.27 + a_frame_s
 
 
 def test_recalibration_starts_the_window_over(astronaut_bgr: UInt8Array) -> None:

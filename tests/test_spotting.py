@@ -253,6 +253,13 @@ def test_more_sensitivity_never_asks_for_more(low: float, high: float) -> None:
     assert 0 < lenient.leave < lenient.enter < 1
 
 
+@pytest.mark.parametrize(("sensitivity", "found"), [(0.0, 0), (0.5, 0), (0.7, 1), (1.0, 1)])
+def test_what_is_less_clear_takes_more_sensitivity(sensitivity: float, found: int) -> None:
+    spotting = SpottingSpec(enter=0.9, leave=0.3, min_s=0.08, max_s=0.5).at(sensitivity)
+    events, _ = run(bump(1.0, 1.4, peak=0.8), spotter=Spotter(LABELS, spotting))
+    assert len(events) == found
+
+
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
 def test_the_usual_sensitivity_changes_nothing(leave_share: float, enter: float) -> None:
     usual = SpottingSpec(enter=enter, leave=leave_share * enter)

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from realtime.errors import KilasError
+from realtime.errors import KilasError, ModelError
 from realtime.session import analyze
 from realtime.sources import DEMO_PATH
+from training.export import export_run
 from training.expressions import ScriptedEvent
 from training.prepare import NO_LABEL, slot_labels
 from training.recipe import RECIPES, load_recipe
@@ -138,6 +139,13 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
         ("learning_rate = 0.001", "learning_rate = 0", "learning_rate must"),
         ("both_sides = true", "both_sides = 1", "both_sides must be true or false"),
         ("both_sides = true", "sides = 2", "sides"),
+        ("[export]", "[exports]", r"no \[exports\]"),
+        ("[data.test]", "[data.other]\n[data.test]", "train, spotting and test"),
+        ("seed = 9001", "seed = 9001\nwarped = true", "cannot be warped"),
+        ("seconds = 16.0", "seconds = inf", "seconds must be"),
+        ("learning_rate = 0.001", "learning_rate = true", "learning_rate must"),
+        ("frames = 16", "frames = 16.5", "frames must be"),
+        ("rate_hz = 30.0", "rate_hz = nan", "rate_hz must be"),
         ("[network]", "[spotting]\nenter = 0.3\n[network]", "leave < enter"),
     ],
 )
@@ -157,6 +165,8 @@ def test_a_recipe_that_makes_no_sense_is_refused_before_any_work(
     [
         ("clip to 3 px, divide by 0.3", "as you like"),
         ("dropout = 0.3", "drop = 0.3"),
+        ("input_pool = 2", "input_pool = 0"),
+        ("dense = 48", "dense = true"),
         ("second_filters = 48", "kernel = [30, 3, 3]"),
     ],
 )
@@ -223,6 +233,8 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     assert np.sum(record["held_out_confusion"]) > 100
     with pytest.raises(KilasError, match="other settings"):
         train([data], load_recipe("kilas"), run)
+    with pytest.raises(ModelError, match="another recipe"):
+        export_run(run, load_recipe("kilas"), model)
     said = training("export", run, "--out", model, "--recipe", recipe)
     assert "differ by at most" in said
     said = training(

@@ -24,12 +24,12 @@ from keras import layers, ops
 from realtime.errors import ModelError
 from realtime.spec import METADATA_KEY, ModelSpec, SpottingSpec
 from training.models import with_attention
-from training.recipe import Recipe
+from training.recipe import Recipe, commit, weights_from
 
 OPSET = 17  # everything the networks need; read by every onnxruntime since 1.12
 
 LARGEST_DIFFERENCE = 1e-5
-"""Between Keras and ONNX Runtime, in either output: float32 rounding stays below 1e-6."""
+"""Between Keras and ONNX Runtime, in either output: float32 rounding stays near 1e-6."""
 
 OUTPUTS = ("scores", "attention")
 
@@ -71,11 +71,19 @@ def export(model: keras.Model, spec: ModelSpec, path: Path, *, both_sides: bool 
 
 def export_run(run: Path, recipe: Recipe, path: Path) -> float:
     """Write the network that `train` left in the folder `run`, as `export` does, and what it was
-    trained on as its provenance. Raises ModelError when it cannot be read."""
+    trained on as its provenance. Raises ModelError when it cannot be read or was trained with
+    another recipe."""
     record = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    wanted = json.loads(json.dumps(weights_from(dataclasses.asdict(recipe))))
+    trained = weights_from(record["recipe"])
+    changed = [key for key in wanted if wanted[key] != trained[key]]
+    if changed:
+        raise ModelError(
+            f"{run} was trained with another recipe ({', '.join(changed)} differ); give that one."
+        )
     provenance = {
-        name: record[name] for name in ("data", "commit", "subjects", "held_out_subjects")
-    } | {"recipe": dataclasses.asdict(recipe)}
+        name: record[name] for name in ("data", "recipe", "commit", "subjects", "held_out_subjects")
+    } | {"export": {"both_sides": recipe.both_sides, "commit": commit()}}
     try:
         network = keras.models.load_model(run / "model.keras")
     except (TypeError, ValueError) as error:

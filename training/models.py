@@ -248,10 +248,14 @@ def build(
     `POOLED_HEIGHT` fit in a region. `second_filters`: of a second convolution, between the pooling
     and the attention, which the dissertation does not have; 0: none.
     Raises ValueError when the spec names another architecture or a normalisation that is not
-    in NORMALISATIONS.
+    in NORMALISATIONS, or a size is none.
     """
     if spec.architecture != ARCHITECTURE:
         raise ValueError(f"architecture must be {ARCHITECTURE!r}, not {spec.architecture!r}")
+    sizes = {"input_pool": input_pool, "filters": filters, "dense": dense}
+    for name, size in sizes.items():
+        if type(size) is not int or size < 1:
+            raise ValueError(f"{name} must be a whole number from 1 on, not {size!r}")
     if pool is None:
         lost = kernel[1] - 1 if padding == "valid" else 0
         height = spec.window_shape[2] // input_pool - lost

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,10 @@ class TrainingSettings:
                 ),
                 (not 0 < self.none_share < 1, "none_share must lie between 0 and 1"),
                 (not 0 < self.edge_share < 1, "edge_share must lie between 0 and 1"),
-                (not self.learning_rate > 0, "learning_rate must be positive"),
+                (
+                    isinstance(self.learning_rate, bool) or not 0 < self.learning_rate < math.inf,
+                    "learning_rate must be a positive number",
+                ),
                 (not 0 < self.validation_share < 1, "validation_share must lie between 0 and 1"),
                 (not _is_whole(self.seed, 0), "seed must be a whole number from 0 on"),
             ],
@@ -87,7 +92,7 @@ class SimulatedSet:
             [
                 (not _is_whole(self.clips, 1), "clips must be a whole number from 1 on"),
                 (
-                    isinstance(self.seconds, bool) or not self.seconds >= SHORTEST_S,
+                    isinstance(self.seconds, bool) or not SHORTEST_S <= self.seconds < math.inf,
                     f"seconds must be at least {SHORTEST_S:g}",
                 ),
                 (not _is_whole(self.seed, 0), "seed must be a whole number from 0 on"),
@@ -123,6 +128,7 @@ class Data:
             [
                 (not self.train, "train must have a set"),
                 (not self.spotting, "spotting must have a set"),
+                (self.test.warped, "test is videos, so it cannot be warped"),
                 (
                     any(len(set(some)) < len(some) for some in names),
                     "two sets have the same seed, so their files have the same names",
@@ -148,6 +154,18 @@ class Recipe:
     both_sides: bool = False
 
 
+def weights_from(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a recipe (`dataclasses.asdict`, or that read from JSON) decides the weights: neither
+    the thresholds, nor the export, nor the data that measures."""
+    told_later = ("spotting", "provenance")
+    return {
+        "spec": {key: value for key, value in recipe["spec"].items() if key not in told_later},
+        "network": recipe["network"],
+        "training": recipe["training"],
+        "train": recipe["data"] and recipe["data"]["train"],
+    }
+
+
 def load_recipe(name_or_path: str) -> Recipe:
     """A recipe of the project by its name, or a file.
 
@@ -158,6 +176,8 @@ def load_recipe(name_or_path: str) -> Recipe:
         path = RECIPES / f"{name_or_path}.toml"
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
+        unknown = values.keys() - {"model", "network", "training", "spotting", "data", "export"}
+        _check("tables", [(bool(unknown), f"there is no [{', '.join(sorted(unknown))}]")])
         model = values["model"]
         return Recipe(
             spec=ModelSpec(
@@ -176,7 +196,9 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise KilasError(f"The recipe {path} does not fit: {error}.") from error
 
 
-def _read_data(values: dict[str, Any]) -> Data:
+def _read_data(values: Any) -> Data:
+    if not isinstance(values, dict) or values.keys() - {"train", "spotting", "test"}:
+        raise KilasError("The recipe's [data] does not fit: it has train, spotting and test.")
     for name, kind, wanted in (
         ("train", list, "[["),
         ("spotting", list, "[["),

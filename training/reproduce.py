@@ -10,7 +10,7 @@ from training.evaluate import Figures, evaluate, results_of
 from training.export import export_run, restate
 from training.face_model import load_face_model
 from training.made_from import keep_made_from, sha256_of
-from training.recipe import Recipe
+from training.recipe import Recipe, weights_from
 from training.report import write_evaluation
 from training.simulate import simulate
 from training.streams import simulate_streams
@@ -33,8 +33,9 @@ def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures
         raise KilasError("The recipe has no [data] to simulate; prepare its data and train on it.")
     data, spec = recipe.data, recipe.spec
     load_face_model(face_model)  # before the folder is bound to it
-    made_from = {"face_model_sha256": sha256_of(face_model)} | dataclasses.asdict(recipe)
-    keep_made_from(out, made_from)
+    settings = dataclasses.asdict(recipe)
+    made_from = {"face_model_sha256": sha256_of(face_model), "data": settings["data"]}
+    keep_made_from(out, weights_from(settings) | made_from)
     for name, sets in (("train", data.train), ("spotting", data.spotting)):
         for one in sets:
             simulate_streams(

@@ -24,7 +24,7 @@ from training import models
 from training.expressions import ScriptedEvent
 from training.made_from import keep_made_from
 from training.prepare import NO_LABEL, Stream, load_streams, slot_labels
-from training.recipe import Recipe, TrainingSettings, commit
+from training.recipe import Recipe, TrainingSettings, commit, weights_from
 
 GAIN_RANGE = (0.7, 1.4)
 """Motion of each window is scaled by a factor from this range: faces and expressions of other
@@ -242,7 +242,7 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
     figures are honest. An interrupted run goes on from its last whole epoch.
 
     Raises KilasError when the data cannot train the recipe, the recipe's network cannot be built
-    or `out` holds a run of another recipe or other data.
+    or `out` holds a run of another recipe or of data of another name.
     """
     console = Console()
     settings = recipe.training
@@ -251,7 +251,8 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
         network = models.build(recipe.spec, **recipe.network)
     except (TypeError, ValueError) as error:
         raise KilasError(f"The recipe's network cannot be built: {error}") from error
-    keep_made_from(out, asdict(recipe) | {"prepared": [path.name for path in prepared]})
+    from_data = {"prepared": [path.name for path in prepared]}
+    keep_made_from(out, weights_from(asdict(recipe)) | from_data)
     with console.status("computing the signal of all streams"):
         streams = load_streams(prepared, recipe.spec)
         windows = collect_windows(signal_runs(streams, recipe.spec, jobs), recipe.spec)
