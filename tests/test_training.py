@@ -129,8 +129,13 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
         ("seed = 51", "seed = 41", "the same seed"),
         ("warped = true", 'warped = "no"', "warped must be true or false"),
         ("dense = false", "dense = 0", "dense must be true or false"),
-        ("[data.test]", "[data.tests]", r"there must be a \[data.test\]"),
-        ("[[data.spotting]]", "[[data.others]]", r"there must be a \[\[data.spotting\]\]"),
+        (
+            "[data.test] # videos\nclips = 120\nseconds = 10.0\n"
+            "seed = 9001\nfirst_subject = 5000\n",
+            "",
+            r"there must be a \[data.test\]",
+        ),
+        ("[[data.spotting]]", "[data.spotting]", "does not fit"),
         ("epochs = 100", 'epochs = "100"', "epochs must be"),
         ("batch = 64", "batch = 0", "batch must be"),
         ("batch = 64", "batch = 9000", "at least one batch"),
