@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from realtime.errors import KilasError, ModelError
+from realtime.model import Model
 from realtime.session import analyze
 from realtime.sources import DEMO_PATH
 from training.export import export_run
@@ -253,6 +254,11 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     session = analyze(DEMO_PATH, model=model)
     assert session.facts["model"]["name"] == "small"
     assert session.scores["positive"].notna().any()
+    training("prepare", test, "--out", clips / "test.npz", "--recipe", recipe, "--jobs", "2")
+    said = training("thresholds", clips / "test.npz", "--model", model)
+    spec = Model.load(model).spec
+    assert spec.provenance["thresholds"]["subjects"] == ["3", "4"]
+    assert f"{spec.provenance['thresholds']['f1']:.3f}" in said
 
 
 def windows(streams: int = 2, slots: int = 60) -> Windows:

@@ -64,9 +64,10 @@ def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> 
     for _ in range(ROUNDS):
         for name, values in CANDIDATES.items():
             for value in values:
-                candidate = dataclasses.replace(best, **{name: value})
-                if candidate.leave >= candidate.enter:
+                settings = dataclasses.asdict(best) | {name: value}
+                if settings["leave"] >= settings["enter"]:
                     continue
+                candidate = SpottingSpec(**settings)
                 f1 = _f1(truth, scored, model.spec, candidate)
                 if f1 > best_f1:
                     best, best_f1 = candidate, f1
