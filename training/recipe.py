@@ -177,7 +177,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         unknown = values.keys() - {"model", "network", "training", "spotting", "data", "export"}
-        _check("tables", [(bool(unknown), f"there is no [{', '.join(sorted(unknown))}]")])
+        _check("list of tables", [(bool(unknown), f"there is no [{', '.join(sorted(unknown))}]")])
         model = values["model"]
         return Recipe(
             spec=ModelSpec(
