@@ -81,7 +81,11 @@ def watch(
             console.print(monitor.model.device_note, style="dim")
         opened.enter_context(frames)
         folder = record or SESSIONS
-        screen = Window(monitor.spec, folder) if in_window else TerminalLine(monitor.spec)
+        screen = (
+            Window(monitor.spec, folder, has_attention=monitor.model.has_attention)
+            if in_window
+            else TerminalLine(monitor.spec)
+        )
         opened.callback(screen.close)
         recording = opened.enter_context(
             Recording(monitor, frames, folder, screen.say, keep_clean=keep_clean)

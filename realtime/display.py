@@ -106,15 +106,18 @@ class Window:
         spec: ModelSpec,
         snapshot_dir: Path,
         *,
+        has_attention: bool = True,
         poll_key: Callable[[], int] | None = None,
     ) -> None:
         """Open the window. `snapshot_dir`: where `s` saves to, made when it is needed.
+        `has_attention`: whether the model has a heat map to show.
         `poll_key`: code of a key that was pressed, or -1.
 
         Raises KilasError where no window can be opened.
         """
         self._overlay = Overlay(spec)
         self._snapshot_dir = snapshot_dir
+        self._has_attention = has_attention
         self._poll_key = poll_key or _poll_key
         self._last: Update | None = None
         self._held: Update | None = None
@@ -204,6 +207,8 @@ class Window:
             self._help = not self._help
         elif key == "s":
             self._save(picture)
+        elif key == Command.HEAT_MAP.value and not self._has_attention:
+            self.say("this model has no attention to show")
         elif key in (command.value for command in Command):
             commands.add(Command(key))
             if key == Command.HEAT_MAP.value:

@@ -78,6 +78,12 @@ class UniformClock:
             self._index, self._sum, self._count = index, regions, 1
         self._last = (t_s, regions)
 
+    def flush(self) -> Iterator[Slot]:
+        """The slot that is being filled, if any, at the end of a recording; then starts anew."""
+        if self._last is not None:
+            yield self._finished()
+        self.restart()
+
     def _finished(self) -> Slot:
         assert self._sum is not None
         if self._count == 1:

@@ -119,6 +119,20 @@ def test_keys_of_the_run_are_handed_back(
     assert window.show(make_update(2)) == frozenset()
 
 
+def test_a_model_without_attention_has_no_heat_map_to_switch_on(
+    fake: FakeWindow, tmp_path: Path
+) -> None:
+    window = Window(SPEC, tmp_path, has_attention=False)
+    plain = Window(SPEC, tmp_path)
+    window.show(make_update(0))
+    fake.keys = ["h"]
+    assert window.show(make_update(1)) == frozenset()
+    window.show(make_update(2))
+    plain.show(make_update(2))
+    said, silent = fake.shown[-2:]
+    assert not np.array_equal(said, silent)  # it says why
+
+
 def test_keys_pressed_between_two_frames_all_count(fake: FakeWindow, tmp_path: Path) -> None:
     window = Window(SPEC, tmp_path)
     fake.keys = ["r", "x", "c"]

@@ -145,3 +145,14 @@ def test_the_window_starts_over_when_the_signal_gives_up() -> None:
         assert timeline.is_warm == (4 <= number <= 6 or number >= 11)
     assert [round(window.start_s * RATE_HZ) for window in windows] == [0, 1, 2, 7, 8, 9, 10, 11]
     assert signal.restarts == 2  # at the first slot, and when it gave up
+
+
+def test_a_recording_that_ends_gives_out_the_slot_that_is_being_filled() -> None:
+    clock = UniformClock(RATE_HZ, MAX_GAP_S)
+    assert list(clock.flush()) == []
+    assert list(clock.push(1.0, picture(8))) == []
+    (only,) = clock.flush()  # a still
+    assert (only.t_s, only.is_first, int(only.regions[0, 0, 0])) == (1.0, True, 8)
+    given = [*clock.push(2.0, picture(1)), *clock.push(2.0 + 1 / 30, picture(3)), *clock.flush()]
+    assert [int(slot.regions[0, 0, 0]) for slot in given] == [1, 3]
+    assert [slot.is_first for slot in given] == [True, False]  # it started anew
