@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from realtime.errors import ModelError
 from realtime.model import Model
-from realtime.spec import ModelSpec, RegionLayout, Signal
+from realtime.spec import ModelSpec, Signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("tensorflow", reason="the training extra is not installed")
@@ -23,41 +25,65 @@ import onnxruntime
 from training import export as export_module
 from training import models
 from training.export import LARGEST_DIFFERENCE, export
-from training.train import mirror
+from training.windows import mirror
 
 
-def make_spec(signal: Signal, layout: RegionLayout, normalisation: str) -> ModelSpec:
+def make_spec(architecture: str, signal: Signal, normalisation: str) -> ModelSpec:
     return ModelSpec(
         name="test",
         version="3",
-        architecture=models.ARCHITECTURE,
+        architecture=architecture,
         labels=("none", "positive", "surprise"),
         rate_hz=30.0,
         frames=8,
-        region_layout=layout,
+        region_layout=models.NETWORKS[architecture].layout,
         signal=signal,
         normalisation=normalisation,
         provenance={"seed": 5},
     )
 
 
-MOTION = make_spec("motion", "triple", "clip to 3 px, divide by 0.3")
+MOTION = make_spec("TriplePath-HA3DNet", "motion", "clip to 3 px, divide by 0.3")
+
+EVERY_NETWORK = [
+    MOTION,
+    make_spec("TriplePath-HA3DNet", "gray", "subtract the window's median, divide by 16"),
+    make_spec("DP-3DNet", "gray", "divide by 255"),
+    make_spec("HA-3DNet", "motion", "subtract the window's mean, clip to 3 px, divide by 0.3"),
+    make_spec("SE-3DNet", "gray", "subtract the window's mean, divide by 16"),
+    make_spec("HA-3DSENet", "motion", MOTION.normalisation),
+    make_spec("MER-3DCNN", "gray", "z-score of the window"),
+    make_spec("MER-3DCNN", "motion", MOTION.normalisation),
+]
+assert {spec.architecture for spec in EVERY_NETWORK} == set(models.NETWORKS)
+
+ATTENTIVE = ("TriplePath-HA3DNet", "HA-3DNet", "HA-3DSENet")
+
+
+def name_of(spec: ModelSpec) -> str:
+    return f"{spec.architecture}-{spec.signal}"
 
 
 def small(spec: ModelSpec) -> models.keras.Model:
-    return models.build(spec, filters=4, dense=6)
+    return models.build(spec, dense=6)
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        MOTION,
-        make_spec("motion", "dual", "subtract the window's mean, clip to 3 px, divide by 0.3"),
-        make_spec("gray", "triple", "subtract the window's median, divide by 16"),
-        make_spec("gray", "single", "z-score of the window"),
-    ],
-    ids=lambda spec: f"{spec.signal}-{spec.region_layout}",
-)
+def windows(spec: ModelSpec, count: int) -> npt.NDArray[np.generic]:
+    random = np.random.default_rng(11)
+    shape = (count, *spec.window_shape)
+    if spec.signal == "gray":
+        return random.integers(0, 256, shape, dtype=np.uint8)
+    return random.normal(size=shape).astype(np.float32)
+
+
+def run_keras(
+    network: models.keras.Model, spec: ModelSpec, signal: npt.NDArray[np.generic]
+) -> list[npt.NDArray[np.float32]]:
+    full = models.with_attention(network, spec)
+    return [np.asarray(one) for one in models.keras.tree.flatten(full(signal))]
+
+
+@pytest.mark.parametrize("spec", EVERY_NETWORK, ids=name_of)
 def test_the_monitor_runs_what_was_exported(tmp_path: Path, spec: ModelSpec) -> None:
     network = small(spec)
     path = tmp_path / "new" / "model.onnx"
@@ -66,20 +92,18 @@ def test_the_monitor_runs_what_was_exported(tmp_path: Path, spec: ModelSpec) -> 
 
     model = Model.load(path, "cpu")
     assert model.spec == spec
-    random = np.random.default_rng(11)
-    for batch in (1, 3):
-        shape = (batch, *spec.window_shape)
-        signal = (
-            random.integers(0, 256, shape, dtype=np.uint8)
-            if spec.signal == "gray"
-            else random.normal(size=shape).astype(np.float32)
-        )
-        expected = [np.asarray(one) for one in models.with_attention(network, spec)(signal)]
+    assert model.has_attention == (spec.architecture in ATTENTIVE)
+    for count in (1, 3):
+        signal = windows(spec, count)
+        expected = run_keras(network, spec, signal)
         scores, attention = model.run(signal, want_attention=True)
-        assert attention is not None
         np.testing.assert_allclose(scores, expected[0], atol=LARGEST_DIFFERENCE)
-        np.testing.assert_allclose(attention, expected[1], atol=LARGEST_DIFFERENCE)
         np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+        if model.has_attention:
+            np.testing.assert_allclose(attention, expected[1], atol=LARGEST_DIFFERENCE)
+        else:
+            assert attention is None
+            assert len(expected) == 1
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -87,7 +111,7 @@ def test_any_pooling_and_padding_can_be_exported(
     tmp_path: Path, padding: Literal["same", "valid"]
 ) -> None:
     # 3 slots and 4 nodes leave a rest in both cases, which pooling drops.
-    network = models.build(MOTION, filters=3, dense=4, padding=padding, pool=(3, 7, 4))
+    network = models.build(MOTION, dense=4, padding=padding, pool=(3, 7, 4))
     assert export(network, MOTION, tmp_path / "model.onnx") < LARGEST_DIFFERENCE
 
 
@@ -95,35 +119,68 @@ def test_any_pooling_and_padding_can_be_exported(
 def test_a_second_convolution_can_be_exported(
     tmp_path: Path, padding: Literal["same", "valid"]
 ) -> None:
-    network = models.build(
-        MOTION, input_pool=2, filters=3, second_filters=5, dense=4, padding=padding
-    )
+    network = models.build(MOTION, input_pool=2, second_filters=5, dense=4, padding=padding)
     assert network.get_layer("second_convolution_lower").filters == 5
     assert export(network, MOTION, tmp_path / "model.onnx") < LARGEST_DIFFERENCE
 
 
 @pytest.mark.parametrize(
     "spec",
-    [
-        MOTION,
-        make_spec("motion", "dual", MOTION.normalisation),
-        make_spec("gray", "triple", "divide by 255"),
-        make_spec("gray", "single", "divide by 255"),
-    ],
-    ids=lambda spec: f"{spec.signal}-{spec.region_layout}",
+    [one for one in EVERY_NETWORK if one.architecture in ("TriplePath-HA3DNet", "DP-3DNet")],
+    ids=name_of,
 )
 def test_a_file_can_score_the_face_and_its_mirror_image(tmp_path: Path, spec: ModelSpec) -> None:
     network, path = small(spec), tmp_path / "model.onnx"
     export(network, spec, path, both_sides=True)
-    random = np.random.default_rng(2)
-    window = random.normal(0, 1, (3, *spec.window_shape)).astype(np.float32)
-    if spec.signal == "gray":
-        window = random.integers(0, 256, window.shape, np.uint8)
+    window = windows(spec, 3)
     expected = (np.asarray(network(window)) + np.asarray(network(mirror(window, spec)))) / 2
-    scores, attention = onnxruntime.InferenceSession(path).run(None, {"signal": window})
+    found = onnxruntime.InferenceSession(path).run(None, {"signal": window})
+    np.testing.assert_allclose(found[0], expected, atol=LARGEST_DIFFERENCE)
+    for attention, alone in zip(found[1:], run_keras(network, spec, window)[1:], strict=True):
+        np.testing.assert_allclose(attention, alone, atol=LARGEST_DIFFERENCE)
+
+
+@pytest.fixture
+def half_precision(request: pytest.FixtureRequest) -> Iterator[None]:
+    config = models.keras.config
+    before = config.dtype_policy()
+    config.set_dtype_policy(request.param)
+    yield
+    config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize(
+    ("half_precision", "architecture"),
+    [("mixed_float16", "HA-3DSENet"), ("mixed_bfloat16", "MER-3DCNN")],
+    indirect=["half_precision"],
+)
+def test_files_compute_in_float32_whatever_the_network_was_trained_in(
+    tmp_path: Path, half_precision: None, architecture: str
+) -> None:
+    spec = make_spec(architecture, "motion", MOTION.normalisation)
+    network, path = small(spec), tmp_path / "model.onnx"
+    assert network.get_layer("scores").input.dtype in ("float16", "bfloat16")
+    assert export(network, spec, path, both_sides=True) < LARGEST_DIFFERENCE
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
+    kinds = {one.type.tensor_type.elem_type for one in (*graph.value_info, *graph.output)}
+    assert onnx.TensorProto.FLOAT in kinds
+    assert not kinds & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+
+    models.keras.config.set_dtype_policy("float32")
+    exact = small(spec)
+    exact.set_weights(network.get_weights())
+    window = windows(spec, 2)
+    expected = (np.asarray(exact(window)) + np.asarray(exact(mirror(window, spec)))) / 2
+    scores, _ = Model.load(path, "cpu").run(window)
     np.testing.assert_allclose(scores, expected, atol=LARGEST_DIFFERENCE)
-    alone = np.asarray(models.with_attention(network, spec)(window)[1])
-    np.testing.assert_allclose(attention, alone, atol=LARGEST_DIFFERENCE)
+
+
+def test_another_back_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = small(MOTION)
+    monkeypatch.setattr(models.keras.config, "backend", lambda: "jax")
+    with pytest.raises(ModelError, match="back end jax; set KERAS_BACKEND=tensorflow"):
+        export(network, MOTION, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_network_that_was_saved_can_be_exported(tmp_path: Path) -> None:
@@ -132,19 +189,32 @@ def test_a_network_that_was_saved_can_be_exported(tmp_path: Path) -> None:
     assert export(network, MOTION, tmp_path / "model.onnx") < LARGEST_DIFFERENCE
 
 
-def test_the_file_says_what_goes_in_and_out(tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    export(small(MOTION), MOTION, path)
+@pytest.mark.parametrize(
+    ("architecture", "inputs", "outputs"),
+    [
+        (
+            "TriplePath-HA3DNet",
+            ["N", 8, 3, 32, 32, 2],
+            {"scores": ["N", 3], "attention": ["N", 3, 3, 6, 6]},
+        ),
+        ("MER-3DCNN", ["N", 8, 1, 64, 64, 2], {"scores": ["N", 3]}),
+    ],
+)
+def test_the_file_says_what_goes_in_and_out(
+    tmp_path: Path,
+    architecture: str,
+    inputs: list[int | str],
+    outputs: dict[str, list[int | str]],
+) -> None:
+    path, spec = tmp_path / "model.onnx", make_spec(architecture, "motion", MOTION.normalisation)
+    export(small(spec), spec, path)
     graph = onnx.load(path).graph
 
     def shape(value: onnx.ValueInfoProto) -> list[int | str]:
         return [dim.dim_value or dim.dim_param for dim in value.type.tensor_type.shape.dim]
 
-    assert {one.name: shape(one) for one in graph.input} == {"signal": ["N", 8, 3, 32, 32, 2]}
-    assert {one.name: shape(one) for one in graph.output} == {
-        "scores": ["N", 3],
-        "attention": ["N", 3, 3, 6, 6],
-    }
+    assert {one.name: shape(one) for one in graph.input} == {"signal": inputs}
+    assert {one.name: shape(one) for one in graph.output} == outputs
 
 
 @pytest.mark.parametrize("drift", [LARGEST_DIFFERENCE * 1.1, float("nan")])
@@ -153,10 +223,10 @@ def test_a_file_that_differs_from_keras_is_not_written(
 ) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"the model before")
-    run_keras = export_module._run_keras
+    exactly = export_module._run_keras
 
     def drifted(*arguments: object) -> list[np.ndarray]:
-        scores, attention = run_keras(*arguments)
+        scores, attention = exactly(*arguments)
         return [scores + np.float32(drift), attention]
 
     monkeypatch.setattr(export_module, "_run_keras", drifted)
@@ -167,7 +237,7 @@ def test_a_file_that_differs_from_keras_is_not_written(
 
 
 def test_a_specification_of_another_model_is_refused(tmp_path: Path) -> None:
-    other = make_spec("motion", "dual", "clip to 3 px, divide by 0.3")
+    other = make_spec("HA-3DNet", "motion", MOTION.normalisation)
     with pytest.raises(ModelError, match=r"takes windows \(8, 3, .*says \(8, 2, "):
         export(small(MOTION), other, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

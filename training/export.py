@@ -2,7 +2,8 @@
 
 The file computes what the Keras model computes, in another order: ONNX Runtime has fast kernels
 for 2D convolution and pooling and slow ones for 3D, so that a window takes a third less time
-when its slots are laid side by side as channels. The check against Keras covers that too.
+when its slots are laid side by side as channels. It computes in float32, whatever precision the
+model was trained in. The check against Keras covers both.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from realtime.spec import METADATA_KEY, ModelSpec, SpottingSpec
 from training.models import with_attention
 from training.recipe import Recipe, commit, weights_from
 
+BACK_END = "tensorflow"  # of Keras: tf2onnx reads its graphs
+
 OPSET = 17  # everything the networks need; read by every onnxruntime since 1.12
 
 LARGEST_DIFFERENCE = 1e-5
 """Between Keras and ONNX Runtime, in either output: float32 rounding stays near 1e-6."""
 
-OUTPUTS = ("scores", "attention")
+OUTPUTS = ("scores", "attention")  # networks without hybrid attention have the first only
 
 CHECKED_BATCHES = (1, 5)  # more than one, because the batch must be free
 
@@ -39,20 +42,25 @@ CHECKED_BATCHES = (1, 5)  # more than one, because the batch must be free
 def export(model: keras.Model, spec: ModelSpec, path: Path, *, both_sides: bool = False) -> float:
     """Write `model` (from `training.models.build`) with its spec to `path`, whole or not at all.
 
-    The file has the input `signal` [N, T, R, H, W, C] and the outputs `scores` [N, labels] and
-    `attention` [N, R, T', H', W'], N free; `both_sides` as in `training.models.with_attention`.
-    Returns the largest difference between its outputs
-    and those of Keras on random windows; raises ModelError, and leaves `path` as it was, when
-    that is `LARGEST_DIFFERENCE` or more.
+    The file has the input `signal` [N, T, R, H, W, C] and the outputs `scores` [N, labels] and,
+    where the network has hybrid attention, `attention` [N, R, T', H', W'], N free, all in float32;
+    `both_sides` as in `training.models.with_attention`. Returns the largest difference between its
+    outputs and those of Keras on random windows; raises ModelError, and leaves `path` as it was,
+    when that is `LARGEST_DIFFERENCE` or more, or Keras runs on another back end than BACK_END.
     """
+    if keras.config.backend() != BACK_END:
+        raise ModelError(
+            f"A model cannot be exported from Keras's back end {keras.config.backend()}; "
+            f"set KERAS_BACKEND={BACK_END}, which reads what another one has trained."
+        )
     if tuple(model.input_shape[1:]) != spec.window_shape:
         raise ModelError(
             f"The model takes windows {tuple(model.input_shape[1:])}, but its specification says "
             f"{spec.window_shape}; build it from the same specification."
         )
-    reference = with_attention(model, spec, both_sides=both_sides)
+    reference = with_attention(_float32(model), spec, both_sides=both_sides)
     expected = [_run_keras(reference, one) for one in _random_signals(spec)]
-    full = with_attention(_planar(model), spec, both_sides=both_sides)
+    full = with_attention(_float32(model, planar=True), spec, both_sides=both_sides)
     full(ops.zeros((1, *spec.window_shape), model.input.dtype))  # Keras exports what has run
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
@@ -74,6 +82,9 @@ def export_run(run: Path, recipe: Recipe, path: Path) -> float:
     trained on as its provenance. Raises ModelError when it cannot be read or was trained with
     another recipe."""
     record = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    if recipe.samples is not None:  # its labels are those of the data that it was trained on
+        labels = tuple(record["recipe"]["spec"]["labels"])
+        recipe = dataclasses.replace(recipe, spec=dataclasses.replace(recipe.spec, labels=labels))
     wanted = json.loads(json.dumps(weights_from(dataclasses.asdict(recipe))))
     trained = weights_from(record["recipe"])
     changed = [key for key in wanted if wanted[key] != trained[key]]
@@ -144,27 +155,30 @@ class _PlanarMaxPooling3D(layers.Layer):
         return ops.max(groups, axis=2)
 
 
-def _planar(model: keras.Model) -> keras.Model:
-    """A copy of `model` in which the paths' 3D layers are computed by 2D ones."""
+def _float32(model: keras.Model, *, planar: bool = False) -> keras.Model:
+    """A copy of `model` that computes in float32; `planar`: its paths' 3D layers by 2D ones."""
 
-    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if type(layer) is layers.Conv3D:
-            return _PlanarConv3D.from_config(layer.get_config())
-        if type(layer) is layers.MaxPooling3D:
-            return _PlanarMaxPooling3D(layer.pool_size, name=layer.name)
-        return type(layer).from_config(layer.get_config())
+    def copy(layer: keras.Operation) -> keras.Operation:
+        settings = layer.get_config()
+        if isinstance(layer, layers.Layer):  # slicing has no precision of its own
+            settings["dtype"] = "float32"
+        if planar and type(layer) is layers.Conv3D:
+            return _PlanarConv3D.from_config(settings)
+        if planar and type(layer) is layers.MaxPooling3D:
+            return _PlanarMaxPooling3D(layer.pool_size, name=layer.name, dtype="float32")
+        return type(layer).from_config(settings)
 
-    planar = keras.models.clone_model(model, clone_function=copy)
-    planar.set_weights(model.get_weights())
-    return planar
+    same = keras.models.clone_model(model, clone_function=copy)
+    same.set_weights(model.get_weights())
+    return same
 
 
 def _describe(path: Path, spec: ModelSpec, full: keras.Model) -> None:
     """Give the file its metadata and its outputs their names and shapes."""
     file = onnx.load(path)
+    shapes = {name: output.shape for name, output in zip(OUTPUTS, full.outputs, strict=False)}
     # The exporter names the outputs as it likes; their ranks tell them apart.
-    names = {len(shape): name for shape, name in zip(full.output_shape, OUTPUTS, strict=True)}
-    shapes = dict(zip(OUTPUTS, full.output_shape, strict=True))
+    names = {len(shape): name for name, shape in shapes.items()}
     renamed = {
         output.name: names[len(output.type.tensor_type.shape.dim)] for output in file.graph.output
     }
@@ -172,8 +186,8 @@ def _describe(path: Path, spec: ModelSpec, full: keras.Model) -> None:
         node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]
     outputs = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shapes[name][1:]])
-        for name in OUTPUTS
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shape[1:]])
+        for name, shape in shapes.items()
     ]
     del file.graph.output[:]
     file.graph.output.extend(outputs)
@@ -193,7 +207,9 @@ def _random_signals(spec: ModelSpec) -> list[npt.NDArray[np.generic]]:
 
 
 def _run_keras(full: keras.Model, signal: npt.NDArray[np.generic]) -> list[npt.NDArray[np.float32]]:
-    return [ops.convert_to_numpy(output) for output in full(signal, training=False)]
+    return [
+        ops.convert_to_numpy(output) for output in keras.tree.flatten(full(signal, training=False))
+    ]
 
 
 def _largest_difference(
@@ -204,8 +220,6 @@ def _largest_difference(
     differences = [
         np.abs(ours - theirs).max()
         for signal, outputs in zip(_random_signals(spec), expected, strict=True)
-        for ours, theirs in zip(
-            outputs, session.run(list(OUTPUTS), {"signal": signal}), strict=True
-        )
+        for ours, theirs in zip(outputs, session.run(None, {"signal": signal}), strict=True)
     ]
     return float(np.max(differences))  # NumPy's: a value that is not a number stays one
