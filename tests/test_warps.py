@@ -15,7 +15,8 @@ from realtime.types import Float32Array, Frame, UInt8Array
 from training import warps
 from training.expressions import ScriptedEvent
 from training.face_model import FaceModel
-from training.prepare import load_streams, read_streams
+from training.prepare import read_streams
+from training.stream_file import load_streams
 from training.recipe import load_recipe
 from training.script import ClipScript, Episode
 from training.stage import Stage
@@ -59,7 +60,7 @@ def test_it_moves_as_the_drawn_face_does(units: str, label: str, model: FaceMode
     warped = apex_motion(warped_faces(one, model, RATE_HZ))
     stage = Stage(one, model)
     frames = (Frame(index, t_s, stage.frame(index)) for index, t_s in enumerate(one.t_s))
-    (drawn_stream,) = read_streams(frames, one.name, "4", one.events, SPEC)
+    (drawn_stream,) = read_streams(frames, one.name, "4", SPEC)
     drawn = apex_motion(drawn_stream.faces)
     assert np.corrcoef(warped.ravel(), drawn.ravel())[0, 1] > 0.7
     size = (drawn**2).sum(axis=-1)

@@ -152,6 +152,10 @@ class ScriptedEvent:
     skew: float = 0.0
 
 
+SHORTEST_COURSE_S = 1e-3
+"""Less than a slot of any clock: an expression that is there at once."""
+
+
 def minimum_jerk(x: npt.ArrayLike) -> FloatArray:
     """The smoothest way from 0 at x = 0 to 1 at x = 1 (Flash & Hogan, 1985)."""
     u = np.clip(np.asarray(x, np.float64), 0.0, 1.0)
@@ -163,8 +167,11 @@ def intensity_at(event: Timed, t_s: npt.ArrayLike) -> FloatArray:
 
     `event`: a ScriptedEvent, or a row of events.csv."""
     t = np.asarray(t_s, np.float64)
-    rise = minimum_jerk((t - event.onset_s) / (event.apex_s - event.onset_s))
-    fall = minimum_jerk((t - event.release_s) / (event.offset_s - event.release_s))
+    # Annotations may have the onset at the apex, or the offset: then it comes, or goes, at once.
+    rise_s = max(event.apex_s - event.onset_s, SHORTEST_COURSE_S)
+    fall_s = max(event.offset_s - event.release_s, SHORTEST_COURSE_S)
+    rise = minimum_jerk((t - event.onset_s) / rise_s)
+    fall = minimum_jerk((t - event.release_s) / fall_s)
     return event.intensity * rise * (1.0 - fall)
 
 

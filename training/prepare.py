@@ -1,240 +1,315 @@
-"""Labelled videos to the slots that networks are trained on, through the live path's own stages.
+"""A dataset to a file of streams, through the live path's own stages.
 
-Every video goes through the same landmarks, alignment, regions and clock as a camera's picture,
+Every clip goes through the same landmarks, alignment, regions and clock as a camera's picture,
 so a network is trained on what it will see. The result is a file of gray aligned faces with
-their events; the signal (gray or motion) is computed from them when training starts.
+their annotations; the signal (gray or motion) is computed from them when training starts.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import zipfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
+import cv2
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
-from realtime.errors import KilasError
+from realtime.errors import KilasError, SourceError
 from realtime.landmarks import FaceTracker, view_68
-from realtime.motion import BASELINE_SLOTS, BASELINE_STEP_S
 from realtime.regions import extract_regions
 from realtime.sources import VideoFile
-from realtime.spec import FACE_SIZE, NONE_LABEL, ModelSpec
-from realtime.timeline import UniformClock
-from realtime.types import Frame
-from training.expressions import ScriptedEvent, intensity_at
-from training.pools import for_all
-from training.tables import read_clips, read_events
+from realtime.spec import ModelSpec
+from realtime.timeline import Slot, UniformClock
+from realtime.types import Frame, UInt8Array
+from training.datasets import (
+    Clip,
+    FrameFiles,
+    Skipped,
+    VideoRange,
+    read_dataset,
+    read_stills,
+)
+from training.expressions import ScriptedEvent
+from training.pools import in_order
+from training.stream_file import Stream, StreamWriter, WrittenClip, full_table
 
-SHOWN = 0.2
-"""Share of an expression's peak, seen against the baseline, from which a slot counts as it."""
+BEFORE_S = 2.0
+"""What is read of a short clip before its first expression: the motion signal's baseline."""
 
-HIDDEN = 0.05
-"""Share of the peak up to which a slot counts as none; between the two it has no label."""
+AFTER_S = 0.6
+"""What is read of a short clip after its last expression: half a window, and a rest."""
 
-NO_LABEL = -1
-"""Label of slots that neither train nor test."""
+STILL_FACE_PX = 192
+"""Side to which stills of faces are enlarged before landmarks are looked for."""
 
-STORED = ("faces", "t_s", "stream", "clip", "subject", "events", "rate_hz", "mask")
-"""Arrays of a file of streams: see `write_streams`."""
+STILL_BORDER = 0.25
+"""Margin around such a still, as a share of its side: the detector wants to see a head. Of 200
+pictures of FER2013 it finds 93 % with it and 87 % without."""
+
+JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+"""Marks around a JPEG picture (ITU-T T.81, B.1.1.3): one that was cut off lacks the second. The
+decoder then paints gray what is missing, and says nothing."""
+
+LONGEST_LIST = 20
+"""Of skipped things that are told on the screen."""
+
+Span = tuple[float, float]
+"""Beginning and end in seconds from the clip's first frame."""
+
+ALL: Span = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """One unbroken run of slots of one face.
+class Summary:
+    """What `prepare` did. `clips`: those that show a face; `table`: all expressions; `skipped`:
+    each row, clip or expression that is left out, and why; `notes`: what is odd but was used."""
 
-    `faces`: uint8 [S, 128, 128]; `t_s`: float64 [S], seconds from the video's start; `events`:
-    all expressions of the video.
-    """
-
-    clip: str
-    subject: str
-    faces: npt.NDArray[np.uint8]
-    t_s: npt.NDArray[np.float64]
-    events: tuple[ScriptedEvent, ...]
+    dataset: str
+    clips: int
+    streams: int
+    slots: int
+    table: pd.DataFrame
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
 
 
 def read_streams(
     frames: Iterable[Frame],
     clip: str,
     subject: str,
-    events: tuple[ScriptedEvent, ...],
     spec: ModelSpec,
+    events: tuple[ScriptedEvent, ...] = (),
 ) -> list[Stream]:
-    """All streams of the face of one video that shows one person, in order, on the model's clock
+    """All streams of the face of one clip that shows one person, in order, on the model's clock
     and with its mask."""
     clock = UniformClock(spec.rate_hz, spec.max_gap_s)
-    runs: list[tuple[list[float], list[npt.NDArray[np.uint8]]]] = []
+    runs: list[tuple[list[float], list[UInt8Array]]] = []
+
+    def keep(slots: Iterable[Slot]) -> None:
+        for slot in slots:
+            if slot.is_first:
+                runs.append(([], []))
+            runs[-1][0].append(slot.t_s)
+            runs[-1][1].append(slot.regions[0])
+
     last_face = None
     with FaceTracker(max_faces=1) as track_faces:
         for frame in frames:
             for face in track_faces(frame):
                 if face.face_id != last_face:
-                    clock.restart()
+                    keep(clock.flush())
                     last_face = face.face_id
                 points = None if spec.mask == "none" else view_68(face.points_xy)
                 regions = extract_regions(
                     frame.image_bgr, face.transform, "single", spec.mask, points
                 )
-                for slot in clock.push(frame.t_s, regions):
-                    if slot.is_first:
-                        runs.append(([], []))
-                    runs[-1][0].append(slot.t_s)
-                    runs[-1][1].append(slot.regions[0])
+                keep(clock.push(frame.t_s, regions))
+    keep(clock.flush())
     return [
-        Stream(clip, subject, np.stack(faces), np.array(times), events)
-        for times, faces in runs
-        if times
+        Stream(clip, subject, np.stack(faces), np.array(times), events) for times, faces in runs
     ]
 
 
-def slot_labels(
-    t_s: npt.NDArray[np.float64],
-    events: Iterable[ScriptedEvent],
-    labels: tuple[str, ...],
-    rate_hz: float,
-) -> npt.NDArray[np.int64]:
-    """Class index of each slot of one stream, or NO_LABEL; int64 [S].
+def prepare(dataset: str, root: Path, out: Path, spec: ModelSpec, jobs: int) -> Summary:
+    """Write the streams of a dataset (`training.datasets.DATASETS`) at `root` to the file `out`.
 
-    t_s: float64 [S]; events: those of this video. A slot shows an expression when the
-    expression stands out from the baseline that the motion signal has at that moment, which is
-    therefore built here in the same way from the true intensities. So the release of a long
-    smile, which the baseline has got used to, is `none`.
+    An interrupted call goes on with the clips that are missing. Raises KilasError when the root
+    or its annotations cannot be used, or no face is found.
     """
-    result = np.full(len(t_s), labels.index(NONE_LABEL), np.int64)
-    step = max(1, round(BASELINE_STEP_S * rate_hz))
-    for event in events:
-        intensity = intensity_at(event, t_s)
-        baseline = np.empty_like(intensity)
-        for slot in range(len(t_s)):
-            newest = slot // step
-            seen = np.arange(max(0, newest - BASELINE_SLOTS + 1), newest + 1) * step
-            baseline[slot] = np.median(intensity[seen])
-        shown = (intensity - baseline) / event.intensity
-        result[shown >= SHOWN] = labels.index(event.label)
-        result[(shown > HIDDEN) & (shown < SHOWN)] = NO_LABEL
-    return result
-
-
-def prepare(folder: Path, out: Path, spec: ModelSpec, jobs: int) -> None:
-    """Write the streams of all clips of `folder` (clips.csv, events.csv, videos) to `out`.
-
-    Raises KilasError when the tables cannot be used, a video is missing, an event has a label that
-    the model does not know, or no clip shows a face.
-    """
-    clips = read_clips(folder, ("subject",))
-    events = read_events(folder / "events.csv")
-    strange = {event.label for own in events.values() for event in own} - set(spec.labels)
-    if strange:
-        raise KilasError(
-            f"The model does not know the label {min(strange)}; it knows {', '.join(spec.labels)}. "
-            "Rename the labels or take a recipe that has them."
-        )
-    out.parent.mkdir(parents=True, exist_ok=True)
+    found = read_dataset(dataset, root)
+    table = full_table(found.table)
+    spans_s = _spans_s(table)
     tasks = [
-        (folder / str(clip), str(subject), tuple(events.get(str(clip), ())), spec)
-        for clip, subject in zip(clips["clip"], clips["subject"], strict=True)
+        (one, ALL if one.is_long else spans_s[one.subject, one.clip], spec) for one in found.clips
     ]
-    streams = [one for found in for_all(_read_task, tasks, jobs, "reading clips") for one in found]
-    if not streams:
-        raise KilasError(f"No video of {folder} shows a face; give videos of faces from in front.")
-    write_streams(streams, spec, out)
+    made_from = {
+        **{"dataset": dataset, "rate_hz": spec.rate_hz, "mask": spec.mask},
+        **{"max_gap_s": spec.max_gap_s, "clips": [_decides(one, span) for one, span, _ in tasks]},
+    }
+    with StreamWriter(out, made_from) as writer:
+        done = writer.written
+        waiting = [task for task in tasks if (task[0].subject, task[0].clip) not in done]
+        read = in_order(_read_task, waiting, jobs, "reading clips", len(done))
+        for (clip, _, _), (streams, note) in zip(waiting, read, strict=True):
+            writer.add(clip.subject, clip.clip, streams, note)
+        written = writer.written
+        if not any(one.spans_s for one in written.values()):
+            writer.discard()
+            (_, first), one = next(iter(written.items()))
+            raise KilasError(
+                f"No face was found in any clip of {root} ({first}: {one.note}); give whole "
+                "pictures of faces from in front."
+            )
+        writer.finish(table, dataset, spec.rate_hz, spec.mask)
+    unseen = _unseen(table, written, 1.0 / spec.rate_hz)
+    noted = (
+        f"{clip}: {one.note}." for (_, clip), one in written.items() if one.note and one.spans_s
+    )
+    return Summary(
+        dataset=dataset,
+        clips=sum(bool(one.spans_s) for one in written.values()),
+        streams=sum(len(one.spans_s) for one in written.values()),
+        slots=sum(one.slots for one in written.values()),
+        table=table,
+        skipped=(*found.skipped, *unseen),
+        notes=(*found.notes, *noted),
+    )
 
 
-def _read_task(task: tuple[Path, str, tuple[ScriptedEvent, ...], ModelSpec]) -> list[Stream]:
-    video, subject, events, spec = task
-    with VideoFile(video) as source:
-        return read_streams(source, video.name, subject, events, spec)
-
-
-def write_streams(streams: list[Stream], spec: ModelSpec, out: Path) -> None:
-    """Write streams, which may be none, to one file of a folder that is made if need be. It
-    appears under its name only when it is complete.
-
-    An uncompressed .npz: `faces` uint8 [N, 128, 128], `t_s` float64 [N], `stream` int32 [N]; for
-    each stream `clip`, `subject` and `events` (JSON), all as fixed-width text; and of the model
-    that it is for `rate_hz` and `mask`.
-    """
-    counts = [len(stream.t_s) for stream in streams]
-    events = [
-        json.dumps([dataclasses.asdict(event) for event in stream.events]) for stream in streams
+def tell(summary: Summary, out: Path) -> str:
+    """What `prepare` did, in words. What was skipped is told in short, and all of it goes into
+    NAME.skipped.csv beside `out`; where nothing was, there is no such file."""
+    table = summary.table
+    kinds = table["kind"].value_counts()
+    emotions = table["emotion"].replace("", "no emotion").value_counts()
+    subjects = len(set(table["subject"]) - {""})
+    lines = [
+        f"{out}: {summary.clips} clips of {subjects or 'unnamed'} subjects, "
+        f"{summary.slots} slots in {summary.streams} streams.",
+        "Expressions: "
+        + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        + "; "
+        + ", ".join(f"{emotion} {count}" for emotion, count in emotions.items())
+        + ".",
     ]
-    faces = [np.empty((0, FACE_SIZE, FACE_SIZE), np.uint8), *(one.faces for one in streams)]
-    t_s = [np.empty(0), *(one.t_s for one in streams)]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}")
-    with unfinished.open("wb") as file:
-        np.savez(
-            file,
-            faces=np.concatenate(faces),
-            t_s=np.concatenate(t_s),
-            stream=np.repeat(np.arange(len(streams), dtype=np.int32), counts),
-            clip=np.array([stream.clip for stream in streams], np.str_),
-            subject=np.array([stream.subject for stream in streams], np.str_),
-            events=np.array(events, np.str_),
-            rate_hz=np.array(spec.rate_hz),
-            mask=np.array(spec.mask),
-        )
-    unfinished.replace(out)
+    beside = out.with_name(f"{out.stem}.skipped.csv")
+    beside.unlink(missing_ok=True)
+    if summary.skipped:
+        skipped = pd.DataFrame([(one.where, one.why) for one in summary.skipped])
+        skipped.to_csv(beside, index=False, header=["where", "why"])
+        lines.append(f"Skipped, {len(skipped)} in all (see {beside}):")
+        lines += [f"  {one.where}: {one.why}" for one in summary.skipped[:LONGEST_LIST]]
+        if len(skipped) > LONGEST_LIST:
+            lines.append(f"  and {len(skipped) - LONGEST_LIST} more")
+    lines += [f"Note: {note}" for note in summary.notes]
+    return "\n".join(lines)
 
 
-def load_streams(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[Stream]:
-    """The streams of files that `write_streams` wrote, and of all such files in folders.
+class Pictures:
+    """The pictures of a clip within a span of its time, in seconds from its first one. One that
+    cannot be read leaves a hole; `fault` says afterwards what is missing, or is empty."""
 
-    Files whose names begin with a dot are unfinished and left out. Raises KilasError when there is
-    no file, one holds no streams, or one was prepared for another clock or mask.
-    """
-    files = [file for path in prepared for file in _stream_files(path)]
-    if not files:
-        raise KilasError("There are no prepared streams; make some with `prepare` or `simulate`.")
-    for file in files:
-        yield from _read_file(file, spec)
+    def __init__(self, clip: Clip, span_s: Span) -> None:
+        self.delivered = 0
+        self._clip = clip
+        self._span_s = span_s
+        self._lost: Counter[str] = Counter()
+        self._failure = ""
+
+    def __iter__(self) -> Iterator[Frame]:
+        try:
+            for frame in self._read():
+                self.delivered += 1
+                yield frame
+        except SourceError as error:
+            self._failure = str(error).rstrip(".")
+
+    @property
+    def fault(self) -> str:
+        faults = [self._failure] if self._failure else []
+        if lost := self._lost.total():
+            causes = ", ".join(f"{count} {cause}" for cause, count in self._lost.items())
+            faults.append(f"{lost} of {lost + self.delivered} pictures cannot be read ({causes})")
+        return "; ".join(faults)
+
+    def _read(self) -> Iterator[Frame]:
+        frames = self._clip.frames
+        if isinstance(frames, VideoRange):
+            yield from self._read_video(frames)
+        elif isinstance(frames, FrameFiles):
+            yield from self._read_files(frames)
+        else:
+            for gray in read_stills(frames):
+                yield Frame(0, 0.0, _enlarged(gray))
+
+    def _read_video(self, video: VideoRange) -> Iterator[Frame]:
+        first_s = None
+        with VideoFile(video.path) as source:
+            self._lost = source.drops
+            for frame in source:
+                if video.first <= frame.id <= video.last:
+                    first_s = frame.t_s if first_s is None else first_s
+                    yield replace(frame, t_s=frame.t_s - first_s)
+
+    def _read_files(self, files: FrameFiles) -> Iterator[Frame]:
+        first = files.numbers[0]
+        for path, number in zip(files.paths, files.numbers, strict=True):
+            t_s = (number - first) / self._clip.fps
+            if self._span_s[0] <= t_s <= self._span_s[1]:
+                image_bgr = _read_picture(path)
+                if image_bgr is None:
+                    self._lost["damaged"] += 1
+                else:
+                    yield Frame(number - first, t_s, image_bgr)
 
 
-def _stream_files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise KilasError(f"There is no {path}; give files of streams, or folders of them.")
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.glob("*.npz") if not file.name.startswith("."))
-
-
-def _read_file(file: Path, spec: ModelSpec) -> list[Stream]:
-    """The streams of one file, as views of what it holds. Raises KilasError: see `load_streams`."""
+def _read_picture(path: Path) -> UInt8Array | None:
+    """uint8 BGR [h, w, 3], or None where the file is damaged or cannot be read."""
     try:
-        with np.load(file, allow_pickle=False) as data:
-            held = {name: data[name] for name in STORED}
-        found = (float(held["rate_hz"]), str(held["mask"]))
-        faces, t_s, stream, clips = (held[name] for name in ("faces", "t_s", "stream", "clip"))
-        shapes = (faces.shape, t_s.shape, stream.shape)
-        slots = len(faces)
-        if shapes != ((slots, FACE_SIZE, FACE_SIZE), (slots,), (slots,)):
-            raise ValueError(f"faces, t_s and stream have the shapes {shapes}")
-        if faces.dtype != np.uint8:
-            raise ValueError(f"the faces are {faces.dtype}")
-        edges = np.searchsorted(stream, np.arange(len(clips) + 1))
-        streams = [
-            Stream(
-                str(clip),
-                str(subject),
-                faces[first:end],
-                t_s[first:end],
-                tuple(ScriptedEvent(**event) for event in json.loads(str(events))),
-            )
-            for clip, subject, events, first, end in zip(
-                clips, held["subject"], held["events"], edges[:-1], edges[1:], strict=True
-            )
-        ]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise KilasError(
-            f"{file} holds no streams ({error}); give files that `prepare` or `simulate` wrote."
-        ) from error
-    if found != (spec.rate_hz, spec.mask):
-        raise KilasError(
-            f"{file} was prepared for {found[0]:g} slots a second and mask {found[1]}, "
-            f"the recipe wants {spec.rate_hz:g} and {spec.mask}; prepare the videos again."
-        )
-    return streams
+        data = path.read_bytes()
+        image_bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):  # of OpenCV: the file is empty, or states an absurd size
+        return None
+    is_cut = data.startswith(JPEG_BEGIN) and JPEG_END not in data
+    return None if is_cut or image_bgr is None else np.asarray(image_bgr, np.uint8)
+
+
+def _enlarged(gray: UInt8Array) -> UInt8Array:
+    """A still of a face, uint8 [h, w], as a picture in which a face can be found."""
+    side = (STILL_FACE_PX, STILL_FACE_PX)
+    face = cv2.resize(gray, side, interpolation=cv2.INTER_CUBIC)
+    border = round(STILL_BORDER * STILL_FACE_PX)
+    whole = cv2.copyMakeBorder(face, border, border, border, border, cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.cvtColor(whole, cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+def _spans_s(table: pd.DataFrame) -> dict[tuple[str, str], Span]:
+    """What is read of a short clip: what surrounds its expressions."""
+    clips = table.groupby(["subject", "clip"])
+    first_s, last_s = clips["onset_s"].min() - BEFORE_S, clips["offset_s"].max() + AFTER_S
+    return {
+        (str(subject), str(clip)): (first_s[subject, clip], last_s[subject, clip])
+        for subject, clip in first_s.index
+    }
+
+
+def _decides(clip: Clip, span_s: Span) -> list[str | float]:
+    """What decides which pictures a clip's streams come from, and their times."""
+    pictures = len(clip.frames.paths) if isinstance(clip.frames, FrameFiles) else 1
+    return [clip.subject, clip.clip, clip.fps, *span_s, pictures]
+
+
+def _read_task(task: tuple[Clip, Span, ModelSpec]) -> tuple[list[Stream], str]:
+    """The streams of a clip, and what is to be said of it, if anything."""
+    clip, span_s, spec = task
+    pictures = Pictures(clip, span_s)
+    streams = read_streams(pictures, clip.clip, clip.subject, spec)
+    if streams:
+        return streams, pictures.fault
+    if not pictures.delivered:
+        return [], pictures.fault or "it has no picture around its expressions; add them"
+    faults = f"; {pictures.fault}" if pictures.fault else ""
+    return [], f"no face was found in any of its pictures ({pictures.delivered}){faults}"
+
+
+def _unseen(
+    table: pd.DataFrame, written: Mapping[tuple[str, str], WrittenClip], slot_s: float
+) -> Iterator[Skipped]:
+    """Each clip that shows no face, and each other expression whose apex shows none."""
+    expressions = Counter(zip(table["subject"], table["clip"], strict=True))
+    for (subject, clip), one in written.items():
+        if not one.spans_s:
+            count = expressions[subject, clip]
+            lost = f"; its {count} expressions are lost with it" if count > 1 else ""
+            yield Skipped(clip, f"{one.note}{lost}")
+    for row in table.itertuples():
+        one = written[str(row.subject), str(row.clip)]
+        apex_s = cast(float, row.apex_s)
+        is_seen = any(first - slot_s <= apex_s <= last + slot_s for first, last in one.spans_s)
+        if one.spans_s and not is_seen:
+            fault = f" ({one.note})" if one.note else ""
+            yield Skipped(str(row.clip), f"no face is seen at its apex at {apex_s:.2f} s{fault}")

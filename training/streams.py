@@ -17,13 +17,14 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from realtime.errors import KilasError
 from realtime.spec import ModelSpec
 from realtime.types import Frame
 from training.expressions import ScriptedEvent, draw_event
 from training.face_model import load_face_model
 from training.made_from import keep_made_from, sha256_of
 from training.pools import for_all
-from training.prepare import Stream, read_streams, write_streams
+from training.prepare import read_streams
 from training.script import (
     LONG_CLIP_S,
     ClipScript,
@@ -33,6 +34,7 @@ from training.script import (
     shifted,
 )
 from training.stage import Scene, Stage
+from training.stream_file import Stream, write_streams
 from training.warps import warped_faces
 
 FILE_S = 128.0
@@ -151,7 +153,7 @@ def _streams_task(task: tuple[list[ClipScript], Path, ModelSpec, bool, Path]) ->
             streams.append(Stream(script.name, person, faces, t_s, script.events))
         else:
             stage = Stage(script, model, scale=1.0 if script.face_px > SMOOTH_PX else None)
-            streams += read_streams(film(script, stage), script.name, person, script.events, spec)
+            streams += read_streams(film(script, stage), script.name, person, spec, script.events)
     write_streams(streams, spec, out)
     return sum(len(stream.t_s) for stream in streams)
 
@@ -177,8 +179,12 @@ def simulate_streams(
     as many, for thresholds to be chosen on. Files that `out` holds
     already are kept, so an interrupted run goes on where it was; a folder may hold several sets,
     one for each seed and way. Raises SourceError when `face_model` cannot be read, KilasError when
-    `out` holds the same set made from other settings.
+    `out` holds the same set made from other settings, or warped streams are to have a mask.
     """
+    if warped and spec.mask != "none":
+        raise KilasError(
+            f"Warped streams cannot have the mask {spec.mask}; give drawn ones to this recipe."
+        )
     load_face_model(face_model)  # says at once, and not in every process, if it is unusable
     name = f"{'warped' if warped else 'drawn'}_{seed}"
     made_from = {

@@ -37,18 +37,26 @@ UNITS = re.compile(rf"{_UNIT}(\+{_UNIT})*")
 """How events.csv writes action units: `1+2L+5*0.6`, with sides and shares."""
 
 
-def read_truth(labels_csv: Path) -> pd.DataFrame:
+def read_truth(labels_csv: Path, *, needs_apex: bool = True) -> pd.DataFrame:
     """A row for each true expression: `clip, onset_s, apex_s, offset_s, label, kind`, and what
-    else the table has; `kind` is `micro` where the table has no such column.
+    else the table has; `kind` is `micro` where the table has no such column. Unless `needs_apex`
+    the apex may be missing (or `/`) in a row, and in all of them.
 
     Raises KilasError when the table cannot be read, a time is missing or out of order, or a
     kind is unknown.
     """
-    truth = _read_table(labels_csv, ("clip", "onset_s", "apex_s", "offset_s", "label"))
+    apex = ("apex_s",) if needs_apex else ()
+    truth = _read_table(labels_csv, ("clip", "onset_s", *apex, "offset_s", "label"))
     if "kind" not in truth:
         truth["kind"] = "micro"
+    if "apex_s" not in truth:
+        truth["apex_s"] = np.nan
     times = truth[["onset_s", "apex_s", "offset_s"]].apply(pd.to_numeric, errors="coerce")
-    is_right = (times["onset_s"] <= times["apex_s"]) & (times["apex_s"] <= times["offset_s"])
+    apex_s = times["apex_s"]
+    if not needs_apex:
+        is_given = truth["apex_s"].notna() & (truth["apex_s"].astype(str).str.strip() != "/")
+        apex_s = apex_s.where(is_given, times["onset_s"])
+    is_right = (times["onset_s"] <= apex_s) & (apex_s <= times["offset_s"])
     _refuse(labels_csv, ~is_right, "has no onset, apex and offset in that order; give seconds")
     strange = sorted(set(truth["kind"].astype(str)) - set(KINDS))
     if strange:
@@ -58,8 +66,9 @@ def read_truth(labels_csv: Path) -> pd.DataFrame:
     return truth.assign(**times)
 
 
-def read_clips(videos: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+def read_clips(videos: Path, columns: Sequence[str] = (), *, folders: bool = False) -> pd.DataFrame:
     """A row for each clip: clips.csv, or without it the videos of the folder (`clip` alone).
+    With `folders` a clip may be a folder of frames.
 
     Raises KilasError when there is no video, one that clips.csv names is missing, or there is no
     clips.csv with all `columns`.
@@ -76,7 +85,8 @@ def read_clips(videos: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         raise KilasError(f"{videos} has no videos; give the folder of the videos.")
     if clips["clip"].duplicated().any():
         raise KilasError(f"{table} names a clip twice; give each clip one row.")
-    missing = [clip for clip in clips["clip"] if not (videos / clip).is_file()]
+    is_there = Path.exists if folders else Path.is_file
+    missing = [clip for clip in clips["clip"] if not is_there(videos / clip)]
     if missing:
         raise KilasError(f"{table} names {missing[0]}, which is not beside it; add the video.")
     return clips
@@ -134,19 +144,44 @@ def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
             f"{events_csv} lacks the columns {', '.join(sorted(missing))}, which training needs; "
             "add them to the table."
         )
-    numbers = truth[["release_s", "intensity"]].apply(pd.to_numeric, errors="coerce")
-    release_s, intensity = numbers["release_s"], numbers["intensity"]
-    lies_between = (truth["apex_s"] <= release_s) & (release_s <= truth["offset_s"])
-    _refuse(events_csv, ~lies_between, "has no release between apex and offset; give seconds")
-    is_positive = (intensity > 0) & (intensity < np.inf)
-    _refuse(events_csv, ~is_positive, "has no intensity above 0; give 1 for the full range")
+    check_course(events_csv, truth, complete=True)
     _refuse(events_csv, truth["label"].isna(), "has no label; say what is expressed")
-    is_known = truth["units"].fillna("").map(lambda text: bool(UNITS.fullmatch(text)))
-    known = f"1+2L+5*0.6, out of {', '.join(ACTION_UNITS)}"
-    _refuse(events_csv, ~is_known.astype(bool), f"has unknown units; write them as {known}")
+    numbers = truth[["release_s", "intensity"]].apply(pd.to_numeric)
     truth = truth.assign(**numbers)
     events: dict[str, list[ScriptedEvent]] = {}
     for row in truth.to_dict("records"):
         event = ScriptedEvent(**{field: row[field] for field in COURSE_FIELDS})
         events.setdefault(str(row["clip"]), []).append(event)
     return events
+
+
+def check_course(events_csv: Path, truth: pd.DataFrame, *, complete: bool = False) -> None:
+    """Raise KilasError when a release, intensity, skew or unit of an event cannot be; unless
+    `complete`, those that are missing are not asked for.
+
+    truth: see `read_truth`.
+    """
+
+    def refuse(name: str, is_right: pd.Series, fault: str) -> None:
+        may_lack = truth[name].isna() & (not complete)
+        _refuse(events_csv, ~(is_right | may_lack), fault)
+
+    numbers = {
+        name: pd.to_numeric(truth[name], errors="coerce")
+        for name in ("release_s", "intensity", "skew")
+        if name in truth
+    }
+    if "release_s" in numbers:
+        release_s, apex_s = numbers["release_s"], truth["apex_s"].fillna(truth["onset_s"])
+        lies_between = (apex_s <= release_s) & (release_s <= truth["offset_s"])
+        fault = "has no release between apex and offset; give seconds"
+        refuse("release_s", lies_between, fault)
+    if "intensity" in numbers:
+        is_positive = (numbers["intensity"] > 0) & (numbers["intensity"] < np.inf)
+        refuse("intensity", is_positive, "has no intensity above 0; give 1 for the full range")
+    if "skew" in numbers:
+        refuse("skew", numbers["skew"].notna(), "has a skew that is no number; give one")
+    if "units" in truth:
+        is_known = truth["units"].fillna("").map(lambda text: bool(UNITS.fullmatch(text)))
+        known = f"1+2L+5*0.6, out of {', '.join(ACTION_UNITS)}"
+        refuse("units", is_known.astype(bool), f"has unknown units; write them as {known}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 from rich.progress import track
 
 from realtime.model import Model
@@ -17,9 +18,9 @@ from realtime.spotting import Spotter
 from realtime.types import Event, FloatArray, Scores
 from training.evaluate import check_unseen
 from training.export import restate
-from training.metrics import detection, match
-from training.prepare import load_streams
-from training.train import SignalRun, signal_runs
+from training.metrics import Interval, detection, match
+from training.stream_file import load_streams
+from training.windows import SignalRun, signal_runs
 
 CANDIDATES: dict[str, tuple[float, ...]] = {
     "enter": (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99),
@@ -31,6 +32,9 @@ CANDIDATES: dict[str, tuple[float, ...]] = {
 """What is tried, one threshold after the other. `max_s` may exceed the half second of a
 micro-expression, because scores rise a little before its onset and fall a little after its
 offset."""
+
+SCORED_AT_ONCE = 16
+"""Windows: enough to keep the network busy, few enough to take no memory."""
 
 Clip = tuple[str, str]
 """Subject and clip: several sets may have clips of one name."""
@@ -48,19 +52,35 @@ def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> 
     that it was trained on is an error, KilasError.
     """
     model = Model.load(model_file, device="cpu")
-    streams = load_streams(prepared, model.spec)
-    truth: dict[Clip, list[tuple[float, float]]] = {}
+    spec = model.spec
+    # The class of an expression decides nothing here, so any classes will do.
+    streams = load_streams(prepared, spec, "three")
+    truth: dict[Clip, list[Interval]] = {}
     scored: list[tuple[Clip, list[Scores]]] = []
     subjects: set[str] = set()
-    for run in track(signal_runs(streams, model.spec, jobs), description="scoring streams"):
-        check_unseen(model.spec, {run.subject})
-        micro = [(one.onset_s, one.offset_s) for one in run.events if one.kind == "micro"]
+    for run in track(signal_runs(streams, spec, jobs), description="scoring streams"):
+        check_unseen(spec, {run.subject})
         clip = (run.subject, run.clip)
-        truth.setdefault(clip, micro)
-        scored.append((clip, scores_of(run, model)))
+        truth.setdefault(clip, true_intervals(run))
+        scored.append((clip, scores_of(run, spec, lambda windows: model.run(windows)[0])))
         subjects.add(run.subject)
+    best, best_f1 = best_thresholds(truth, scored, spec)
+    chosen_on = {"streams": len(truth), "micro_expressions": sum(map(len, truth.values()))}
+    restate(model_file, best, thresholds={"f1": best_f1, "subjects": sorted(subjects)} | chosen_on)
+    return best_f1
+
+
+def best_thresholds(
+    truth: Mapping[Clip, Sequence[Interval]],
+    scored: Sequence[tuple[Clip, Sequence[Scores]]],
+    spec: ModelSpec,
+) -> tuple[SpottingSpec, float]:
+    """The thresholds with the best spotting F1, and that F1.
+
+    truth: the micro-expressions of every clip; scored: the scores of every run of these clips.
+    """
     best = SpottingSpec()
-    best_f1 = _f1(truth, scored, model.spec, best)
+    best_f1 = _f1(truth, scored, spec, best)
     for _ in range(ROUNDS):
         for name, values in CANDIDATES.items():
             for value in values:
@@ -68,34 +88,46 @@ def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> 
                 if settings["leave"] >= settings["enter"]:
                     continue
                 candidate = SpottingSpec(**settings)
-                f1 = _f1(truth, scored, model.spec, candidate)
+                f1 = _f1(truth, scored, spec, candidate)
                 if f1 > best_f1:
                     best, best_f1 = candidate, f1
-    chosen_on = {"streams": len(truth), "micro_expressions": sum(map(len, truth.values()))}
-    restate(model_file, best, thresholds={"f1": best_f1, "subjects": sorted(subjects)} | chosen_on)
-    return best_f1
+    return best, best_f1
 
 
-def scores_of(run: SignalRun, model: Model) -> list[Scores]:
-    """The scores of all windows of a run, as the live path gives them."""
-    spec = model.spec
+def true_intervals(run: SignalRun) -> list[Interval]:
+    """Onset and offset of the micro-expressions of the clip that a run is of."""
+    return [(one.onset_s, one.offset_s) for one in run.events if one.kind == "micro"]
+
+
+def scores_of(
+    run: SignalRun,
+    spec: ModelSpec,
+    probabilities_of: Callable[[npt.NDArray[np.generic]], npt.NDArray[np.floating]],
+) -> list[Scores]:
+    """The scores of all windows of a run, as the live path gives them.
+
+    probabilities_of: what the network makes of windows [N, T, R, H, W, C]: [N, labels].
+    """
     scored = spec.frames - 1 - spec.lookahead
+    starts = np.arange(0, len(run.signal) - spec.frames + 1, spec.hop)
     result = []
-    for start in range(0, len(run.signal) - spec.frames + 1, spec.hop):
-        signal = run.signal[start : start + spec.frames]
-        window = signal if spec.signal == "gray" else signal.astype(np.float32)
-        probabilities, _ = model.run(window[np.newaxis])
-        # A part of the run's own signal, so that a whole video's scores take no memory.
-        motion = None if spec.signal == "gray" else cast(FloatArray, signal[scored:])
-        result.append(
-            Scores(
-                face_id=0,
-                t_s=float(run.t_s[start + scored]),
-                probabilities=tuple(map(float, probabilities[0])),
-                latency_s=0.0,
-                motion=motion,
+    for group in np.array_split(starts, range(SCORED_AT_ONCE, len(starts), SCORED_AT_ONCE)):
+        windows = run.signal[group[:, None] + np.arange(spec.frames)]
+        if spec.signal == "motion":
+            windows = windows.astype(np.float32)
+        for start, probabilities in zip(group, probabilities_of(windows), strict=True):
+            slots = run.signal[start : start + spec.frames]
+            # A part of the run's own signal, so that a whole video's scores take no memory.
+            motion = None if spec.signal == "gray" else cast(FloatArray, slots[scored:])
+            result.append(
+                Scores(
+                    face_id=0,
+                    t_s=float(run.t_s[start + scored]),
+                    probabilities=tuple(map(float, probabilities)),
+                    latency_s=0.0,
+                    motion=motion,
+                )
             )
-        )
     return result
 
 
@@ -107,7 +139,7 @@ def spotted(scores: Sequence[Scores], spec: ModelSpec, spotting: SpottingSpec) -
 
 
 def _f1(
-    truth: dict[Clip, list[tuple[float, float]]],
+    truth: Mapping[Clip, Sequence[Interval]],
     scored: Sequence[tuple[Clip, Sequence[Scores]]],
     spec: ModelSpec,
     spotting: SpottingSpec,

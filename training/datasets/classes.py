@@ -1,0 +1,156 @@
+"""The emotions that each dataset knows, and which class each of them counts as.
+
+All emotions stay in the annotations; a recipe names how they become classes. An emotion without a
+class (`others`, `neutral`) is left out of training and test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from realtime.errors import KilasError
+
+_SAMM = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise", "other")
+
+EMOTIONS: dict[str, tuple[str, ...]] = {
+    "casme2": ("disgust", "fear", "happiness", "repression", "sadness", "surprise", "others"),
+    "smic": ("negative", "positive", "surprise"),
+    "samm": _SAMM,
+    "samm-lv": _SAMM,
+    "casme-squared": ("negative", "positive", "surprise", "others"),
+    "casme3": ("anger", "disgust", "fear", "happy", "sad", "surprise", "others"),
+    "fer2013": ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"),
+    "folder": (),
+    "simulated": ("negative", "positive", "surprise"),
+}
+"""Words of each dataset; none for data of a user's own, which may have any.
+
+CAS(ME)² tells two things of an expression: what it shows, and what the video was chosen to make
+people feel. Both are in its word, `negative/anger`; what stands first is listed here.
+"""
+
+ELICITED = {"anger": "anger", "disgust": "disgust", "happy": "happiness"}
+"""What the nine videos of CAS(ME)² (anger1, happy5, ...) were chosen to make people feel (Qu et
+al., "CAS(ME)²: A Database for Spontaneous Macro-Expression and Micro-Expression Spotting and
+Recognition", 2018)."""
+
+CLASSES: dict[str, tuple[str, ...]] = {
+    "three": ("negative", "positive", "surprise"),
+    "megc": ("negative", "positive", "surprise"),
+    "casme-squared": ("angry", "happy", "disgust"),
+    "full": (),
+}
+"""Ways to make classes of emotions, and the classes.
+
+`three`: those of the dissertation and of most of the field. `megc`: the same as the MEGC 2019
+composite counted them, where CASME II's fear and sadness have no class. `casme-squared`: the
+dissertation's classes of CAS(ME)²; it does not say which word they come from, so here they are
+what the video was chosen to make people feel, for other datasets the emotion of that name.
+`full`: the dataset's own emotions, each a class.
+"""
+
+_THREE = {
+    **dict.fromkeys(("repression", "anger", "angry", "contempt", "disgust"), "negative"),
+    **dict.fromkeys(("fear", "sadness", "sad", "negative"), "negative"),
+    **dict.fromkeys(("happiness", "happy", "positive"), "positive"),
+    "surprise": "surprise",
+}
+_MEGC_WITHOUT = {"casme2": ("fear", "sadness")}
+_AS_CASME_SQUARED = {
+    **dict.fromkeys(("anger", "angry"), "angry"),
+    **dict.fromkeys(("happiness", "happy"), "happy"),
+    "disgust": "disgust",
+}
+
+_SPELLINGS = (
+    ("other", "others"),
+    ("happy", "happiness"),
+    ("sad", "sadness"),
+    ("angry", "anger"),
+    ("surprise", "surprised"),
+    ("disgust", "disgusted"),
+    ("fear", "fearful"),
+)
+"""Words for the same; a dataset has one of them, copies of its tables sometimes the other."""
+
+
+def spelled(word: str, dataset: str) -> str | None:
+    """The word for an emotion as the dataset spells it, or None if it does not know it."""
+    shown, slash, elicited = word.strip().lower().partition("/")
+    known = EMOTIONS[dataset]
+    if not known or shown in known:
+        return shown + slash + elicited
+    same = {other for pair in _SPELLINGS if shown in pair for other in pair}
+    return next((other + slash + elicited for other in known if other in same), None)
+
+
+def labels_of(emotions: Iterable[str | None], dataset: str, classes: str) -> pd.Series:
+    """The class of each emotion of a dataset, missing where it has none; with the index of
+    `emotions` if it is a pandas Series.
+
+    Raises KilasError when the dataset, the way to make classes or an emotion is unknown.
+    """
+    _check_known(classes)
+    if dataset not in EMOTIONS:
+        raise KilasError(f"There is no dataset {dataset}; there are {', '.join(EMOTIONS)}.")
+    words = emotions if isinstance(emotions, pd.Series) else pd.Series(list(emotions), dtype=object)
+    told = {word: _class_of(str(word), dataset, classes) for word in words.dropna().unique()}
+    return pd.Series([told.get(word) for word in words], words.index, dtype=object)
+
+
+def with_labels(table: pd.DataFrame, classes: str) -> pd.DataFrame:
+    """A table of annotations with the column `label`: see `labels_of`."""
+    labels = [
+        labels_of(rows["emotion"], str(dataset), classes)
+        for dataset, rows in table.groupby("dataset", sort=False)
+    ]
+    return table.assign(label=pd.concat(labels) if labels else None)
+
+
+def default_labels(classes: str) -> tuple[str, ...]:
+    """The classes of `CLASSES`; empty for `full`, which depends on the dataset. Raises KilasError
+    when there is no such way to make classes."""
+    _check_known(classes)
+    return CLASSES[classes]
+
+
+def class_names(
+    datasets: str | Iterable[str], classes: str, emotions: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """All classes of one or several datasets, in order.
+
+    emotions: the words of data that may have any (`folder`). Raises KilasError when `classes` is
+    unknown, or is `full` and there is no emotion.
+    """
+    if names := default_labels(classes):
+        return names
+    each = [datasets] if isinstance(datasets, str) else datasets
+    own = [word for dataset in each for word in EMOTIONS[dataset] or sorted(set(emotions))]
+    if not own:
+        raise KilasError("A folder of your own has any emotions; name the labels in the recipe.")
+    return tuple(dict.fromkeys(own))
+
+
+def _check_known(classes: str) -> None:
+    if classes not in CLASSES:
+        raise KilasError(f"There are no classes {classes}; there are {', '.join(CLASSES)}.")
+
+
+def _class_of(word: str, dataset: str, classes: str) -> str | None:
+    if not word:
+        return None
+    shown, _, elicited = word.partition("/")
+    if EMOTIONS[dataset] and shown not in EMOTIONS[dataset]:
+        raise KilasError(
+            f"The dataset {dataset} has no emotion {word}; it has {', '.join(EMOTIONS[dataset])}. "
+            "Prepare the data again."
+        )
+    if classes == "full":
+        return shown
+    if classes == "casme-squared":
+        return _AS_CASME_SQUARED.get(elicited or shown)
+    if classes == "megc" and shown in _MEGC_WITHOUT.get(dataset, ()):
+        return None
+    return _THREE.get(shown)

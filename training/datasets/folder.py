@@ -1,0 +1,115 @@
+"""A user's own clips: videos or folders of frames, with clips.csv and events.csv beside them.
+
+clips.csv: `clip, subject`, and `fps` for folders of frames. events.csv: `clip, onset_s, offset_s,
+label`, where there is one `apex_s`, and optionally `kind`, `units` (or `au`), `release_s`,
+`intensity` and `skew`. Times are seconds from the clip's first frame. Labels may be any words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from realtime.errors import KilasError
+from training.datasets.annotations import Taken, as_table, known_emotion, refuse_empty
+from training.datasets.frames import numbered_pictures
+from training.datasets.records import Annotations, Clip, FrameFiles, Skipped, VideoRange
+from training.datasets.sheets import SkipRow
+from training.tables import check_course, read_clips, read_truth
+
+KEPT = ("release_s", "intensity", "skew")
+"""Columns of events.csv that are handed on where it has them."""
+
+
+def read(root: Path) -> Annotations:
+    table = read_clips(root, ("subject",), folders=True)
+    events_csv = root / "events.csv"
+    truth = read_truth(events_csv, needs_apex=False)
+    check_course(events_csv, truth)
+    clips: dict[str, Clip] = {}
+    rows: list[dict[str, Any]] = []
+    skipped: list[Skipped] = []
+    for line, row in enumerate(table.to_dict("records"), 2):
+        try:
+            clips[str(row["clip"])] = _clip(root, row)
+        except SkipRow as skip:
+            skipped.append(Skipped(f"clips.csv, row {line}", str(skip)))
+    taken = Taken()
+    for line, row in enumerate(truth.to_dict("records"), 2):
+        where = f"events.csv, row {line}"
+        try:
+            rows.append(_row(row, clips, taken, where))
+        except SkipRow as skip:
+            skipped.append(Skipped(where, str(skip)))
+    found = Annotations(
+        "folder", tuple(clips.values()), as_table(rows), tuple(skipped), tuple(_alike(clips))
+    )
+    return refuse_empty(found, str(events_csv))
+
+
+def _clip(root: Path, row: dict[Any, Any]) -> Clip:
+    """Raises SkipRow when the clip cannot be used, KilasError when nobody is named."""
+    name, subject = str(row["clip"]), row["subject"]
+    if pd.isna(subject) or not str(subject).strip():
+        raise KilasError(f"{root / 'clips.csv'} has no subject for {name}; say who it shows.")
+    path = root / name
+    fps = float(pd.to_numeric(row.get("fps", math.nan), errors="coerce"))
+    frames: VideoRange | FrameFiles = VideoRange(path)
+    if path.is_dir():
+        folder = numbered_pictures(path)
+        if folder is None:
+            raise SkipRow(f"the folder {name} has no pictures with a number; add them")
+        if not 0 < fps < math.inf:
+            raise SkipRow(f"{name} is a folder of frames without an fps; say how many a second")
+        frames = folder.frames
+    return Clip(str(subject).strip(), name, fps, frames, is_long=True)
+
+
+def _row(row: dict[Any, Any], clips: dict[str, Clip], taken: Taken, where: str) -> dict[str, Any]:
+    """Raises SkipRow when the event cannot be."""
+    clip = clips.get(str(row["clip"]))
+    if clip is None:
+        raise SkipRow(f"clips.csv has no usable clip {row['clip']}; add it there")
+    if pd.isna(row["label"]) or not str(row["label"]).strip():
+        raise SkipRow("label is empty; say what is expressed, or take the row out")
+    onset_s, offset_s = row["onset_s"], row["offset_s"]
+    last_s = math.inf
+    if isinstance(clip.frames, FrameFiles):
+        numbers = clip.frames.numbers
+        last_s = (numbers[-1] - numbers[0] + 1) / clip.fps  # when the last frame has been seen
+    if not 0 <= onset_s <= offset_s <= last_s or math.isinf(offset_s):
+        raise SkipRow(
+            f"{onset_s:g} s to {offset_s:g} s lies outside of {clip.clip}"
+            f"{'' if math.isinf(last_s) else f', which ends at {last_s:g} s'}; times are seconds "
+            "from its first frame, correct them"
+        )
+    emotion = known_emotion(str(row["label"]), "folder")
+    taken.take(clip.clip, onset_s, offset_s, where)
+    estimated = bool(pd.isna(row["apex_s"]))
+    au = row.get("units", row.get("au"))
+    return {
+        **{"dataset": "folder", "subject": clip.subject, "clip": clip.clip, "kind": row["kind"]},
+        **{"onset_s": onset_s, "offset_s": offset_s, "apex_estimated": estimated},
+        "apex_s": (onset_s + offset_s) / 2 if estimated else row["apex_s"],
+        **{"emotion": emotion, "au": "" if pd.isna(au) else str(au)},
+        **{"fps": clip.fps, "frames": clip.frames},
+        **{name: row[name] for name in KEPT if name in row},
+    }
+
+
+def _alike(clips: dict[str, Clip]) -> Iterator[str]:
+    """A note on names of subjects that differ only in case or in leading zeros: if they are one
+    person, that person would be trained on and tested."""
+    names: dict[str, set[str]] = {}
+    for clip in clips.values():
+        names.setdefault(clip.subject.lower().lstrip("0"), set()).add(clip.subject)
+    for same in names.values():
+        if len(same) > 1:
+            yield (
+                f"clips.csv has the subjects {' and '.join(sorted(same))}; they count as "
+                "different people, so write them alike if they are one."
+            )

@@ -1,0 +1,132 @@
+"""SAMM Long Videos: 147 recordings at 200 frames a second, gray (Yap et al., 2020).
+
+`SAMM_LongVideos_V1_Release.xlsx`, whose header is about ten rows down, and
+`SAMM_longvideos/006_1/006_1_0001.jpg`. An onset of 0 means that the expression was there when the
+video began, an offset of 0 that its end was not annotated. There are no emotions: those of the
+micro-expressions stand in SAMM's own spreadsheet, which is looked for below and beside the root.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from training.datasets import samm
+from training.datasets.annotations import Event, gather, known_emotion
+from training.datasets.frames import SPREADSHEET_SUFFIXES, Found, find_clips, scan
+from training.datasets.records import Annotations
+from training.datasets.sheets import Row, SkipRow, find_spreadsheet, plain, read_sheet
+
+FPS = 200.0
+LABEL_FILE = "SAMM_LongVideos_V1_Release.xlsx"
+LABEL_FILES = ("sammlongvideos", "longvideos")
+FOLDER = "SAMM_longvideos/006_1"
+
+LABEL_COLUMNS = {
+    "Subject": ("subject",),
+    "Filename": ("filename",),
+    "Onset": ("onset", "onsetframe"),
+    "Apex": ("apex", "apexframe"),
+    "Offset": ("offset", "offsetframe"),
+    "Type": ("type",),
+    "Action Units": ("actionunits", "au"),
+}
+
+_VIDEO = re.compile(r"0*(\d+)_(\d+)")
+_KINDS = ("micro", "macro")
+
+Emotions = Mapping[tuple[int, int, int], str]
+"""Of micro-expressions, by subject, inducement and number."""
+
+
+def read(root: Path) -> Annotations:
+    found = scan(root)
+    path, notes = find_spreadsheet(found, LABEL_FILES, LABEL_FILE)
+    sheet = read_sheet(path, LABEL_COLUMNS, optional=("Action Units",), notes=notes)
+    clips = find_clips(found, _clip_of, FOLDER, FPS, is_long=True)
+    emotions, told = _read_emotions(found)
+    read = gather("samm-lv", sheet, clips, lambda row: _events_of(row, emotions), told)
+    without = int((read.table["emotion"].isna() & (read.table["kind"] == "micro")).sum())
+    if not emotions or not without:
+        return read
+    note = (
+        f"Micro-expressions that have no emotion, because no row of {samm.LABEL_FILE} names them: "
+        f"{without}."
+    )
+    return dataclasses.replace(read, notes=(*read.notes, note))
+
+
+def _clip_of(parts: tuple[str, ...]) -> tuple[str, str] | None:
+    match = _VIDEO.fullmatch(parts[-1]) if parts else None
+    return _named(*map(int, match.groups())) if match else None
+
+
+def _named(subject: int, inducement: int) -> tuple[str, str]:
+    return f"{subject:03d}", f"{subject:03d}_{inducement}"
+
+
+def _events_of(row: Row, emotions: Emotions) -> Iterator[Event]:
+    subject, inducement, number = samm.expression_of(row)
+    said = row.text("Type")
+    kind = next((kind for kind in _KINDS if said.lower().startswith(kind)), None)
+    if kind is None:
+        raise SkipRow(f"Type is {said!r}, which is neither Macro nor Micro; correct the cell")
+    onset, offset = row.number("Onset"), row.number("Offset")
+    apex = row.number_or_none("Apex") or None
+    if kind == "macro" and onset == 0:
+        raise SkipRow("the onset is 0: the expression was there before the video began")
+    if offset == 0:
+        if apex is None:
+            raise SkipRow("there is neither an apex nor an offset; fill one in")
+        offset = apex
+    yield Event(
+        _named(subject, inducement)[1],
+        onset=onset,
+        apex=apex,
+        offset=offset,
+        emotion=emotions.get((subject, inducement, number)) if kind == "micro" else None,
+        au=row.get("Action Units"),
+        kind=kind,
+    )
+
+
+def _read_emotions(found: Found) -> tuple[Emotions, tuple[str, ...]]:
+    """What SAMM's own spreadsheet says of micro-expressions, and what is odd about it."""
+    below = [path for path in found.spreadsheets if _is_of_samm(path)]
+    there = below or [path for path in _beside(found.root) if _is_of_samm(path)]
+    if not there:
+        return {}, (
+            f"There is no {samm.LABEL_FILE} below or beside {found.root}; without it no "
+            "expression has an emotion.",
+        )
+    path, told = find_spreadsheet(
+        Found(found.root, tuple(there), ()), samm.LABEL_FILES, samm.LABEL_FILE
+    )
+    sheet = read_sheet(path, samm.LABEL_COLUMNS, optional=("Action Units",))
+    emotions: dict[tuple[int, int, int], str] = {}
+    notes = [*told, *sheet.notes]
+    for row in sheet.rows:
+        try:
+            emotion = known_emotion(row.text("Estimated Emotion"), "samm-lv")
+            emotions[samm.expression_of(row)] = emotion
+        except SkipRow as skip:
+            notes.append(f"{row.where}: {skip}.")
+    return emotions, tuple(notes)
+
+
+def _is_of_samm(path: Path) -> bool:
+    return any(name in plain(path.stem) for name in samm.LABEL_FILES)
+
+
+def _beside(root: Path) -> Iterator[Path]:
+    """Spreadsheets in the folder that the root is in, and in SAMM's own folders in it."""
+    parent = root.resolve().parent
+    own = (one for one in parent.iterdir() if one.name.lower().startswith("samm"))
+    for folder in (parent, *(one for one in sorted(own) if one.is_dir())):
+        yield from (
+            one
+            for one in sorted(folder.iterdir())
+            if one.suffix.lower() in SPREADSHEET_SUFFIXES and not one.name.startswith("~$")
+        )

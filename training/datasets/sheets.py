@@ -1,0 +1,204 @@
+"""Spreadsheets of annotations, as they are found: the header somewhere, numbers as text, text
+where numbers belong, remarks below."""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from xlrd import XLRDError  # type: ignore[import-untyped]
+from xlrd.compdoc import CompDocError  # type: ignore[import-untyped]
+
+from realtime.errors import KilasError
+from training.datasets.frames import Found, in_order
+
+HEADER_ROWS = 30
+"""Rows in which a header is looked for; SAMM has its own on row 14, SAMM-LV about row 10."""
+
+_WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
+_NO_NUMBER = re.compile(r"\W*|n/?a|nan|none", re.IGNORECASE)
+"""What stands where there is no number: nothing, `/`, `-`, `?`, `NA`."""
+
+_UNREADABLE = (OSError, ValueError, KeyError, zipfile.BadZipFile, XLRDError, CompDocError)
+
+
+class SkipRow(Exception):
+    """A row cannot be used; its text says why, with a remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a spreadsheet as text. `where`: file and row; `columns`: which cell each of the
+    columns that a loader asked for is in."""
+
+    where: str
+    texts: tuple[str, ...]
+    columns: Mapping[str, int]
+
+    def get(self, column: str) -> str:
+        """The cell's text, empty where there is none or the sheet lacks the column."""
+        position = self.columns.get(column)
+        return "" if position is None else self.texts[position]
+
+    def text(self, column: str) -> str:
+        """The cell's text. Raises SkipRow when the cell is empty."""
+        text = self.get(column)
+        if not text:
+            raise SkipRow(f"{column} is empty; fill it in, or take the row out")
+        return text
+
+    def number(self, column: str) -> int:
+        """Raises SkipRow when the cell holds no whole number."""
+        return whole_number(self.text(column), column)
+
+    def number_or_none(self, column: str) -> int | None:
+        """None where the cell says that there is no number, as `/` does. Raises SkipRow when it
+        holds anything else that is none."""
+        return number_or_none(self.get(column), column)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The rows below a header. `file`: its name; `header`: the names of all columns, `plain`."""
+
+    file: str
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+def plain(name: str) -> str:
+    """A name in lower case, without all but letters and digits: `Onset Frame` -> `onsetframe`."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def whole_number(text: str, what: str) -> int:
+    """Raises SkipRow when the text is no whole number."""
+    if not _WHOLE_NUMBER.fullmatch(text):
+        raise SkipRow(f"{what} is {text!r}, which is no whole number; correct the cell")
+    return int(text.partition(".")[0])
+
+
+def number_or_none(text: str, what: str) -> int | None:
+    """None where the text says that there is no number. Raises SkipRow when it is neither."""
+    return None if _NO_NUMBER.fullmatch(text) else whole_number(text, what)
+
+
+def find_spreadsheet(found: Found, names: Sequence[str], like: str) -> tuple[Path, tuple[str, ...]]:
+    """The spreadsheet whose name, `plain`, contains the first of `names`, or one of the next, and
+    a note where several do: the last by name is taken, which is the newest where names end in a
+    date or a version.
+
+    like: its published name, for the message. Raises KilasError when there is none.
+    """
+    for name in names:
+        fitting = [path for path in found.spreadsheets if name in plain(path.stem)]
+        if fitting:
+            chosen, *others = sorted(
+                fitting, key=lambda path: (in_order(path.stem), -len(path.parts)), reverse=True
+            )
+            if not others:
+                return chosen, ()
+            listed = ", ".join(str(path) for path in others)
+            return chosen, (f"Several spreadsheets fit; {chosen} was read, not {listed}.",)
+    there = ", ".join(path.name for path in found.spreadsheets) or "none at all"
+    raise KilasError(
+        f"There is no spreadsheet like {like} in {found.root}, there is {there}; give the folder "
+        "that holds both the spreadsheet and the frames, or rename the spreadsheet."
+    )
+
+
+def read_workbook(path: Path) -> dict[str, list[tuple[str, ...]]]:
+    """The text of all cells of all sheets, by the sheets' names in order; every row is as long as
+    the longest. Raises KilasError when it is no spreadsheet."""
+    try:
+        sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object)
+    except _UNREADABLE as error:
+        raise KilasError(
+            f"The spreadsheet {path} cannot be read ({error}); copy it again."
+        ) from error
+    return {
+        str(name): [tuple(map(_text, row)) for row in cells.itertuples(index=False, name=None)]
+        for name, cells in sheets.items()
+    }
+
+
+def read_sheet(
+    path: Path,
+    columns: Mapping[str, Sequence[str]],
+    *,
+    optional: Sequence[str] = (),
+    sheet: str = "",
+    notes: tuple[str, ...] = (),
+) -> Sheet:
+    """The first sheet with a header that has all columns, and the rows below it.
+
+    columns: how each may be called, `plain`. optional: columns that may be missing. sheet: the one
+    to look at first. Rows at the end with text in one column at most are remarks, which are left
+    out with a note. Raises KilasError when no sheet has all columns.
+    """
+    workbook = read_workbook(path)
+    ordered = sorted(workbook, key=lambda name: plain(name) != sheet)
+    fewest: set[str] = set(columns) - set(optional)
+    for name in ordered:
+        rows = workbook[name]
+        for at, texts in enumerate(rows[:HEADER_ROWS]):
+            header = tuple(map(plain, texts))
+            found = {
+                column: min(map(header.index, fitting))
+                for column, spellings in columns.items()
+                if (fitting := [one for one in spellings if one in header])
+            }
+            lacking = set(columns) - set(optional) - set(found)
+            if not lacking:
+                return _below(path, header, found, rows, at + 1, notes)
+            fewest = min(fewest, lacking, key=len)
+    where = f"the sheets {', '.join(workbook)}" if len(workbook) > 1 else "its sheet"
+    raise KilasError(
+        f"{path} lacks the columns {', '.join(sorted(fewest))} in the first {HEADER_ROWS} rows of "
+        f"{where}; there must be {', '.join(name for name in columns if name not in optional)}."
+    )
+
+
+def numbered_rows(
+    file: str, rows: Sequence[tuple[str, ...]], first: int, columns: Mapping[str, int]
+) -> list[Row]:
+    """All rows from index `first` that are not empty, with the numbers that Excel shows."""
+    return [
+        Row(f"{file}, row {at + 1}", rows[at], columns)
+        for at in range(first, len(rows))
+        if any(rows[at])
+    ]
+
+
+def _below(
+    path: Path,
+    header: tuple[str, ...],
+    columns: Mapping[str, int],
+    rows: Sequence[tuple[str, ...]],
+    first: int,
+    notes: tuple[str, ...],
+) -> Sheet:
+    kept = numbered_rows(path.name, rows, first, columns)
+    remarks: list[Row] = []
+    while kept and sum(bool(kept[-1].get(column)) for column in columns) <= 1:
+        remarks.insert(0, kept.pop())
+    if remarks:
+        notes = (
+            *notes,
+            f"What stands below the table, from {remarks[0].where} on, was taken for remarks.",
+        )
+    return Sheet(path.name, header, tuple(kept), notes)
+
+
+def _text(cell: object) -> str:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip()

@@ -1,0 +1,375 @@
+"""Files of streams: what networks are trained on, and the annotations that say what it shows.
+
+A file is an uncompressed .npz that is never unpickled: `faces` uint8 [N, 128, 128], `t_s` float64
+[N], `stream` int32 [N]; for each stream `clip` and `subject`, fixed-width text; `table`, the
+annotations as JSON, a record of TABLE_COLUMNS for each expression; and what it was made for:
+`dataset`, `rate_hz` and `mask`. The faces stay on disk until they are looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from realtime.errors import KilasError
+from realtime.spec import FACE_SIZE, ModelSpec
+from training.datasets import labels_of
+from training.expressions import ScriptedEvent
+
+STORED = ("faces", "t_s", "stream", "clip", "subject", "table", "dataset", "rate_hz", "mask")
+"""Arrays of a file."""
+
+TEXT_COLUMNS = ("dataset", "subject", "clip", "kind", "emotion", "au", "usage")
+TIME_COLUMNS = ("onset_s", "apex_s", "release_s", "offset_s", "intensity", "skew", "fps")
+TABLE_COLUMNS = (*TEXT_COLUMNS, *TIME_COLUMNS, "apex_estimated")
+"""An expression: who shows it where, what it is called by the dataset (`emotion`), its course
+(see `ScriptedEvent`; times in seconds from the clip's beginning), the clip's frame rate, and
+whether the apex is only the middle of onset and offset. `usage`: a dataset's own part, if any."""
+
+SIMULATED = "simulated"
+"""Name of the dataset of made-up people."""
+
+_LOCAL_HEADER_BYTES = 30
+"""Of a member of a zip file, before its name (PKWARE's APPNOTE 4.3.7)."""
+
+_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One unbroken run of slots of one face.
+
+    `faces`: uint8 [S, 128, 128]; `t_s`: float64 [S], seconds from the clip's start; `events`:
+    all expressions of the clip, labelled with the dataset's own words.
+    """
+
+    clip: str
+    subject: str
+    faces: npt.NDArray[np.uint8]
+    t_s: npt.NDArray[np.float64]
+    events: tuple[ScriptedEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFile:
+    """A file that was opened. `table`: pandas, TABLE_COLUMNS, a row an expression."""
+
+    path: Path
+    dataset: str
+    rate_hz: float
+    mask: str
+    table: pd.DataFrame
+    streams: tuple[Stream, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenClip:
+    """What a file has of a clip: number of slots, first and last time of each stream, and what was
+    said of it."""
+
+    slots: int
+    spans_s: tuple[tuple[float, float], ...]
+    note: str
+
+
+class StreamWriter:
+    """Writes streams to one file, clip by clip, without keeping them in memory.
+
+    What is done is kept beside `out` in two hidden files until `finish` puts the file together, so
+    an interrupted writer goes on: `written` tells the clips that are there already. Work that was
+    begun for anything else than `made_from` is thrown away.
+    """
+
+    def __init__(self, out: Path, made_from: Mapping[str, Any]) -> None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self._out = out
+        self._spool_path = out.with_name(f".{out.name}.faces")
+        self._journal_path = out.with_name(f".{out.name}.jsonl")
+        first = json.dumps(made_from, sort_keys=True)
+        self._lines = self._whole_lines(first)
+        journal = [first, *(json.dumps(line) for line in self._lines)]
+        self._journal_path.write_text("".join(f"{line}\n" for line in journal), encoding="utf-8")
+        self._journal = self._journal_path.open("a", encoding="utf-8")
+        self._spool = self._spool_path.open("ab")
+        self._spool.truncate(_bytes(self._lines))
+
+    @property
+    def written(self) -> dict[tuple[str, str], WrittenClip]:
+        """All clips that were written, by subject and clip."""
+        return {
+            (line["subject"], line["clip"]): WrittenClip(
+                slots=sum(one["slots"] for one in line["streams"]),
+                spans_s=tuple((one["t_s"][0], one["t_s"][-1]) for one in line["streams"]),
+                note=line["note"],
+            )
+            for line in self._lines
+        }
+
+    def add(self, subject: str, clip: str, streams: Iterable[Stream], note: str = "") -> None:
+        """Take all streams, perhaps none, of one clip; `note` is kept with it."""
+        held = []
+        for stream in streams:
+            self._spool.write(np.ascontiguousarray(stream.faces).data)
+            held.append({"slots": len(stream.t_s), "t_s": stream.t_s.tolist()})
+        self._spool.flush()
+        line = {"subject": subject, "clip": clip, "note": note, "streams": held}
+        self._journal.write(json.dumps(line) + "\n")
+        self._journal.flush()
+        self._lines.append(line)
+
+    def finish(self, table: pd.DataFrame, dataset: str, rate_hz: float, mask: str) -> None:
+        """Put the file together; it appears under its name only when it is complete."""
+        self.close()
+        streams = [(line, one) for line in self._lines for one in line["streams"]]
+        counts = [one["slots"] for _, one in streams]
+        t_s = [np.empty(0), *(np.array(one["t_s"], np.float64) for _, one in streams)]
+        arrays = {
+            "t_s": np.concatenate(t_s),
+            "stream": np.repeat(np.arange(len(streams), dtype=np.int32), counts),
+            "clip": np.array([line["clip"] for line, _ in streams], np.str_),
+            "subject": np.array([line["subject"] for line, _ in streams], np.str_),
+            "table": np.array(json.dumps(table.to_dict("records")), np.str_),
+            "dataset": np.array(dataset, np.str_),
+            "rate_hz": np.array(rate_hz),
+            "mask": np.array(mask, np.str_),
+        }
+        unfinished = self._out.with_name(f".{self._out.name}")
+        with zipfile.ZipFile(unfinished, "w") as file:
+            with file.open("faces.npy", "w", force_zip64=True) as member:
+                shape = (sum(counts), FACE_SIZE, FACE_SIZE)
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(member, header)
+                with self._spool_path.open("rb") as spool:
+                    shutil.copyfileobj(spool, member, 2**20)
+            for name, array in arrays.items():
+                with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+        unfinished.replace(self._out)
+        self.discard()
+
+    def discard(self) -> None:
+        """Throw away what was written but not finished."""
+        self.close()
+        self._spool_path.unlink()
+        self._journal_path.unlink()
+
+    def close(self) -> None:
+        """Let go of the files; what is unfinished stays for the next writer."""
+        self._spool.close()
+        self._journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _whole_lines(self, first: str) -> list[dict[str, Any]]:
+        """What an interrupted writer of the same had done; a line that was cut off is none."""
+        if not (self._journal_path.exists() and self._spool_path.exists()):
+            return []
+        text = self._journal_path.read_text(encoding="utf-8")
+        begun, *rest = text.split("\n")[:-1] or [""]
+        lines = [json.loads(line) for line in rest] if begun == first else []
+        # After a power cut the faces may be fewer than what was written down of them.
+        return lines if self._spool_path.stat().st_size >= _bytes(lines) else []
+
+
+def _bytes(lines: Iterable[dict[str, Any]]) -> int:
+    """Of the faces of these clips."""
+    slots = sum(stream["slots"] for line in lines for stream in line["streams"])
+    return int(slots) * FACE_SIZE * FACE_SIZE
+
+
+def write_streams(streams: Iterable[Stream], spec: ModelSpec, out: Path) -> None:
+    """Write streams of simulated people, which may be none, with their events, to one file."""
+    events: dict[tuple[str, str], tuple[ScriptedEvent, ...]] = {}
+    with StreamWriter(out, {}) as writer:
+        for stream in streams:
+            writer.add(stream.subject, stream.clip, [stream])
+            events[stream.subject, stream.clip] = stream.events
+        rows = [
+            dataclasses.asdict(event)
+            | {"dataset": SIMULATED, "subject": subject, "clip": clip}
+            | {"emotion": event.label, "au": event.units}
+            for (subject, clip), shown in events.items()
+            for event in shown
+        ]
+        table = full_table(pd.DataFrame(rows))
+        writer.finish(table, SIMULATED, spec.rate_hz, spec.mask)
+
+
+def full_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with all TABLE_COLUMNS and nothing else. Where a dataset says nothing, an
+    expression falls from its apex on, is of intensity 1 and as strong on both sides."""
+    assumed: dict[str, Any] = {
+        "apex_s": np.nan,
+        "release_s": np.nan,
+        "intensity": 1.0,
+        "skew": 0.0,
+        "fps": np.nan,
+        "apex_estimated": False,
+    }
+    whole = table.reindex(columns=list(TABLE_COLUMNS))
+    for name in TEXT_COLUMNS:
+        whole[name] = whole[name].astype(object).where(whole[name].notna(), "").astype(str)
+    for name in TIME_COLUMNS:
+        whole[name] = pd.to_numeric(whole[name]).astype(float).fillna(assumed.get(name, np.nan))
+    whole["release_s"] = whole["release_s"].fillna(whole["apex_s"])
+    estimated = whole["apex_estimated"].astype(object)
+    whole["apex_estimated"] = estimated.where(estimated.notna(), False).astype(bool)
+    return whole
+
+
+def open_stream_file(path: Path) -> StreamFile:
+    """What a file holds; its faces are read from disk when they are looked at.
+
+    Raises KilasError when it holds no streams.
+    """
+    try:
+        faces = _mapped(path, "faces.npy")
+        with np.load(path, allow_pickle=False) as data:
+            held = {name: data[name] for name in STORED if name != "faces"}
+        t_s, stream, clips = (held[name] for name in ("t_s", "stream", "clip"))
+        shapes = (faces.shape, t_s.shape, stream.shape)
+        slots = len(faces)
+        if shapes != ((slots, FACE_SIZE, FACE_SIZE), (slots,), (slots,)):
+            raise ValueError(f"faces, t_s and stream have the shapes {shapes}")
+        if faces.dtype != np.uint8:
+            raise ValueError(f"the faces are {faces.dtype}")
+        table = full_table(pd.DataFrame(json.loads(str(held["table"])), columns=TABLE_COLUMNS))
+        shown = {
+            (str(subject), str(clip)): tuple(map(_event, rows.itertuples()))
+            for (subject, clip), rows in table.groupby(["subject", "clip"], sort=False)
+        }
+        edges = np.searchsorted(stream, np.arange(len(clips) + 1))
+        return StreamFile(
+            path=path,
+            dataset=str(held["dataset"]),
+            rate_hz=float(held["rate_hz"]),
+            mask=str(held["mask"]),
+            table=table,
+            streams=tuple(
+                Stream(
+                    str(clip),
+                    str(subject),
+                    faces[first:end],
+                    t_s[first:end],
+                    shown.get((str(subject), str(clip)), ()),
+                )
+                for clip, subject, first, end in zip(
+                    clips, held["subject"], edges[:-1], edges[1:], strict=True
+                )
+            ),
+        )
+    except _READ_ERRORS as error:
+        raise KilasError(
+            f"{path} holds no streams ({error}); give files that `prepare` or `simulate` wrote."
+        ) from error
+
+
+def open_files(prepared: Iterable[Path]) -> Iterator[StreamFile]:
+    """Files of streams, and all such files in folders, by name.
+
+    Files whose names begin with a dot are unfinished and left out. Raises KilasError when there is
+    no file or one holds no streams.
+    """
+    paths = [file for path in prepared for file in _stream_files(path)]
+    if not paths:
+        raise KilasError("There are no prepared streams; make some with `prepare` or `simulate`.")
+    yield from map(open_stream_file, paths)
+
+
+def load_files(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[StreamFile]:
+    """As `open_files`; raises KilasError also when a file is for another clock or mask."""
+    for file in open_files(prepared):
+        if (file.rate_hz, file.mask) != (spec.rate_hz, spec.mask):
+            raise KilasError(
+                f"{file.path} was prepared for {file.rate_hz:g} slots a second and mask "
+                f"{file.mask}, the recipe wants {spec.rate_hz:g} and {spec.mask}; prepare the data "
+                "again."
+            )
+        yield file
+
+
+def load_streams(
+    prepared: Iterable[Path], spec: ModelSpec, classes: str = "three"
+) -> Iterator[Stream]:
+    """The streams of `load_files`, one file after the other. Their events are labelled with the
+    class of their emotion (`training.datasets.CLASSES`), or with nothing where it has none."""
+    for file in load_files(prepared, spec):
+        emotions = pd.Series(sorted(set(file.table["emotion"])), dtype=str)
+        names = dict(
+            zip(emotions, labels_of(emotions, file.dataset, classes).fillna(""), strict=True)
+        )
+        for stream in file.streams:
+            events = (dataclasses.replace(one, label=names[one.label]) for one in stream.events)
+            yield dataclasses.replace(stream, events=tuple(events))
+
+
+def _stream_files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise KilasError(f"There is no {path}; give files of streams, or folders of them.")
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.glob("*.npz") if not file.name.startswith("."))
+
+
+def _event(row: Any) -> ScriptedEvent:
+    return ScriptedEvent(
+        onset_s=row.onset_s,
+        apex_s=row.apex_s,
+        release_s=row.release_s,
+        offset_s=row.offset_s,
+        label=row.emotion,
+        kind=row.kind,
+        intensity=row.intensity,
+        units=row.au,
+        skew=row.skew,
+    )
+
+
+def _mapped(path: Path, member: str) -> npt.NDArray[Any]:
+    """An array inside an uncompressed .npz, mapped into memory instead of read."""
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(member)
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{member} is compressed")
+    with path.open("rb") as file:
+        file.seek(entry.header_offset)
+        local = file.read(_LOCAL_HEADER_BYTES)
+        names = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+        file.seek(entry.header_offset + _LOCAL_HEADER_BYTES + names)
+        shape, fortran_order, dtype = _array_header(file)
+        if fortran_order or dtype.hasobject:
+            raise ValueError(f"{member} is no plain array")
+        if not np.prod(shape):
+            return np.empty(shape, dtype)
+        return np.memmap(path, dtype, mode="r", offset=file.tell(), shape=shape)
+
+
+def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read(file)
+    return header
