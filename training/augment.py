@@ -1,0 +1,182 @@
+"""Variations of the samples that a network is trained on, drawn anew in each epoch.
+
+One draw holds for all slots and regions of a sample: what changes from slot to slot is the
+expression, and nothing else may.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from realtime.errors import KilasError
+from realtime.spec import FACE_SIZE, ModelSpec
+from realtime.types import Float32Array, UInt8Array
+from training.windows import GAIN_RANGE, mirror
+
+Float64Array = npt.NDArray[np.float64]
+
+ROTATION_DEG = 15.0  # stated by the 3DCNN framework paper, as are crop and contrast
+CROP = 0.1
+CONTRAST = 0.3
+
+BRIGHTNESS = 0.15
+"""The papers do not say how much; as much as CONTRAST may change black and white."""
+
+SHARE = 0.5
+"""The papers put variations beside the original samples and do not say how many; one for each."""
+
+FLIP = 0.5
+"""Not in the papers: a face in the mirror shows the same emotion."""
+
+MIDDLE_GRAY = 127.5  # what a change of contrast leaves as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How much samples are varied; nothing where all amounts are 0.
+
+    `share`: probability that a sample is varied at all; `flip`: probability that it is seen in a
+    mirror, varied or not. `rotation_deg`: at most so far, to either side. `crop`: share of the
+    face's area that is cut off: a square that keeps the rest, anywhere in the face, is resized
+    to the face's size. `contrast`: at most so much more or less, as a share, around MIDDLE_GRAY.
+    `brightness`: at most so much added or taken away, as a share of the 255 levels.
+
+    Raises KilasError when an amount is out of its range.
+    """
+
+    rotation_deg: float = ROTATION_DEG
+    crop: float = CROP
+    contrast: float = CONTRAST
+    brightness: float = BRIGHTNESS
+    share: float = SHARE
+    flip: float = FLIP
+
+    def __post_init__(self) -> None:
+        problems = [
+            (not 0 <= self.rotation_deg <= 180, "rotation_deg must lie between 0 and 180"),
+            (not 0 <= self.crop < 1, "crop must be at least 0 and below 1"),
+            (not 0 <= self.contrast <= 1, "contrast must lie between 0 and 1"),
+            (not 0 <= self.brightness <= 1, "brightness must lie between 0 and 1"),
+            (not 0 <= self.share <= 1, "share must lie between 0 and 1"),
+            (not 0 <= self.flip <= 1, "flip must lie between 0 and 1"),
+        ]
+        for is_wrong, message in problems:
+            if is_wrong:
+                raise KilasError(f"The augmentation does not fit: {message}.")
+
+
+def augment(faces: UInt8Array, random: np.random.Generator, amounts: Augmentation) -> UInt8Array:
+    """Variations of gray faces: uint8 [B, T, 128, 128] -> the same shape and dtype.
+
+    Rotation, crop and flip are one resampling: bilinear, what lies outside of the face is its
+    nearest pixel. Gray levels are rounded and clipped once, at the end. Raises ValueError on any
+    other shape.
+    """
+    if faces.ndim != 4 or faces.shape[2:] != (FACE_SIZE, FACE_SIZE):
+        raise ValueError(
+            f"expected whole aligned faces, [B, T, {FACE_SIZE}, {FACE_SIZE}], got {faces.shape}"
+        )
+    samples, slots = faces.shape[:2]
+    is_varied = random.random(samples) < amounts.share
+    rotation_deg = is_varied * random.uniform(-1, 1, samples) * amounts.rotation_deg
+    scale = np.where(is_varied, np.sqrt(1 - amounts.crop), 1.0)
+    place = random.uniform(-1, 1, (samples, 2))
+    contrast = 1 + is_varied * random.uniform(-1, 1, samples) * amounts.contrast
+    brightness = is_varied * random.uniform(-1, 1, samples) * amounts.brightness
+    is_flipped = random.random(samples) < amounts.flip
+
+    result = np.empty_like(faces)
+
+    def vary(index: int) -> None:
+        to_face = _to_face(rotation_deg[index], scale[index], place[index], is_flipped[index])
+        shift = MIDDLE_GRAY * (1 - contrast[index]) + 255 * brightness[index]
+        # With the slots last a pixel of all of them is found at once; OpenCV's transposition takes
+        # a tenth of NumPy's time.
+        face = cv2.transpose(faces[index].reshape(slots, -1))
+        varied = np.empty_like(face)
+        _vary(face, to_face, np.float32(contrast[index]), np.float32(shift), varied)
+        cv2.transpose(varied, dst=result[index].reshape(slots, -1))
+
+    # TensorFlow makes no batch beforehand when it is told to be deterministic: the network waits,
+    # and all cores are free.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(vary, range(samples)))
+    return result
+
+
+def augment_motion(
+    signal: Float32Array, random: np.random.Generator, spec: ModelSpec, amounts: Augmentation
+) -> Float32Array:
+    """Variations of motion, float32 [B, T, R, H, W, 2]: mirrored with the probability
+    `amounts.flip`, and made larger or smaller by a factor from GAIN_RANGE.
+
+    No other amount applies: motion is measured on the aligned face, where light and the head's
+    own rotation have been taken out.
+    """
+    is_flipped = random.random(len(signal)) < amounts.flip
+    gain = random.uniform(*GAIN_RANGE, (len(signal), 1, 1, 1, 1, 1))
+    result = signal * gain.astype(np.float32)
+    result[is_flipped] = mirror(result[is_flipped], spec)
+    return result
+
+
+def _to_face(
+    rotation_deg: float, scale: float, place: Float64Array, is_flipped: bool
+) -> Float64Array:
+    """float64 [2, 3]: where in the face the pixels (x, y) of its variation come from.
+
+    place: float64 [2], where the crop lies: (-1, -1) left above, (1, 1) right below.
+    """
+    angle = np.deg2rad(rotation_deg)
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    turn = np.array([[c, -s], [s, c]])
+    if is_flipped:
+        turn[:, 0] *= -1
+    middle = np.full(2, 0.5 * (FACE_SIZE - 1))
+    offset = place * (1 - scale) * FACE_SIZE / 2
+    return np.column_stack([turn, middle + offset - turn @ middle])
+
+
+@numba.njit(cache=True, nogil=True)
+def _vary(
+    face: UInt8Array, to_face: Float64Array, gain: np.float32, shift: np.float32, out: UInt8Array
+) -> None:
+    """Resample all slots of a face, then times `gain` plus `shift`.
+
+    face, out: uint8 [128 * 128, T]; to_face: float64 [2, 3], see `_to_face`.
+    """
+    size = FACE_SIZE
+    slots = face.shape[1]
+    one, black, white = np.float32(1.0), np.float32(0.0), np.float32(255.0)
+    shift += np.float32(0.5)  # to round what is cut off below
+    for row in range(size):
+        for column in range(size):
+            x = to_face[0, 0] * column + to_face[0, 1] * row + to_face[0, 2]
+            y = to_face[1, 0] * column + to_face[1, 1] * row + to_face[1, 2]
+            left, top = int(np.floor(x)), int(np.floor(y))
+            right_weight, below_weight = np.float32(x - left), np.float32(y - top)
+            x_0, x_1 = min(max(left, 0), size - 1), min(max(left + 1, 0), size - 1)
+            y_0, y_1 = min(max(top, 0), size - 1), min(max(top + 1, 0), size - 1)
+            w_00 = gain * (one - right_weight) * (one - below_weight)
+            w_01 = gain * right_weight * (one - below_weight)
+            w_10 = gain * (one - right_weight) * below_weight
+            w_11 = gain * right_weight * below_weight
+            p_00, p_01 = face[y_0 * size + x_0], face[y_0 * size + x_1]
+            p_10, p_11 = face[y_1 * size + x_0], face[y_1 * size + x_1]
+            varied = out[row * size + column]
+            for slot in range(slots):
+                gray = (
+                    p_00[slot] * w_00
+                    + p_01[slot] * w_01
+                    + p_10[slot] * w_10
+                    + p_11[slot] * w_11
+                    + shift
+                )
+                varied[slot] = np.uint8(min(max(gray, black), white))

@@ -1,0 +1,153 @@
+"""Samples to the batches that a network is trained and measured on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from realtime.spec import LAYOUTS, ModelSpec, RegionLayout
+from realtime.types import Float32Array, UInt8Array
+from training.augment import Augmentation, augment, augment_motion
+from training.balance import class_weights, smote
+from training.recipe import SampleSettings, TrainingSettings
+from training.samples import Samples
+
+PLAIN_BATCH = 64
+"""Samples of a batch that only measures: the figures do not depend on it."""
+
+
+def cut(faces: UInt8Array, layout: RegionLayout) -> UInt8Array:
+    """The regions of whole faces: uint8 [B, T, 128, 128] -> [B, T, R, H, W, 1]."""
+    boxes = LAYOUTS[layout]
+    return np.stack(
+        [faces[:, :, top:bottom, left:right, np.newaxis] for left, top, right, bottom in boxes],
+        axis=2,
+    )
+
+
+class SampleBatches(keras.utils.PyDataset):
+    """Batches (signal, labels) or (signal, labels, weights) of samples: as few as can be, and as
+    equal in size as can be, since a last rest would count as much as a whole batch.
+
+    signal: [B, T, R, H, W, C], uint8 for gray and float32 for motion; labels: int64 [B]; weights:
+    float32 [B]. Made by `training_batches` and `plain_batches`.
+
+    The order of an epoch follows from the seed and the epoch's number alone, and how the samples
+    of a batch are varied from these and the batch's place. So batches can be asked for in any
+    order and by any thread, and an interrupted training goes on as if it had not been; `start`
+    says which epoch it is. `fit` has to be told `shuffle=False`: it would ask in an order of its
+    own, which follows from neither.
+    """
+
+    def __init__(
+        self,
+        slots: npt.NDArray[np.generic],
+        index: npt.NDArray[np.int64],
+        labels: npt.NDArray[np.int64],
+        spec: ModelSpec,
+        batch: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        devices: int = 1,
+        augmentation: Augmentation | None = None,
+        weights: Float32Array | None = None,
+    ) -> None:
+        """slots, index, labels: as in `Samples`; weights: float32 [N], of each sample. `devices`:
+        how many share each batch, whose size they have to divide; fewer samples than that are left
+        over in an epoch."""
+        super().__init__()  # one worker: after those of several, Keras waits 0.1 s in each epoch
+        self._slots = slots
+        self._index = index
+        self._labels = labels
+        self._spec = spec
+        self._batch = batch
+        self._shuffle = shuffle
+        self._seed = seed
+        self._devices = devices
+        self._augmentation = augmentation
+        self._weights = weights
+        self.start(0)
+
+    def __len__(self) -> int:
+        return -(-len(self._labels) // self._batch)
+
+    def start(self, epoch: int) -> None:
+        """Draw an epoch, counted from 0."""
+        order = np.arange(len(self._labels))
+        if self._shuffle:
+            order = np.random.default_rng([self._seed, epoch]).permutation(order)
+        self._epoch = (epoch, order)
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], ...]:
+        epoch, order = self._epoch
+        shared = len(order) // self._devices
+        first, end = np.arange(index, index + 2) * shared // len(self) * self._devices
+        chosen = order[first:end]
+        # From 1 on: NumPy takes (seed, epoch, 0) for (seed, epoch), which draws the order.
+        random = np.random.default_rng([self._seed, epoch, index + 1])
+        signal: npt.NDArray[Any] = self._slots[self._index[chosen]]
+        if self._spec.signal == "motion":
+            signal = signal.astype(np.float32)
+            if self._augmentation is not None:
+                signal = augment_motion(signal, random, self._spec, self._augmentation)
+        else:
+            if self._augmentation is not None:
+                signal = augment(signal, random, self._augmentation)
+            signal = cut(signal, self._spec.region_layout)
+        if self._weights is None:
+            return signal, self._labels[chosen]
+        return signal, self._labels[chosen], self._weights[chosen]
+
+
+def training_batches(
+    samples: Samples,
+    chosen: npt.NDArray[np.int64],
+    spec: ModelSpec,
+    settings: SampleSettings,
+    training: TrainingSettings,
+    devices: int = 1,
+) -> SampleBatches:
+    """What a network learns from: these samples, int64 [n], in a new order in each epoch, balanced
+    and augmented as the settings say. Samples of all other indices have no part in it.
+
+    Raises KilasError when a class has too few samples for the balancing.
+    """
+    slots, index, labels = samples.slots, samples.index[chosen], samples.labels[chosen]
+    weights = None
+    if settings.balance == "weights":
+        weights = class_weights(labels, spec.labels)[labels]
+    elif settings.balance == "smote":
+        clips, labels = smote(slots[index], labels, spec.labels, training.seed)
+        index = np.arange(len(clips) * spec.frames).reshape(-1, spec.frames)
+        slots = clips.reshape(-1, *slots.shape[1:])
+    return SampleBatches(
+        slots,
+        index,
+        labels,
+        spec,
+        training.batch,
+        shuffle=True,
+        seed=training.seed,
+        devices=devices,
+        augmentation=Augmentation() if settings.augment else None,
+        weights=weights,
+    )
+
+
+def plain_batches(
+    samples: Samples, chosen: npt.NDArray[np.int64], spec: ModelSpec, devices: int = 1
+) -> SampleBatches:
+    """What a network is measured on: these samples, int64 [n], as they are and in their order."""
+    return SampleBatches(
+        samples.slots,
+        samples.index[chosen],
+        samples.labels[chosen],
+        spec,
+        PLAIN_BATCH,
+        shuffle=False,
+        devices=devices,
+    )

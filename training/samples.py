@@ -1,0 +1,146 @@
+"""Files of streams to samples: one window of the face for each micro-expression.
+
+A sample is what the live model would see when it scores the apex: `frames` slots of the clock, of
+which `lookahead` come after it. Where a clip is shorter, its first or last slot stands for those
+that are missing; how many did is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from realtime.errors import KilasError
+from realtime.spec import ModelSpec
+from training.datasets import labels_of
+from training.stream_file import StreamFile, load_files
+from training.windows import SignalRun, signal_runs
+
+Row = dict[Hashable, Any]
+
+SAMPLE_COLUMNS = ("dataset", "subject", "clip", "usage", "emotion", "label", "onset_s", "apex_s")
+"""Of a sample's row; `held` comes with them: its slots that stand for missing ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """All samples of some files.
+
+    `slots`: uint8 [S, 128, 128], aligned faces, or for motion float16 [S, R, H, W, 2]. `index`:
+    int64 [N, T], which slots a sample consists of. `labels`: int64 [N], class index. `table`: a
+    row a sample, SAMPLE_COLUMNS and `held`.
+    """
+
+    slots: npt.NDArray[np.generic]
+    index: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def windows(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
+        """[B, T, ...]: the slots of these samples."""
+        windows: npt.NDArray[np.generic] = self.slots[self.index[chosen]]
+        return windows
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Micro-expressions that are no samples: how many, and why."""
+
+    count: int
+    why: str
+
+
+def read_samples(
+    prepared: Sequence[Path], spec: ModelSpec, classes: str, jobs: int = 1
+) -> tuple[Samples, list[LeftOut]]:
+    """The samples of files of streams (`training.stream_file.load_files`), labelled as `spec` and
+    `classes` (`training.datasets.CLASSES`) say.
+
+    Raises KilasError when a file cannot be used, two files have the same expression, or no sample
+    is left.
+    """
+    parts: list[npt.NDArray[np.generic]] = []
+    index: list[npt.NDArray[np.int64]] = []
+    kept: list[Row] = []
+    reasons: list[str] = []
+    total = 0
+    for file in load_files(prepared, spec):
+        rows = file.table[file.table["kind"] == "micro"].reset_index(drop=True)
+        rows["label"] = labels_of(rows["emotion"], file.dataset, classes)
+        has_class = rows["label"].isin(spec.labels)
+        for emotion in rows["emotion"][~has_class]:
+            reasons.append(f"{emotion or 'no emotion'} is none of the classes {classes!r}")
+        waiting: dict[tuple[str, str], list[Row]] = {}
+        for row in rows[has_class].to_dict("records"):
+            waiting.setdefault((row["subject"], row["clip"]), []).append(row)
+        for run in _runs(file, spec, jobs, set(waiting)):
+            clip = (run.subject, run.clip)
+            for row in [one for one in waiting[clip] if _is_in(run, one["apex_s"], spec)]:
+                waiting[clip].remove(row)
+                wanted = _window(run, row["apex_s"], spec)
+                inside = np.clip(wanted, 0, len(run.signal) - 1)
+                used, window = np.unique(inside, return_inverse=True)
+                parts.append(np.asarray(run.signal[used]))
+                index.append(total + window)
+                total += len(used)
+                kept.append(row | {"held": int((inside != wanted).sum())})
+        reasons += ["no face can be seen at the apex"] * sum(map(len, waiting.values()))
+    left_out = [LeftOut(count, why) for why, count in Counter(reasons).most_common()]
+    if not kept:
+        why = "; ".join(f"{one.count} times {one.why}" for one in left_out)
+        raise KilasError(
+            f"No sample is left of {', '.join(path.name for path in prepared)}: "
+            f"{why or 'there is no micro-expression'}. Give other data, or other classes."
+        )
+    table = pd.DataFrame(kept)[[*SAMPLE_COLUMNS, "held"]]
+    twice = table.duplicated(["dataset", "subject", "clip", "onset_s"])
+    if twice.any():
+        again = table[twice].iloc[0]
+        raise KilasError(
+            f"Two files have the expression of {again['subject']} in {again['clip']} of "
+            f"{again['dataset']}; give each file once."
+        )
+    return (
+        Samples(
+            slots=np.concatenate(parts),
+            index=np.stack(index),
+            labels=np.array([spec.labels.index(label) for label in table["label"]]),
+            table=table,
+        ),
+        left_out,
+    )
+
+
+def _runs(
+    file: StreamFile, spec: ModelSpec, jobs: int, clips: set[tuple[str, str]]
+) -> Iterable[SignalRun]:
+    """The signal of the clips that are wanted: whole faces, or the motion of the regions."""
+    streams = [one for one in file.streams if (one.subject, one.clip) in clips]
+    if spec.signal == "motion":
+        return signal_runs(streams, spec, jobs)
+    return (SignalRun(one.clip, one.subject, (), one.t_s, one.faces) for one in streams)
+
+
+def _is_in(run: SignalRun, t_s: float, spec: ModelSpec) -> bool:
+    slot_s = 1.0 / spec.rate_hz
+    return bool(run.t_s[0] - slot_s <= t_s <= run.t_s[-1] + slot_s)
+
+
+def _window(run: SignalRun, apex_s: float, spec: ModelSpec) -> npt.NDArray[np.int64]:
+    """Slots of the window whose scored slot is nearest to the apex, int64 [T]; in a long enough
+    run it is moved until all of them are there, in a short one some lie outside."""
+    apex = int(np.abs(run.t_s - apex_s).argmin())
+    first = apex - (spec.frames - 1 - spec.lookahead)
+    if len(run.t_s) >= spec.frames:
+        first = min(max(first, 0), len(run.t_s) - spec.frames)
+    return np.arange(first, first + spec.frames)
