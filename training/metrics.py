@@ -12,7 +12,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 Interval = tuple[float, float]
-"""Onset and offset in seconds."""
+"""Onset and offset in seconds. MEGC counts frames, the first and the last included; its overlaps
+are those of intervals that end where the frame after the last one begins."""
 
 MATCH_IOU = 0.5
 """Overlap from which a spotted interval counts as a true one (MEGC)."""
@@ -74,32 +75,47 @@ def detection(matched: int, truths: int, spotted: int) -> Detection:
 
 
 class Recognition(NamedTuple):
-    """Per-class precision, recall and F1 [..., C]; UF1 and UAR [...], the unweighted means of F1
-    and recall."""
+    """Per-class precision, recall and F1 [..., C]; UF1 (also called macro F1), UAR and macro
+    precision [...], their unweighted means."""
 
     precision: FloatArray
     recall: FloatArray
     f1: FloatArray
     uf1: FloatArray
     uar: FloatArray
+    macro_precision: FloatArray
 
 
 def recognition(confusion: npt.ArrayLike, missed: npt.ArrayLike) -> Recognition:
     """From counts [..., C, C] (rows: truth, columns: said) and [..., C], truths that were not
-    even spotted and so count as errors of their class. Classes without a truth are left out of
-    the means; without any truth the means are 0."""
+    even spotted and so count as errors of their class.
+
+    Folds and clips are pooled first: the figures of their sum are not the mean of theirs. A class
+    that does not occur, neither as a truth nor as said, is left out of the means. One that was
+    said but has no truth has an F1 and a precision of 0 and no recall, so it counts in all means
+    but UAR. Without any truth the means are 0.
+    """
     confusion, missed = np.asarray(confusion), np.asarray(missed)
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     said = confusion.sum(axis=-2)
     truths = confusion.sum(axis=-1) + missed
-    present = truths > 0
+    precision = ratio(hits, said)
     recall = ratio(hits, truths)
     f1 = ratio(2 * hits, truths + said)
+    occurs = truths + said > 0
+    return Recognition(
+        precision,
+        recall,
+        f1,
+        uf1=_mean_of(f1, occurs),
+        uar=_mean_of(recall, truths > 0),
+        macro_precision=_mean_of(precision, occurs),
+    )
 
-    def mean(figure: FloatArray) -> FloatArray:
-        return ratio(np.where(present, figure, 0.0).sum(axis=-1), present.sum(axis=-1))
 
-    return Recognition(ratio(hits, said), recall, f1, mean(f1), mean(recall))
+def _mean_of(figure: FloatArray, counted: npt.NDArray[np.bool_]) -> FloatArray:
+    """The mean [...] of a figure [..., C] over the classes that count; 0 where none does."""
+    return ratio(np.where(counted, figure, 0.0).sum(axis=-1), counted.sum(axis=-1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +148,34 @@ class Counts:
         )
 
 
+def counts_by_subject(
+    labels: Sequence[str], said: Sequence[str], subjects: Sequence[str], classes: Sequence[str]
+) -> tuple[Counts, npt.NDArray[np.str_]]:
+    """What a network said of N given samples, for each of the K subjects, and who these are [K].
+
+    labels, said, subjects: [N], of the tested samples of all folds together; classes: in the
+    order of the confusion's rows. Subjects of different datasets need different names
+    (`training.protocols.people`). With these `estimates` gives RECOGNITION_FIGURES of the pooled
+    folds, with intervals over subjects.
+    """
+    place = {name: number for number, name in enumerate(classes)}
+    names, who = np.unique(np.asarray(subjects, np.str_), return_inverse=True)
+    confusion = np.zeros((len(names), len(classes), len(classes)))
+    for subject, truth, answer in zip(who, labels, said, strict=True):
+        confusion[subject, place[truth], place[answer]] += 1
+    nothing = np.zeros(len(names))
+    return Counts(confusion, np.zeros((len(names), len(classes))), nothing, nothing), names
+
+
 class Rates(NamedTuple):
     """All figures of a set, [...]; 0 where nothing was there to divide by.
 
-    `precision`, `recall`, `f1`: of spotting. `accuracy`, `uf1`, `uar`: of the class, missed ones
-    as errors. `strs`: spotting F1 times the macro F1 of what was spotted (MEGC's
-    spot-then-recognise score). `false_per_minute`: spotted events without a truth.
+    `precision`, `recall`, `f1`: of spotting. `accuracy`, `uf1`, `uar`, `macro_precision`,
+    `error_rate` (1 - accuracy): of the class, missed ones as errors. `strs`: spotting F1 times
+    the macro F1 of what was spotted (MEGC's spot-then-recognise score), the mean over all classes
+    that occur in the set: one of which nothing was spotted counts 0. (MEAN's public code takes
+    the harmonic mean of macro precision and macro recall for that macro F1.)
+    `false_per_minute`: spotted events without a truth.
     """
 
     precision: FloatArray
@@ -148,6 +186,12 @@ class Rates(NamedTuple):
     uar: FloatArray
     strs: FloatArray
     false_per_minute: FloatArray
+    macro_precision: FloatArray
+    error_rate: FloatArray
+
+
+RECOGNITION_FIGURES = ("accuracy", "error_rate", "uf1", "uar", "macro_precision")
+"""What of `Rates` means something where every sample is given and nothing is spotted."""
 
 
 def rates(pooled: Counts) -> Rates:
@@ -157,6 +201,8 @@ def rates(pooled: Counts) -> Rates:
     hits = np.trace(pooled.confusion, axis1=-2, axis2=-1)
     named = recognition(pooled.confusion, pooled.missed)
     f1 = ratio(2 * matched, pooled.truths + spotted)
+    f1_of_spotted = recognition(pooled.confusion, np.zeros_like(pooled.missed)).f1
+    occurs = pooled.confusion.sum(axis=-1) + pooled.confusion.sum(axis=-2) + pooled.missed > 0
     return Rates(
         precision=ratio(matched, spotted),
         recall=ratio(matched, pooled.truths),
@@ -164,8 +210,10 @@ def rates(pooled: Counts) -> Rates:
         accuracy=ratio(hits, pooled.truths),
         uf1=named.uf1,
         uar=named.uar,
-        strs=f1 * recognition(pooled.confusion, np.zeros_like(pooled.missed)).uf1,
+        strs=f1 * _mean_of(f1_of_spotted, occurs),
         false_per_minute=ratio(pooled.false, pooled.seconds / 60),
+        macro_precision=named.macro_precision,
+        error_rate=ratio(pooled.truths - hits, pooled.truths),
     )
 
 
