@@ -9,12 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
+import threadpoolctl
 
 from realtime.errors import KilasError
-from training.pools import for_all
+from training.pools import AHEAD, THREADS, for_all, in_order, run_tasks
 
 
 def square_late(number: int) -> int:
@@ -34,6 +38,56 @@ def refuse(number: int) -> int:
         raise KilasError("no such video")
     time.sleep(60.0)
     return number
+
+
+def sleep_from_two_on(number: int) -> int:
+    time.sleep(0.0 if number < 2 else 300.0)
+    return number
+
+
+def die_at_four(task: tuple[Path, int]) -> int:
+    """Number 4 does so when the results of the others are files."""
+    folder, number = task
+    if number == 4:
+        while len(list(folder.iterdir())) < 4:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def first_waits_to_go(task: tuple[Path, int]) -> int:
+    folder, number = task
+    while number == 0 and not (folder / "go").exists():
+        time.sleep(0.02)
+    return number
+
+
+def own_process(_: int) -> int:
+    return os.getpid()
+
+
+def leave_a_file(task: tuple[Path, int]) -> int:
+    folder, number = task
+    (folder / str(number)).touch()
+    return number
+
+
+def threads_of_libraries(_: int) -> tuple[list[str | None], int]:
+    """What the environment says, and what NumPy's OpenBLAS took from it."""
+    import numpy as np
+
+    assert np.ones(1).sum() == 1.0
+    pools = threadpoolctl.threadpool_info()
+    return [os.environ.get(name) for name in THREADS], max(pool["num_threads"] for pool in pools)
+
+
+def run(
+    work: Callable[[Any], Any],
+    tasks: Sequence[Any],
+    on_result: Callable[[Any, Any], None],
+    jobs: int = 2,
+) -> None:
+    run_tasks(work, tasks, jobs=jobs, scheduler=None, description="trying", on_result=on_result)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -93,3 +147,90 @@ def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode != 0
     assert said.count("KeyboardInterrupt") == 1
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("jobs", "bound"), [(1, 1), (2, 2 * AHEAD)])
+def test_few_results_exist_before_they_are_taken(tmp_path: Path, jobs: int, bound: int) -> None:
+    tasks = list(product([tmp_path], range(12)))
+    results = in_order(leave_a_file, tasks, jobs, "leaving")
+    for taken, result in enumerate(results):
+        assert result == taken
+        most = min(bound + taken, len(tasks))
+        while len(list(tmp_path.iterdir())) < most:
+            time.sleep(0.01)
+        if taken < 3:
+            time.sleep(0.2)  # one too many would be there by now
+        assert len(list(tmp_path.iterdir())) == most
+
+
+@pytest.mark.timeout(40)
+def test_whoever_stops_early_ends_all_processes_at_once() -> None:
+    for number in in_order(sleep_from_two_on, range(8), 2, "sleeping"):
+        if number == 1:
+            break
+    assert multiprocessing.active_children() == []
+
+    def take(number: int, _: int) -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        run(sleep_from_two_on, range(8), take)
+    assert multiprocessing.active_children() == []
+
+
+def test_another_pool_goes_on_when_one_ends() -> None:
+    first = in_order(square_late, range(5), 2, "squaring")
+    assert next(first) == 0
+    second = in_order(square_late, range(5), 2, "squaring")
+    assert next(second) == 0
+    second.close()
+    assert list(first) == [1, 4, 9, 16]
+
+
+@pytest.mark.timeout(40)
+def test_an_error_does_not_wait_for_the_tasks_before_it() -> None:
+    with pytest.raises(KilasError, match="no such video"):
+        list(in_order(refuse, [1, 0], 2, "refusing"))
+
+
+@pytest.mark.timeout(40)
+def test_results_are_handed_over_as_they_finish(tmp_path: Path) -> None:
+    found: list[tuple[int, int]] = []
+
+    def take(task: tuple[Path, int], result: int) -> None:
+        found.append((task[1], result))
+        if len(found) == 4:
+            (tmp_path / "go").touch()
+
+    run(first_waits_to_go, list(product([tmp_path], range(5))), take)
+    assert sorted(found) == [(number, number) for number in range(5)]
+    assert found[-1] == (0, 0)
+
+
+def test_one_job_is_done_here() -> None:
+    found: dict[int, int] = {}
+    run(own_process, range(3), found.__setitem__, jobs=1)
+    assert found == dict.fromkeys(range(3), os.getpid())
+
+
+@pytest.mark.timeout(60)
+def test_what_was_handed_over_before_a_process_was_killed_stays(tmp_path: Path) -> None:
+    def keep(task: tuple[Path, int], result: int) -> None:
+        (tmp_path / str(result)).touch()
+
+    with pytest.raises(KilasError, match="fewer --jobs"):
+        run(die_at_four, list(product([tmp_path], range(5))), keep)
+    assert {file.name for file in tmp_path.iterdir()} == {"0", "1", "2", "3"}
+    assert multiprocessing.active_children() == []
+
+
+def test_trainings_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in THREADS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    found = {}
+    run(threads_of_libraries, range(2), found.__setitem__)
+    assert found == dict.fromkeys(range(2), (["1"] * len(THREADS), 1))
+    # Other work is left as it is.
+    assert for_all(threads_of_libraries, range(2), 2, "looking")[0][0] == [None] * len(THREADS)

@@ -19,10 +19,10 @@ from realtime.session import analyze
 from realtime.sources import DEMO_PATH
 from training.export import export_run
 from training.expressions import ScriptedEvent
-from training.prepare import NO_LABEL, slot_labels
 from training.recipe import RECIPES, load_recipe
 from training.tables import read_events
-from training.train import WindowBatches, Windows, train
+from training.train import train
+from training.windows import NO_LABEL, WindowBatches, Windows, slot_labels
 
 LABELS = ("none", "negative", "positive", "surprise")
 RECIPE = """
@@ -45,8 +45,10 @@ dense = 4
 [training]
 epochs = 1
 batch = 16
-windows_per_epoch = 48
 validation_share = 0.5
+
+[windows]
+per_epoch = 48
 
 [export]
 both_sides = true
@@ -136,12 +138,16 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
             "",
             r"there must be a \[data.test\]",
         ),
-        ("[[data.spotting]]", "[data.spotting]", "does not fit"),
+        ("[[data.spotting]]", "[data.spotting]", "is no TOML file"),
         ("epochs = 100", 'epochs = "100"', "epochs must be"),
         ("batch = 64", "batch = 0", "batch must be"),
         ("batch = 64", "batch = 9000", "at least one batch"),
+        ("per_epoch = 8000", "per_epoch = 0.5", "per_epoch must be"),
+        ("[windows]", "[samples]", "labels are those of the classes"),
+        ("[model]", 'classes = "four"\n[model]', "classes must be one of"),
         ("none_share = 0.5", "none_share = 1.5", "none_share must"),
         ("validation_share = 0.03", "validation_share = 2", "validation_share must"),
+        ("validation_share = 0.03", "validation_share = 0", "validation_share above 0"),
         ("learning_rate = 0.001", "learning_rate = 0", "learning_rate must"),
         ("both_sides = true", "both_sides = 1", "both_sides must be true or false"),
         ("both_sides = true", "sides = 2", "sides"),
@@ -228,7 +234,7 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     recipe = clips / "recipe.toml"
     data, run, model = clips / "data.npz", clips / "run", clips / "small.onnx"
     test = clips / "test"
-    training("prepare", clips, "--out", data, "--recipe", recipe, "--jobs", "2")
+    training("prepare", "folder", clips, "--out", data, "--recipe", recipe, "--jobs", "2")
     with np.load(data, allow_pickle=False) as prepared:
         assert prepared["faces"].shape[1:] == (128, 128)
         assert prepared["faces"].dtype == np.uint8
@@ -254,7 +260,9 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     session = analyze(DEMO_PATH, model=model)
     assert session.facts["model"]["name"] == "small"
     assert session.scores["positive"].notna().any()
-    training("prepare", test, "--out", clips / "test.npz", "--recipe", recipe, "--jobs", "2")
+    training(
+        "prepare", "folder", test, "--out", clips / "test.npz", "--recipe", recipe, "--jobs", "2"
+    )
     said = training("thresholds", clips / "test.npz", "--model", model)
     spec = Model.load(model).spec
     assert spec.provenance["thresholds"]["subjects"] == ["3", "4"]
@@ -280,7 +288,7 @@ def test_what_an_epoch_trains_on_follows_from_its_number_alone() -> None:
     data = windows()
     chosen = np.ones(len(data.labels), bool)
     gone_on, uninterrupted = (
-        WindowBatches(data, chosen, recipe.spec, recipe.training) for _ in range(2)
+        WindowBatches(data, chosen, recipe.spec, recipe.windows, recipe.training) for _ in range(2)
     )
     for epoch in range(3):
         uninterrupted.start(epoch)
@@ -297,4 +305,4 @@ def test_a_class_that_is_not_there_is_named() -> None:
     recipe = load_recipe("kilas")
     data = windows()
     with pytest.raises(KilasError, match="too few windows of surprise"):
-        WindowBatches(data, data.labels != 3, recipe.spec, recipe.training)
+        WindowBatches(data, data.labels != 3, recipe.spec, recipe.windows, recipe.training)

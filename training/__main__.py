@@ -1,11 +1,13 @@
-"""`python -m training`: simulate, prepare, train, export, thresholds, evaluate, reproduce."""
+"""`python -m training`: from videos and datasets to model files and what is known of them."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,9 +27,26 @@ app = typer.Typer(
 
 CPUS = os.cpu_count() or 1
 
+DATASET_NAMES = (
+    *("casme2", "smic", "samm", "samm-lv", "casme-squared", "casme3"),
+    *("fer2013", "folder"),
+)
+PROTOCOL_NAMES = (
+    *("split-80-10-10", "split-70-15-15", "loso", "leave-subjects-out"),
+    *("megc2019", "official"),
+)
+# The names, without importing what they stand for.
+
 Jobs = Annotated[int, typer.Option(min=1, help="Processes that work side by side.")]
 FaceModelFile = Annotated[Path, typer.Option(help="The FaceKit face model (.npz).")]
 RecipeName = Annotated[str, typer.Option(help="A recipe of the project, or a TOML file.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting: training.epochs=20; may be given several times."),
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler; its workers do the work.")
+]
 
 
 PORTRAITS_UNUSED = ("first_subject", "subjects", "truth", "streams", "sparse", "recipe")
@@ -117,16 +136,36 @@ def _refuse_unused(context: typer.Context) -> None:
 
 @app.command()
 def prepare(
-    folder: Annotated[Path, typer.Argument(help="Videos with clips.csv and events.csv.")],
-    out: Annotated[Path, typer.Option(help="The file to write (.npz).")],
+    dataset: Annotated[str, typer.Argument(help=f"One of: {', '.join(DATASET_NAMES)}.")],
+    root: Annotated[Path, typer.Argument(help="The dataset's folder, as its authors publish it.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The file to write (.npz).")],
     recipe: RecipeName = "kilas",
+    settings: Settings = None,
     jobs: Jobs = CPUS,
 ) -> None:
-    """Find the faces in labelled videos and write what networks are trained on."""
+    """Find the faces in a dataset; write what networks are trained on. Interrupted, it goes on."""
     from training.prepare import prepare as run
+    from training.prepare import tell
     from training.recipe import load_recipe
 
-    run(folder, out, load_recipe(recipe).spec, jobs)
+    spec = load_recipe(recipe, _changes(settings)).spec
+    typer.echo(tell(run(dataset, root, out, spec, jobs), out))
+
+
+@app.command()
+def inspect(
+    data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
+    out: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Contact sheet to draw (.png or .jpg).")
+    ] = None,
+    recipe: RecipeName = "triplepath-ha3dnet",
+    settings: Settings = None,
+) -> None:
+    """Count classes and subjects of prepared data as a recipe sees them; draw a contact sheet."""
+    from training.inspection import inspect as run
+    from training.recipe import load_recipe
+
+    typer.echo(run(data, load_recipe(recipe, _changes(settings)), out))
 
 
 @app.command()
@@ -134,13 +173,14 @@ def train(
     data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder for the network and its figures.")],
     recipe: RecipeName = "kilas",
+    settings: Settings = None,
     jobs: Jobs = CPUS,
 ) -> None:
     """Train a recipe's network. An interrupted run goes on where it was."""
     from training.recipe import load_recipe
     from training.train import train as run
 
-    run(data, load_recipe(recipe), out, jobs)
+    run(data, load_recipe(recipe, _changes(settings)), out, jobs)
 
 
 @app.command()
@@ -148,12 +188,13 @@ def export(
     run: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
     out: Annotated[Path, typer.Option(help="The model file to write (.onnx).")],
     recipe: RecipeName = "kilas",
+    settings: Settings = None,
 ) -> None:
     """Write a trained network as one self-describing ONNX file."""
     from training.export import export_run
     from training.recipe import load_recipe
 
-    difference = export_run(run, load_recipe(recipe), out)
+    difference = export_run(run, load_recipe(recipe, _changes(settings)), out)
     size_mb = out.stat().st_size / 1e6
     typer.echo(f"{out}: {size_mb:.1f} MB; ONNX and Keras differ by at most {difference:.1e}.")
 
@@ -174,18 +215,57 @@ def thresholds(
 
 @app.command()
 def evaluate(
-    videos: Annotated[Path, typer.Option(help="Folder of videos; clips.csv says more of them.")],
-    labels: Annotated[Path, typer.Option(help="Their events.csv.")],
-    model: Annotated[str, typer.Option(help="A model's name or file.")] = "kilas",
-    out: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Folder for the report.")
+    data: Annotated[
+        list[Path] | None, typer.Argument(help="With --protocol: files of streams, or folders.")
     ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help=f"Train and test by: {', '.join(PROTOCOL_NAMES)}.")
+    ] = None,
+    recipe: RecipeName = "triplepath-ha3dnet",
+    settings: Settings = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder of labelled videos to run a model on instead.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="The videos' events.csv.")] = None,
+    model: Annotated[str, typer.Option(help="A model's name or file.")] = "kilas",
     sensitivity: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="As of stream.py; 0.5 is usual.")
     ] = 0.5,
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder for the report.")
+    ] = None,
     jobs: Jobs = CPUS,
+    scheduler: Scheduler = None,
 ) -> None:
-    """Run whole labelled videos through the live chain and count what it found."""
+    """How well a recipe learns by a protocol, or how well a model does on whole videos."""
+    if protocol is not None and data and out is not None and videos is None and labels is None:
+        _evaluate_recipe(data, protocol, recipe, _changes(settings), out, jobs, scheduler)
+    elif protocol is None and not data and videos is not None and labels is not None:
+        _evaluate_model(videos, labels, model, sensitivity, out, jobs)
+    else:
+        raise typer.BadParameter(
+            "Give either --protocol, --out and prepared data, or --videos and --labels."
+        )
+
+
+def _evaluate_recipe(
+    data: list[Path],
+    protocol: str,
+    recipe: str,
+    changes: dict[str, Any],
+    out: Path,
+    jobs: int,
+    scheduler: str | None,
+) -> None:
+    from training.grid import run_grid, single
+
+    report = run_grid(single(recipe, protocol, changes), data, out, jobs=jobs, scheduler=scheduler)
+    typer.echo(f"The report is {report}.")
+
+
+def _evaluate_model(
+    videos: Path, labels: Path, model: str, sensitivity: float, out: Path | None, jobs: int
+) -> None:
     from training.evaluate import evaluate as run
     from training.evaluate import summary
 
@@ -197,6 +277,26 @@ def evaluate(
         from training.report import write_evaluation
 
         typer.echo(f"The report is {write_evaluation(out, figures, spotted)}.")
+
+
+@app.command()
+def grid(
+    name: Annotated[str, typer.Argument(help="A grid of the project, or a TOML file.")],
+    data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for folds and report.")],
+    settings: Settings = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only the runs of this name; may be given several times."),
+    ] = None,
+    jobs: Jobs = CPUS,
+    scheduler: Scheduler = None,
+) -> None:
+    """Run all settings of a grid on all datasets. Finished folds are not run again."""
+    from training.grid import load_grid, run_grid
+
+    chosen = load_grid(name, _changes(settings), only or ())
+    typer.echo(f"The report is {run_grid(chosen, data, out, jobs=jobs, scheduler=scheduler)}.")
 
 
 @app.command()
@@ -213,6 +313,20 @@ def reproduce(
 
     typer.echo(summary(run(load_recipe(recipe), face_model, out, jobs)))
     typer.echo(f"The report is {out / 'report' / 'report.html'}.")
+
+
+def _changes(settings: Sequence[str] | None) -> dict[str, Any]:
+    """`training.epochs=20` and the like, by their keys; values are TOML's, or else text."""
+    changes: dict[str, Any] = {}
+    for setting in settings or ():
+        key, is_set, value = setting.partition("=")
+        if not is_set or not key:
+            raise typer.BadParameter(f"{setting} sets nothing; write it as training.epochs=20.")
+        try:
+            changes[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[key] = value
+    return changes
 
 
 def main() -> None:

@@ -1,21 +1,36 @@
-"""The same work for many, done by several processes."""
+"""The same work for many tasks, done by several processes or by the workers of a Dask cluster."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from itertools import islice
+from math import inf
 from typing import TypeVar
 
-import cv2
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from realtime.errors import KilasError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+AHEAD = 3
+"""Tasks a process that `in_order` has begun and not handed over: a slow one does not keep the
+other processes waiting at once, and few results are kept."""
+
+QUEUED = 2
+"""Tasks a process that `run_tasks` has begun: one at work, one that follows without a pause."""
+
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+"""Variables from which OpenMP, OpenBLAS and TensorFlow take the number of their threads."""
 
 
 def for_all(
@@ -25,45 +40,156 @@ def for_all(
     description: str,
     done: int = 0,
 ) -> list[Result]:
+    """What `in_order` gives, all at once."""
+    return list(in_order(work, tasks, jobs, description, done))
+
+
+def in_order(
+    work: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    jobs: int,
+    description: str,
+    done: int = 0,
+) -> Generator[Result, None, None]:
     """What `work`, a function of a module, makes of every task in `jobs` processes, in the order
     of the tasks; one job is done by this process itself.
 
-    A progress bar shows how far it is; `done`: how many were done before. An error of `work` and
-    Ctrl-C end all processes at once. Raises KilasError when a process was killed.
+    There are never more than `AHEAD` results a process, however many tasks there are: the
+    processes wait for whoever takes the results. A progress bar shows how many were taken;
+    `done`: how many were done before.
+
+    An error of `work`, Ctrl-C and the end of the generator (`close`, or nobody holds it any more)
+    end all processes at once. Raises KilasError when a process was killed.
     """
-    columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns) as progress:
-        bar = progress.add_task("", total=done + len(tasks), completed=done)
+    with _progress(description, done, len(tasks)) as (_, advance):
         if jobs == 1 or len(tasks) < 2:
-            results: list[Result] = []
             for task in tasks:
-                results.append(work(task))
-                progress.advance(bar)
-            return results
-        others = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(
-            min(jobs, len(tasks)), multiprocessing.get_context("spawn"), _start_process
-        )
-        try:
-            futures = [pool.submit(work, task) for task in tasks]
-            for future in as_completed(futures):
-                future.result()
-                progress.advance(bar)
-            return [future.result() for future in futures]
-        except BaseException as error:
-            # Nobody waits any more for what is still under way.
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            if isinstance(error, BrokenProcessPool):
-                raise KilasError(
-                    "A process was killed, perhaps for want of memory; try again with fewer --jobs."
-                ) from error
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+                yield work(task)
+                advance()
+            return
+        upcoming = iter(tasks)
+        unfinished: set[Future[Result]] = set()
+        begun: deque[Future[Result]] = deque()
+        with _processes(min(jobs, len(tasks))) as pool:
+            while True:
+                for task in islice(upcoming, AHEAD * jobs - len(begun)):
+                    begun.append(pool.submit(work, task))
+                    unfinished.add(begun[-1])
+                if not begun:
+                    return
+                _wait_for(begun[0], unfinished)
+                yield begun.popleft().result()
+                advance()
 
 
-def _start_process() -> None:
+def run_tasks(
+    work: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    *,
+    jobs: int,
+    scheduler: str | None,
+    description: str,
+    on_result: Callable[[Task, Result], None],
+    done: int = 0,
+) -> None:
+    """Do long tasks, such as trainings, and hand over each result as soon as it is there.
+
+    `on_result` is called in this thread, once a task, in the order in which they finish. `work`,
+    a function of a module, runs in `jobs` processes of this machine, each with its share of the
+    processors (one job: in this process), or with `scheduler`, a Dask scheduler's address or
+    file, on that cluster's workers (`training.cluster`). `str(task)` names a task in messages.
+    A progress bar shows how far it is; `done`: how many were done before.
+
+    An error of `work` or `on_result` and Ctrl-C end everything; what was handed over stays.
+    Raises KilasError when a process was killed and when the cluster cannot do the tasks.
+    """
+    with _progress(description, done, len(tasks)) as (console, advance):
+        if scheduler is not None:
+            # Here and not above: it needs a package that only clusters need.
+            from training.cluster import on_cluster
+
+            finished = on_cluster(work, tasks, scheduler, console.out)
+        elif jobs == 1 or len(tasks) < 2:
+            finished = ((task, work(task)) for task in tasks)
+        else:
+            finished = _on_processes(work, tasks, min(jobs, len(tasks)))
+        with closing(finished):
+            for task, result in finished:
+                on_result(task, result)
+                advance()
+
+
+def _on_processes(
+    work: Callable[[Task], Result], tasks: Sequence[Task], count: int
+) -> Generator[tuple[Task, Result], None, None]:
+    upcoming = iter(tasks)
+    begun: dict[Future[Result], Task] = {}
+    with _processes(count, max(1, (os.cpu_count() or 1) // count)) as pool:
+        while True:
+            for task in islice(upcoming, QUEUED * count - len(begun)):
+                begun[pool.submit(work, task)] = task
+            if not begun:
+                return
+            finished, _ = wait(begun, return_when=FIRST_COMPLETED)
+            # An error ends everything, but not before what finished with it is handed over.
+            for future in sorted(finished, key=lambda future: future.exception() is not None):
+                yield begun.pop(future), future.result()
+
+
+def _wait_for(future: Future[Result], unfinished: set[Future[Result]]) -> None:
+    """Wait until it is finished, and take what has finished out of the set. Raises the error of
+    any of them."""
+    while future in unfinished:
+        finished, _ = wait(unfinished, return_when=FIRST_COMPLETED)
+        unfinished -= finished
+        for one in finished:
+            one.result()
+
+
+@contextmanager
+def _progress(
+    description: str, done: int, count: int
+) -> Iterator[tuple[Console, Callable[[], None]]]:
+    """A bar over all tasks: where to print beside it, and what to call when one is done."""
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    # The time left follows from all tasks so far: some take longer than the usual half minute.
+    with Progress(*columns, speed_estimate_period=inf) as progress:
+        bar = progress.add_task("", total=done + count, completed=done)
+        progress.advance(bar, 0)  # the tasks that finish first have taken time, too
+        yield progress.console, lambda: progress.advance(bar)
+
+
+@contextmanager
+def _processes(count: int, threads: int | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end at once when the block is left by an error.
+
+    `threads`: how many each of a process's libraries may use; None: as many as they like.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, spawn, _start_process, (threads,))
+    try:
+        yield pool
+    except BaseException as error:
+        # Nobody waits any more for what is still under way. (Python 3.14: terminate_workers)
+        for process in list(pool._processes.values()):
+            process.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise KilasError(
+                "A process was killed, perhaps for want of memory; try again with fewer --jobs."
+            ) from error
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_process(threads: int | None) -> None:
+    if threads is not None:
+        os.environ.update(dict.fromkeys(THREADS, str(threads)))
+        # By default TensorFlow takes a graphics card's whole memory for one process.
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    # After the variables: it brings NumPy, and libraries read them when they are loaded.
+    import cv2
+
     # The processes share the cores already; OpenCV's threads would only get in their way.
     cv2.setNumThreads(1)
     # A terminal sends Ctrl-C to all processes; the first one ends the others.

@@ -8,12 +8,18 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from realtime.errors import KilasError
-from realtime.spec import ModelSpec, SpottingSpec
+from realtime.spec import NONE_LABEL, ModelSpec, SpottingSpec
+from training.datasets import CLASSES, EMOTIONS, default_labels
 
 RECIPES = Path(__file__).parent / "recipes"
+
+_TABLES = {
+    *("model", "classes", "network", "training", "windows", "samples"),
+    *("spotting", "data", "export"),
+}
 
 SHORTEST_S = 3.0
 """Of a simulated clip: a shorter one has no room for a baseline and an expression."""
@@ -25,27 +31,29 @@ def _check(table: str, problems: list[tuple[bool, str]]) -> None:
             raise KilasError(f"The recipe's {table} does not fit: {message}.")
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _is_whole(value: object, least: int) -> bool:
     return type(value) is int and value >= least
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """How the weights are found.
+    """How the weights are found, with Adam.
 
-    `windows_per_epoch`: windows drawn anew for each epoch, `none_share` of them without an
-    expression. `edge_share` of those without are from just before or after an expression, where
-    onset and offset are decided. `learning_rate` falls to zero along a cosine.
-    `validation_share`: share of the subjects that only measure.
+    `schedule`: the learning rate is `constant` or falls to zero along a `cosine`.
+    `validation_share`: share of the subjects that are not trained on; they measure, and choose the
+    epoch where `epoch` is `best`: that of the lowest loss on them. `last`: they choose nothing.
     """
 
     epochs: int = 20
     batch: int = 64
-    windows_per_epoch: int = 10_000
-    none_share: float = 0.5
-    edge_share: float = 0.3
     learning_rate: float = 0.001
+    schedule: Literal["constant", "cosine"] = "cosine"
     validation_share: float = 0.15
+    epoch: Literal["last", "best"] = "last"
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -55,17 +63,77 @@ class TrainingSettings:
                 (not _is_whole(self.epochs, 1), "epochs must be a whole number from 1 on"),
                 (not _is_whole(self.batch, 1), "batch must be a whole number from 1 on"),
                 (
-                    not _is_whole(self.windows_per_epoch, 1) or self.windows_per_epoch < self.batch,
-                    "windows_per_epoch must be at least one batch",
-                ),
-                (not 0 < self.none_share < 1, "none_share must lie between 0 and 1"),
-                (not 0 < self.edge_share < 1, "edge_share must lie between 0 and 1"),
-                (
-                    isinstance(self.learning_rate, bool) or not 0 < self.learning_rate < math.inf,
+                    not _is_number(self.learning_rate) or not 0 < self.learning_rate < math.inf,
                     "learning_rate must be a positive number",
                 ),
-                (not 0 < self.validation_share < 1, "validation_share must lie between 0 and 1"),
+                (
+                    self.schedule not in ("constant", "cosine"),
+                    "schedule must be constant or cosine",
+                ),
+                (
+                    not _is_number(self.validation_share) or not 0 <= self.validation_share < 1,
+                    "validation_share must lie between 0 and 1",
+                ),
+                (self.epoch not in ("last", "best"), "epoch must be last or best"),
+                (
+                    self.epoch == "best" and not self.validation_share,
+                    "the best epoch is chosen on a validation_share above 0",
+                ),
                 (not _is_whole(self.seed, 0), "seed must be a whole number from 0 on"),
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSettings:
+    """What models that spot are trained on: windows of streams.
+
+    `per_epoch`: windows drawn anew for each epoch, `none_share` of them without an expression.
+    `edge_share` of those without are from just before or after an expression, where onset and
+    offset are decided.
+    """
+
+    per_epoch: int = 10_000
+    none_share: float = 0.5
+    edge_share: float = 0.3
+
+    def __post_init__(self) -> None:
+        _check(
+            "[windows]",
+            [
+                (not _is_whole(self.per_epoch, 1), "per_epoch must be a whole number from 1 on"),
+                (
+                    not _is_number(self.none_share) or not 0 < self.none_share < 1,
+                    "none_share must lie between 0 and 1",
+                ),
+                (
+                    not _is_number(self.edge_share) or not 0 < self.edge_share < 1,
+                    "edge_share must lie between 0 and 1",
+                ),
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSettings:
+    """What models that only recognise are trained on: micro-expressions, one window each.
+
+    `augment`: transforms of `training.augment`, drawn anew in each epoch. `balance`: `weights`
+    W_k = N / n_k, `smote` (synthetic samples until all classes are as large), or `none`.
+    """
+
+    augment: bool = True
+    balance: Literal["none", "weights", "smote"] = "weights"
+
+    def __post_init__(self) -> None:
+        _check(
+            "[samples]",
+            [
+                (not isinstance(self.augment, bool), "augment must be true or false"),
+                (
+                    self.balance not in ("none", "weights", "smote"),
+                    "balance must be none, weights or smote",
+                ),
             ],
         )
 
@@ -143,31 +211,70 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """`spec`: the model to be; `network`: arguments of `training.models.build`; `data`: None for
-    recipes whose data is not simulated; `both_sides`: the model file scores the face and its
-    mirror image (`training.models.with_attention`)."""
+    """`spec`: the model to be; `network`: arguments of `training.models.build`; `classes`: which
+    emotion counts as which class (`training.datasets.CLASSES`); `data`: None for recipes whose
+    data is not simulated; `both_sides`: the model file scores the face and its mirror image
+    (`training.models.with_attention`). A model with the label `none` is trained on `windows`,
+    any other on `samples`; the other of the two is None."""
 
     spec: ModelSpec
+    classes: str = "three"
     network: dict[str, Any] = field(default_factory=dict)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    windows: WindowSettings | None = None
+    samples: SampleSettings | None = None
     data: Data | None = None
     both_sides: bool = False
+
+    def __post_init__(self) -> None:
+        spots = NONE_LABEL in self.spec.labels
+        windows = self.windows
+        _check(
+            "list of tables",
+            [
+                (
+                    self.classes not in CLASSES,
+                    f"classes must be one of {', '.join(CLASSES)}, not {self.classes!r}",
+                ),
+                (spots and self.samples is not None, "[samples] is for models without none"),
+                (spots and windows is None, "a model with none needs [windows]"),
+                (not spots and windows is not None, "[windows] is for models with none"),
+                (not spots and self.samples is None, "a model without none needs [samples]"),
+                (
+                    windows is not None and windows.per_epoch < self.training.batch,
+                    "windows.per_epoch must be at least one batch",
+                ),
+                (
+                    windows is not None and not self.training.validation_share,
+                    "a model with none needs a training.validation_share above 0",
+                ),
+            ],
+        )
 
 
 def weights_from(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """What of a recipe (`dataclasses.asdict`, or that read from JSON) decides the weights: neither
     the thresholds, nor the export, nor the data that measures."""
     told_later = ("spotting", "provenance")
+    decides = ("classes", "network", "training", "windows", "samples")
     return {
         "spec": {key: value for key, value in recipe["spec"].items() if key not in told_later},
-        "network": recipe["network"],
-        "training": recipe["training"],
+        **{name: recipe.get(name) for name in decides},
         "train": recipe["data"] and recipe["data"]["train"],
     }
 
 
-def load_recipe(name_or_path: str) -> Recipe:
-    """A recipe of the project by its name, or a file.
+def read_toml(path: Path) -> dict[str, Any]:
+    """Raises FileNotFoundError, or KilasError when the file is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise KilasError(f"{path} is no TOML file: {error}.") from error
+
+
+def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe of the project by its name, or a file, with some settings changed: `changes` has
+    values for dotted keys such as `training.epochs`.
 
     Raises KilasError when it is not there or does not fit.
     """
@@ -175,25 +282,46 @@ def load_recipe(name_or_path: str) -> Recipe:
     if not path.suffix:
         path = RECIPES / f"{name_or_path}.toml"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        unknown = values.keys() - {"model", "network", "training", "spotting", "data", "export"}
+        values = read_toml(path)
+        for key, value in (changes or {}).items():
+            change(values, key, value)
+        unknown = values.keys() - _TABLES
         _check("list of tables", [(bool(unknown), f"there is no [{', '.join(sorted(unknown))}]")])
         model = values["model"]
+        classes = values.get("classes", "three")
+        windows, samples = values.get("windows"), values.get("samples")
+        if samples is not None:
+            _check("[model]", [("labels" in model, "its labels are those of the classes")])
+            # Those of all datasets, until it is known which ones it is trained on.
+            labels = default_labels(classes) or sorted(set().union(*EMOTIONS.values()))
+        else:
+            labels = model["labels"]
         return Recipe(
             spec=ModelSpec(
-                **{**model, "labels": tuple(model["labels"])},
+                **{**model, "labels": tuple(labels)},
                 spotting=SpottingSpec(**values.get("spotting", {})),
             ),
+            classes=classes,
             network=values.get("network", {}),
             training=TrainingSettings(**values.get("training", {})),
+            windows=None if windows is None else WindowSettings(**windows),
+            samples=None if samples is None else SampleSettings(**samples),
             data=_read_data(values["data"]) if "data" in values else None,
             both_sides=_read_export(**values.get("export", {})),
         )
     except FileNotFoundError as error:
         names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
         raise KilasError(f"There is no recipe {path}; the project's own are {names}.") from error
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise KilasError(f"The recipe {path} does not fit: {error}.") from error
+
+
+def change(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set `values["a"]["b"]` for the key `a.b`; tables are made if need be."""
+    *tables, name = key.split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+    values[name] = value
 
 
 def _read_data(values: Any) -> Data:

@@ -1,215 +1,44 @@
-"""Reports as one HTML page that needs nothing else: no script, font or picture from elsewhere.
-
-Plots are SVG pictures inside the page, one for each question and narrow enough for a phone; wide
-pages put them side by side.
-"""
+"""The page of an evaluation of spotting."""
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import io
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from html import escape
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from realtime.palette import BLUE, GREEN, VERMILLION, Rgb, class_colours
+from realtime.palette import BLUE, GREEN, VERMILLION
 from training.evaluate import BELOW_POINTS, TIMES, Figures, Group, Groups, Part
-from training.metrics import MATCH_IOU, Estimate
-
-PLOT_WIDTH_IN = 3.6
-"""Width of every plot; 346 CSS pixels, so that letters keep their size on a phone."""
-
-LABELS_IN, TITLE_IN, AXIS_IN = 1.35, 0.28, 0.42
-"""Room in a plot for the labels on its left, its title and what stands under its axis."""
+from training.metrics import MATCH_IOU
+from training.page import (
+    INK,
+    NOTHING,
+    Dot,
+    Html,
+    Row,
+    confusion_table,
+    css_colour,
+    dots,
+    figure_cell,
+    heading,
+    interval,
+    lines_of,
+    number,
+    page,
+    paragraph,
+    plot,
+    plots,
+    table,
+    tiles,
+)
 
 LONGEST_LIST = 200
 """Rows of a list on the page; the files beside it have all."""
-
-NOTHING = "-"
-"""Stands where there is no figure."""
-
-INK, FAINT = "#1f2328", "#6b7280"
-
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8.5,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": FAINT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": INK,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "ytick.labelcolor": INK,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "kilas",  # the same figures make the same page
-}
-
-CSS = """
-:root { color-scheme: light; --ink: #1f2328; --faint: #57606a; --line: #d8dee4; --blue: #0072b2;
-  --red: #b04a00; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 4rem; color: var(--ink);
-  background: #fff; font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .25rem; }
-h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; padding-top: .75rem;
-  border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 1.5rem 0 .25rem; }
-p { max-width: 44rem; margin: .5rem 0; }
-.faint, caption, figcaption { color: var(--faint); }
-.warning { border-left: 4px solid var(--red); background: #fff6ee; padding: .6rem .9rem;
-  max-width: 44rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr));
-  gap: .75rem; margin: 1rem 0; }
-.tile { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; }
-.tile b { display: block; font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.tile small { display: block; color: var(--faint); line-height: 1.35; }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr));
-  gap: 1rem 1.5rem; align-items: start; margin: 1rem 0; }
-.plots img { width: 100%; max-width: 30rem; height: auto; display: block; }
-.scroll { overflow-x: auto; margin: .5rem 0 1rem; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: .25rem; }
-th, td { padding: .25rem .7rem .25rem 0; text-align: right; vertical-align: top;
-  white-space: nowrap; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; vertical-align: bottom; white-space: normal; }
-td small { display: block; color: var(--faint); font-size: .8em; line-height: 1.2; }
-th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
-th:first-child, td:first-child, .text td, .text th { text-align: left; }
-.text td { white-space: normal; overflow-wrap: anywhere; min-width: 4rem; }
-tr.marked td { background: #fff1e5; }
-.marked b { color: var(--red); }
-.left td, .left th { text-align: left; }
-.section td { font-weight: 600; padding-top: .8rem; }
-@page { margin: 12mm; }
-@media print {
-  body { font-size: 11px; max-width: none; padding: 0; }
-  .scroll { overflow: visible; }
-  table { font-size: 8.5px; }
-  .plots { grid-template-columns: repeat(3, 1fr); }
-  .plots img, .tile, tr { break-inside: avoid; }
-  h2, h3 { break-after: avoid; }
-}
-"""
-
-
-class Html(str):
-    """Text that is HTML already; all other text is escaped."""
-
-
-def _html(value: object) -> str:
-    return value if isinstance(value, Html) else escape(str(value))
-
-
-def page(title: str, subtitle: str, body: Iterable[Html]) -> str:
-    """A whole page."""
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
-        f'<h1>{escape(title)}</h1>\n<p class="faint">{escape(subtitle)}</p>\n'
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
-    )
-
-
-def heading(text: str, level: int = 2) -> Html:
-    return Html(f"<h{level}>{escape(text)}</h{level}>")
-
-
-def paragraph(text: object, style: str = "") -> Html:
-    return Html(f'<p class="{style}">{_html(text)}</p>' if style else f"<p>{_html(text)}</p>")
-
-
-def tiles(facts: Iterable[tuple[str, str, str]]) -> Html:
-    """Headline figures: (figure, what it is, in smaller letters what goes with it)."""
-    return Html(
-        '<div class="tiles">'
-        + "".join(
-            f'<div class="tile">{escape(name)}<b>{escape(figure)}</b>'
-            f"<small>{escape(more)}</small></div>"
-            for figure, name, more in facts
-        )
-        + "</div>"
-    )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Row:
-    """A row of a table. `style`: `marked`, or `section` for a heading between rows."""
-
-    cells: Sequence[object]
-    style: str = ""
-
-
-def table(header: Sequence[str], rows: Iterable[Row], *, style: str = "") -> Html:
-    """`style`: `left` for words, `text` for sentences, which take as many lines as they need;
-    other tables scroll sideways where the page is narrow."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    lines = []
-    for row in rows:
-        if row.style == "section":
-            cells = f'<td colspan="{len(header)}">{_html(row.cells[0])}</td>'
-        else:
-            cells = "".join(f"<td>{_html(cell)}</td>" for cell in row.cells)
-        lines.append(f'<tr class="{row.style}">{cells}</tr>' if row.style else f"<tr>{cells}</tr>")
-    return Html(
-        f'<div class="scroll"><table class="{style}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def plots(images: Iterable[Html]) -> Html:
-    return Html('<div class="plots">' + "".join(images) + "</div>")
-
-
-def plot(title: str, alt: str, height_in: float, draw: Callable[[Axes], None]) -> Html:
-    """An image of what `draw` puts on one pair of axes of that height; `alt` says the same in
-    words. All plots have their axes at the same place, so that they can be compared."""
-    whole_in = height_in + TITLE_IN + AXIS_IN
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(PLOT_WIDTH_IN, whole_in))
-        left = LABELS_IN / PLOT_WIDTH_IN
-        draw(figure.add_axes((left, AXIS_IN / whole_in, 0.98 - left, height_in / whole_in)))
-        figure.text(0.0, 1.0, title, va="top", weight="bold", size="large")
-        svg = io.BytesIO()
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    data = base64.b64encode(svg.getvalue()).decode()
-    return Html(f'<img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}">')
-
-
-def _css(colour: Rgb) -> str:
-    return "#" + "".join(f"{part:02x}" for part in colour)
-
-
-def _number(estimate: Estimate, digits: int = 3) -> str:
-    return NOTHING if estimate.value is None else f"{estimate.value:.{digits}f}"
-
-
-def _interval(estimate: Estimate, digits: int = 3) -> str:
-    if estimate.low is None or estimate.high is None:
-        return "no interval"
-    return f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
-
-
-def _cell(estimate: Estimate, digits: int = 3) -> Html:
-    """A figure and, fainter, its interval."""
-    if estimate.low is None:
-        return Html(_number(estimate, digits))
-    return Html(f"{_number(estimate, digits)} <small>{_interval(estimate, digits)}</small>")
-
-
-# What the page of an evaluation shows.
 
 
 def write_evaluation(folder: Path, figures: Figures, spotted: pd.DataFrame) -> Path:
@@ -260,7 +89,7 @@ def _headlines(whole: Part) -> Html:
         ("strs", "STRS", "spot, then recognise"),
     )
     facts = [
-        (_number(one, digits), title, f"{_interval(one, digits)}; {more}")
+        (number(one, digits), title, f"{interval(one, digits)}; {more}")
         for name, title, more in names
         for one, digits in [(whole.figures[name], 2 if name == "false_per_minute" else 3)]
     ]
@@ -290,35 +119,6 @@ def _classes(figures: Figures) -> list[Html]:
         )
         for one in figures.classes
     ]
-    alt = "; ".join(
-        f"{label}: "
-        + ", ".join(f"{n} said {said}" for n, said in zip(row, labels, strict=True))
-        + f", {missed} missed"
-        for label, row, missed in zip(labels, figures.confusion, figures.missed, strict=True)
-    )
-
-    def draw(axes: Axes) -> None:
-        counts = np.column_stack([figures.confusion, figures.missed])
-        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        colours = class_colours(labels)
-        for y, label in enumerate(labels):
-            for x in range(counts.shape[1]):
-                tint = colours[label] if x < len(labels) else (120, 120, 120)
-                rgb = 1 - (1 - np.array(tint) / 255) * (0.06 + 0.94 * shares[y, x])
-                axes.add_patch(
-                    matplotlib.patches.Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, color=rgb)
-                )
-                dark = rgb @ (0.299, 0.587, 0.114) < 0.5
-                text = f"{counts[y, x]}\n{shares[y, x]:.0%}"
-                axes.text(x, y, text, ha="center", va="center", color="white" if dark else INK)
-        axes.set_xlim(-0.5, counts.shape[1] - 0.5)
-        axes.set_ylim(len(labels) - 0.5, -0.5)
-        axes.set_xticks(range(counts.shape[1]), [*labels, "missed"])
-        axes.set_yticks(range(len(labels)), labels)
-        axes.set_xlabel("what was said")
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-
     header = ("class", "micro-expressions", "spotted", "precision", "recall", "F1")
     return [
         heading("Which class"),
@@ -326,7 +126,7 @@ def _classes(figures: Figures) -> list[Html]:
             f"Missed micro-expressions count as errors of their class. Accuracy {accuracy:.3f}, "
             f"error rate {1 - accuracy:.3f}; macro F1 is UF1."
         ),
-        plots([plot("Truth in rows", alt, 0.55 * len(labels), draw)]),
+        confusion_table(labels, figures.confusion, figures.missed),
         table(header, rows),
     ]
 
@@ -338,37 +138,27 @@ def _title(groups: Groups) -> str:
 def _interval_plot(groups: Groups, whole: Part, lowest: float) -> Html:
     """A dot with its interval for each group, against the whole."""
     reference = whole.figures[groups.figure].value
-    shown = [one for one in groups.groups if one.part.micro_expressions]
     name = "F1" if groups.figure == "f1" else "recall"
-
-    def draw(axes: Axes) -> None:
-        for y, group in enumerate(shown):
-            one = group.part.figures[groups.figure]
-            if one.value is None:
-                continue
-            colour, mark = (_css(VERMILLION), "v") if group.is_below else (_css(BLUE), "o")
-            if one.low is not None and one.high is not None:
-                axes.plot([one.low, one.high], [y, y], color=colour, lw=1.6, alpha=0.55)
-            axes.plot(one.value, y, mark, color=colour, ms=6)
-        if reference is not None:
-            axes.axvline(reference, color=INK, lw=1)
-            axes.axvline(reference - BELOW_POINTS / 100, color=FAINT, lw=0.8, ls=(0, (3, 3)))
-        axes.set_xlim(lowest, 1.02)
-        axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.set_yticks(
-            range(len(shown)),
-            [f"{one.name}  (n {one.part.micro_expressions})" for one in shown],
+    shown = [
+        Dot(
+            f"{one.name}  (n {one.part.micro_expressions})",
+            one.part.figures[groups.figure],
+            one.is_below,
         )
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.grid(axis="x", color="#e5e7eb", lw=0.6)
-        axes.set_axisbelow(True)
-        axes.set_xlabel(name)
-
-    alt = f"{name} by {groups.title.lower()}: " + ", ".join(
-        f"{one.name} {_number(one.part.figures[groups.figure])}" for one in shown
+        for one in groups.groups
+        if one.part.micro_expressions
+    ]
+    return dots(
+        _title(groups),
+        f"{name} by {groups.title.lower()}",
+        shown,
+        name,
+        (lowest, 1.02),
+        marked=(VERMILLION, "v"),
+        lines=[]
+        if reference is None
+        else [(reference, "-"), (reference - BELOW_POINTS / 100, "--")],
     )
-    return plot(_title(groups), alt, 0.26 * len(shown), draw)
 
 
 def _lowest(all_groups: Sequence[Groups], whole: Part) -> float:
@@ -422,9 +212,9 @@ def _clip_groups(figures: Figures) -> list[Html]:
         part, f = group.part, group.part.figures
         return (
             part.micro_expressions,
-            *(_cell(f[name]) for name in ("f1", "precision", "recall")),
-            _cell(f["false_per_minute"], 2),
-            *(_cell(f[name]) for name in ("uf1", "uar", "strs")),
+            *(figure_cell(f[name]) for name in ("f1", "precision", "recall")),
+            figure_cell(f["false_per_minute"], 2),
+            *(figure_cell(f[name]) for name in ("uf1", "uar", "strs")),
             _apex(part),
             part.clips,
             NOTHING if part.subjects is None else part.subjects,
@@ -462,8 +252,8 @@ def _event_groups(figures: Figures) -> list[Html]:
         return (
             part.micro_expressions,
             part.matched,
-            _cell(f["recall"]),
-            _cell(f["accuracy"]),
+            figure_cell(f["recall"]),
+            figure_cell(f["accuracy"]),
             _apex(part),
         )
 
@@ -487,7 +277,7 @@ def _false_events(figures: Figures) -> list[Html]:
     def draw(axes: Axes) -> None:
         for y, one in enumerate(causes):
             rate = one.per_minute
-            axes.barh(y, rate.value or 0.0, color=_css(BLUE), height=0.62, alpha=0.85)
+            axes.barh(y, rate.value or 0.0, color=css_colour(BLUE), height=0.62, alpha=0.85)
             if rate.low is not None and rate.high is not None:
                 axes.plot([rate.low, rate.high], [y, y], color=INK, lw=1)
         axes.set_ylim(len(causes) - 0.4, -0.6)
@@ -498,7 +288,7 @@ def _false_events(figures: Figures) -> list[Html]:
         axes.set_xlabel("events in each such minute")
 
     alt = "False events a minute: " + ", ".join(
-        f"{one.cause} {_number(one.per_minute, 2)}" for one in causes
+        f"{one.cause} {number(one.per_minute, 2)}" for one in causes
     )
     listed = figures.false_events[:LONGEST_LIST]
     rest = len(figures.false_events) - len(listed)
@@ -513,7 +303,7 @@ def _false_events(figures: Figures) -> list[Html]:
         table(
             ("cause", "events", "minutes", "a minute"),
             [
-                Row((one.cause, one.events, f"{one.minutes:.1f}", _cell(one.per_minute, 2)))
+                Row((one.cause, one.events, f"{one.minutes:.1f}", figure_cell(one.per_minute, 2)))
                 for one in causes
             ],
         ),
@@ -550,7 +340,7 @@ def _times(figures: Figures) -> list[Html]:
 
     def draw(axes: Axes) -> None:
         bins = np.arange(-edge_ms, edge_ms + 1, 10)
-        axes.hist(np.clip(errors_ms, -edge_ms, edge_ms), bins.tolist(), color=_css(GREEN))
+        axes.hist(np.clip(errors_ms, -edge_ms, edge_ms), bins.tolist(), color=css_colour(GREEN))
         axes.axvline(0, color=INK, lw=1)
         axes.set_xlabel("ms; to the right: spotted too late")
         axes.set_ylabel("micro-expressions")
@@ -598,21 +388,7 @@ def _missed(figures: Figures) -> list[Html]:
 
 
 def _about(figures: Figures) -> list[Html]:
-    rows = [Row((name, value)) for name, value in _flat(figures.about)]
+    rows = [Row((name, value)) for name, value in lines_of(figures.about)]
     if not rows:
         return []
     return [heading("How it was measured"), table(("setting", "value"), rows, style="text")]
-
-
-def _flat(value: object, name: str = "") -> Iterable[tuple[str, str]]:
-    """Nested settings as lines `a, b` and their values; the innermost share a line."""
-    if isinstance(value, dict):
-        if name and not any(isinstance(inner, (dict, list, tuple)) for inner in value.values()):
-            yield name, "; ".join(f"{key} {inner}" for key, inner in value.items()) or "none"
-            return
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}, {key}" if name else str(key))
-    elif isinstance(value, (list, tuple)):
-        yield name, ", ".join(str(one) for one in value) or "none"
-    else:
-        yield name, "none" if value is None else str(value)

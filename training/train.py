@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,300 +15,203 @@ import pandas as pd
 from rich.console import Console
 
 from realtime.errors import KilasError
-from realtime.motion import MotionSignal
-from realtime.spec import LAYOUTS, NONE_LABEL, ModelSpec
-from realtime.types import Float32Array
-from training import models
-from training.expressions import ScriptedEvent
+from realtime.spec import ModelSpec
+from training import devices, models
+from training.batches import plain_batches, training_batches
+from training.datasets import class_names
+from training.fit import CHECKPOINT_FOLDER, HISTORY_FILE, Fitted, fit
 from training.made_from import keep_made_from
-from training.prepare import NO_LABEL, Stream, load_streams, slot_labels
-from training.recipe import Recipe, TrainingSettings, commit, weights_from
+from training.protocols import Fold
+from training.recipe import Recipe, commit, weights_from
+from training.results import write_json
+from training.samples import Samples, read_samples
+from training.stream_file import load_files, load_streams
+from training.windows import WindowBatches, Windows, collect_windows, signal_runs
 
-GAIN_RANGE = (0.7, 1.4)
-"""Motion of each window is scaled by a factor from this range: faces and expressions of other
-sizes than those at hand."""
-
-EDGE_S = 0.3
-"""How far from an expression a window without one still counts as its edge."""
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """All windows of a set of streams, without copying them.
-
-    `signal`: [S, R, H, W, C], slots of all streams one after the other. `starts`: int64 [N],
-    first slot of each window; `labels`: int64 [N], class index. `is_edge`: bool [N], no
-    expression now, but one within EDGE_S. `subjects`: [N].
-    """
-
-    signal: npt.NDArray[np.generic]
-    starts: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-    is_edge: npt.NDArray[np.bool_]
-    subjects: npt.NDArray[np.str_]
-
-    def batch(self, chosen: npt.NDArray[np.int64], frames: int) -> npt.NDArray[np.float32]:
-        """float32 [B, T, R, H, W, C]."""
-        slots = self.starts[chosen, None] + np.arange(frames)
-        return self.signal[slots].astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class SignalRun:
-    """One unbroken run of the signal of a stream.
-
-    `signal`: [S, R, H, W, C]; `t_s`: float64 [S], seconds from the video's start; `events`: all
-    expressions of the video.
-    """
-
-    clip: str
-    subject: str
-    events: tuple[ScriptedEvent, ...]
-    t_s: npt.NDArray[np.float64]
-    signal: npt.NDArray[np.generic]
-
-
-def signal_runs(streams: Iterable[Stream], spec: ModelSpec, jobs: int) -> Iterator[SignalRun]:
-    """The signal of all streams, in their order, `jobs` streams at a time.
-
-    The signal stage is the live path's own; where it gives up, the stream is cut, as live.
-    Motion is kept as float16: its steps of 0.001 pixels are far below its noise.
-    """
-    waiting = iter(streams)
-    with ThreadPoolExecutor(jobs) as pool:
-        while group := list(islice(waiting, 8 * jobs)):
-            for runs in pool.map(lambda stream: _signal_runs(stream, spec), group):
-                yield from runs
-
-
-def collect_windows(runs: Iterable[SignalRun], spec: ModelSpec) -> Windows:
-    """Every window whose scored slot has a label."""
-    scored = spec.frames - 1 - spec.lookahead
-    signals: list[npt.NDArray[np.generic]] = []
-    starts: list[int] = []
-    labels: list[int] = []
-    is_edge: list[bool] = []
-    subjects: list[str] = []
-    reach = round(EDGE_S * spec.rate_hz)
-    none = spec.labels.index(NONE_LABEL)
-    total = 0
-    for run in runs:
-        truth = slot_labels(run.t_s, run.events, spec.labels, spec.rate_hz)
-        for start in range(len(run.signal) - spec.frames + 1):
-            slot = start + scored
-            if truth[slot] != NO_LABEL:
-                around = truth[max(0, slot - reach) : slot + reach + 1]
-                is_edge.append(bool(truth[slot] == none and (around != none).any()))
-                starts.append(total + start)
-                labels.append(int(truth[slot]))
-                subjects.append(run.subject)
-        signals.append(run.signal)
-        total += len(run.signal)
-    return Windows(
-        signal=_joined(signals),
-        starts=np.array(starts),
-        labels=np.array(labels),
-        is_edge=np.array(is_edge),
-        subjects=np.array(subjects),
-    )
-
-
-def _joined(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
-    """The parts one after the other. Each is given up once it is copied: all of them twice would
-    be the largest thing in memory."""
-    whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
-    first = len(whole)
-    while parts:
-        part = parts.pop()
-        whole[first - len(part) : first] = part
-        first -= len(part)
-    return whole
-
-
-def _signal_runs(stream: Stream, spec: ModelSpec) -> list[SignalRun]:
-    def run(first: int, signal: list[npt.NDArray[np.generic]]) -> SignalRun:
-        t_s = stream.t_s[first : first + len(signal)]
-        return SignalRun(stream.clip, stream.subject, stream.events, t_s, np.stack(signal))
-
-    if spec.signal == "gray":
-        cuts = [
-            stream.faces[:, top:bottom, left:right, np.newaxis]
-            for left, top, right, bottom in LAYOUTS[spec.region_layout]
-        ]
-        return [run(0, list(np.stack(cuts, axis=1)))]
-    stage = MotionSignal(spec)
-    runs: list[SignalRun] = []
-    slots: list[npt.NDArray[np.generic]] = []
-    for number, face in enumerate(stream.faces):
-        signal = stage(face[np.newaxis])
-        if signal is not None:
-            slots.append(signal.astype(np.float16))
-            continue
-        stage.restart()
-        if slots:
-            runs.append(run(number - len(slots), slots))
-        slots = []
-    if slots:
-        runs.append(run(len(stream.faces) - len(slots), slots))
-    return runs
-
-
-class WindowBatches(keras.utils.PyDataset):
-    """An epoch's batches: windows drawn anew each epoch, with a fixed share of expressions.
-
-    What an epoch draws follows from the seed and its number alone, so an interrupted training
-    goes on as if it had not been; `start` says which epoch it is.
-    """
-
-    def __init__(
-        self,
-        windows: Windows,
-        chosen: npt.NDArray[np.bool_],
-        spec: ModelSpec,
-        settings: TrainingSettings,
-    ) -> None:
-        super().__init__()
-        self._windows = windows
-        self._spec = spec
-        self._settings = settings
-        none = spec.labels.index(NONE_LABEL)
-        edges = settings.none_share * settings.edge_share
-        is_none = chosen & (windows.labels == none)
-        # (share of the epoch, the windows that it is drawn from)
-        self._groups = [
-            (edges, np.flatnonzero(is_none & windows.is_edge)),
-            (settings.none_share - edges, np.flatnonzero(is_none & ~windows.is_edge)),
-            # As often as they occur: the more varied a class, the more of it there is.
-            (1.0 - settings.none_share, np.flatnonzero(chosen & (windows.labels != none))),
-        ]
-        lacking = set(range(len(spec.labels))) - set(windows.labels[chosen])
-        if lacking or not all(len(found) for _, found in self._groups):
-            names = ", ".join(spec.labels[label] for label in sorted(lacking)) or "none"
-            raise KilasError(f"The data has too few windows of {names}; simulate more clips.")
-        self.start(0)
-
-    def __len__(self) -> int:
-        return self._settings.windows_per_epoch // self._settings.batch
-
-    def start(self, epoch: int) -> None:
-        """Draw the windows of an epoch."""
-        self._epoch = epoch
-        random = np.random.default_rng([self._settings.seed, epoch])
-        drawn = [
-            random.choice(found, round(share * self._settings.windows_per_epoch))
-            for share, found in self._groups
-        ]
-        self._order = random.permutation(np.concatenate(drawn))
-
-    def __getitem__(self, index: int) -> tuple[Float32Array, npt.NDArray[np.int64]]:
-        part = slice(index * self._settings.batch, (index + 1) * self._settings.batch)
-        chosen = self._order[part]
-        signal = self._windows.batch(chosen, self._spec.frames)
-        random = np.random.default_rng([self._settings.seed, self._epoch, index])
-        mirrored = random.random(len(chosen)) < 0.5
-        signal[mirrored] = mirror(signal[mirrored], self._spec)
-        if self._spec.signal == "motion":
-            gain = random.uniform(*GAIN_RANGE, (len(chosen), 1, 1, 1, 1, 1))
-            signal *= gain.astype(np.float32)
-        return signal, self._windows.labels[chosen]
-
-
-def mirror(signal: Float32Array, spec: ModelSpec) -> Float32Array:
-    """The same windows, [B, T, R, H, W, C], of the face seen in a mirror: left and right regions
-    change places, and motion to the right becomes motion to the left."""
-    mirrored = signal[:, :, :, :, ::-1, :].copy()
-    if spec.region_layout == "triple":
-        mirrored = mirrored[:, :, [1, 0, 2]]
-    if spec.signal == "motion":
-        mirrored[..., 0] *= -1.0
-    return mirrored
-
-
-def held_out_subjects(subjects: npt.NDArray[np.str_], share: float, seed: int) -> set[str]:
-    """The subjects that only measure: at least one, drawn with the recipe's seed."""
-    names = np.unique(subjects)
-    count = max(1, round(share * len(names)))
-    return set(np.random.default_rng(seed).permutation(names)[:count])
+RECORD_FILE = "training.json"
+NETWORK_FILE = "model.keras"
 
 
 def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) -> Path:
     """Train the recipe's network; give the folder with `model.keras` and `training.json`.
 
-    `prepared`: files of streams and folders of such files (`training.prepare.load_streams`).
+    `prepared`: files of streams and folders of such files (`training.stream_file`).
 
-    The weights are those of the last epoch: the held-out subjects choose nothing, so their
-    figures are honest. An interrupted run goes on from its last whole epoch.
+    Unless the recipe takes the best epoch, the weights are those of the last one: the held-out
+    subjects choose nothing, so their figures are honest. An interrupted run goes on from its last
+    whole epoch, to the same weights as if it had not been interrupted.
 
     Raises KilasError when the data cannot train the recipe, the recipe's network cannot be built
     or `out` holds a run of another recipe or of data of another name.
     """
     console = Console()
-    settings = recipe.training
-    keras.utils.set_random_seed(settings.seed)
-    try:
-        network = models.build(recipe.spec, **recipe.network)
-    except (TypeError, ValueError) as error:
-        raise KilasError(f"The recipe's network cannot be built: {error}") from error
+    recipe = for_data(recipe, prepared)
+    devices.make_deterministic(recipe.training.seed)
+    keras.mixed_precision.set_dtype_policy(devices.precision())
+    build_network(recipe)  # says at once if it cannot be
     from_data = {"prepared": [path.name for path in prepared]}
     keep_made_from(out, weights_from(asdict(recipe)) | from_data)
-    with console.status("computing the signal of all streams"):
-        streams = load_streams(prepared, recipe.spec)
-        windows = collect_windows(signal_runs(streams, recipe.spec, jobs), recipe.spec)
-    held_out = held_out_subjects(windows.subjects, settings.validation_share, settings.seed)
-    is_held_out = np.isin(windows.subjects, list(held_out))
-    batches = WindowBatches(windows, ~is_held_out, recipe.spec, settings)
-    console.print(
-        f"{len(windows.labels)} windows of {len(np.unique(windows.subjects))} subjects, "
-        f"{len(held_out)} of them held out; labels "
-        + ", ".join(
-            f"{label} {int((windows.labels == number).sum())}"
-            for number, label in enumerate(recipe.spec.labels)
-        )
-    )
-    steps = settings.epochs * len(batches)
-    network.compile(
-        optimizer=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
-        ),
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        metrics=["accuracy"],
-    )
-    network.fit(
-        batches,
-        epochs=settings.epochs,
-        verbose=2,
-        callbacks=[
-            # Restores the epoch first, so that the others know of it.
-            keras.callbacks.BackupAndRestore(out / "checkpoint", delete_checkpoint=False),
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.start(epoch)),
-            keras.callbacks.CSVLogger(str(out / "history.csv"), append=True),
-        ],
-    )
-    network.save(out / "model.keras")
-    confusion = window_confusion(network, windows, np.flatnonzero(is_held_out), recipe.spec)
+    trainer = _train_on_windows if recipe.windows else _train_on_samples
+    network, record = trainer(prepared, recipe, out, jobs, console)
+    network.save(out / NETWORK_FILE)
     record = {
         "recipe": asdict(recipe),
         "commit": commit(),
+        "loss": pd.read_csv(out / HISTORY_FILE)["loss"].tolist(),
+        **record,
+    }
+    record["data"] |= from_data
+    write_json(out / RECORD_FILE, record)  # whole or not there: it says that the run is done
+    shutil.rmtree(out / CHECKPOINT_FOLDER)
+    return out
+
+
+def for_data(recipe: Recipe, prepared: Sequence[Path]) -> Recipe:
+    """The recipe with the labels that its classes have in these data."""
+    if recipe.samples is None:
+        return recipe
+    files = list(load_files(prepared, recipe.spec))
+    emotions = {emotion for file in files for emotion in file.table["emotion"] if emotion}
+    datasets = dict.fromkeys(file.dataset for file in files)
+    names = class_names(datasets, recipe.classes, emotions)
+    return replace(recipe, spec=replace(recipe.spec, labels=names))
+
+
+def build_network(recipe: Recipe) -> keras.Model:
+    """The untrained network of a recipe. Raises KilasError when it cannot be built."""
+    try:
+        return models.build(recipe.spec, **recipe.network)
+    except (TypeError, ValueError) as error:
+        raise KilasError(f"The recipe's network cannot be built: {error}") from error
+
+
+def _train_on_windows(
+    prepared: Sequence[Path],
+    recipe: Recipe,
+    out: Path,
+    jobs: int,
+    console: Console,
+) -> tuple[keras.Model, dict[str, Any]]:
+    """The network, and what `training.json` says of a model that spots."""
+    spec, settings = recipe.spec, recipe.training
+    assert recipe.windows is not None
+    with console.status("computing the signal of all streams"):
+        streams = load_streams(prepared, spec, recipe.classes)
+        windows = collect_windows(signal_runs(streams, spec, jobs), spec)
+    held_out = held_out_subjects(windows.subjects, settings.validation_share, settings.seed)
+    is_held_out = np.isin(windows.subjects, list(held_out))
+    batches = WindowBatches(windows, ~is_held_out, spec, recipe.windows, settings)
+    console.print(
+        f"{len(windows.labels)} windows of {len(np.unique(windows.subjects))} subjects, "
+        f"{len(held_out)} of them held out; labels {_counts_text(windows.labels, spec)}"
+    )
+    network, _ = fitted(
+        recipe, lambda network: fit(network, batches, settings, out, keep=True, console=console)
+    )
+    confusion = window_confusion(network, windows, np.flatnonzero(is_held_out), spec)
+    console.print(pd.DataFrame(confusion, spec.labels, spec.labels).to_string())
+    return network, {
         "data": {
-            "prepared": [path.name for path in prepared],
             "subjects": len(np.unique(windows.subjects)),
             "slots": len(windows.signal),
         },
         "subjects": sorted(set(windows.subjects) - held_out),
         "held_out_subjects": sorted(held_out),
-        "windows": {
-            label: int(((windows.labels == number) & ~is_held_out).sum())
-            for number, label in enumerate(recipe.spec.labels)
-        },
-        "loss": pd.read_csv(out / "history.csv")["loss"].tolist(),
+        "windows": class_counts(windows.labels[~is_held_out], spec),
         "held_out_confusion": confusion.tolist(),
     }
-    unfinished = out / ".training.json"
-    unfinished.write_text(json.dumps(record, indent=2), encoding="utf-8")
-    unfinished.replace(out / "training.json")  # whole or not there: it says that the run is done
-    shutil.rmtree(out / "checkpoint")
-    console.print(pd.DataFrame(confusion, recipe.spec.labels, recipe.spec.labels).to_string())
-    return out
+
+
+def _train_on_samples(
+    prepared: Sequence[Path],
+    recipe: Recipe,
+    out: Path,
+    jobs: int,
+    console: Console,
+) -> tuple[keras.Model, dict[str, Any]]:
+    """The network, and what `training.json` says of a model that recognises."""
+    spec, settings = recipe.spec, recipe.training
+    with console.status("reading the samples"):
+        samples, left_out = read_samples(prepared, spec, recipe.classes, jobs)
+    for one in left_out:
+        console.print(f"{one.count} micro-expressions are left out: {one.why}.")
+    subjects = samples.table["dataset"] + "/" + samples.table["subject"]
+    held_out = held_out_subjects(subjects.to_numpy(str), settings.validation_share, settings.seed)
+    is_held_out = subjects.isin(held_out).to_numpy()
+    console.print(
+        f"{len(samples)} samples of {subjects.nunique()} subjects, {len(held_out)} of them held "
+        f"out; labels {_counts_text(samples.labels, spec)}"
+    )
+    everyone = Fold(
+        "all", np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out), np.empty(0, np.int64)
+    )
+    network, training = fit_samples(samples, everyone, recipe, out, keep=True, console=console)
+    return network, {
+        "data": {
+            "subjects": int(subjects.nunique()),
+            "samples": len(samples),
+            "held_slots": int(samples.table["held"].sum()),
+        },
+        "subjects": sorted(set(samples.table["subject"][~is_held_out])),
+        "held_out_subjects": sorted(set(samples.table["subject"][is_held_out])),
+        "samples": class_counts(samples.labels[~is_held_out], spec),
+        "epoch": training.epoch,
+    }
+
+
+def fitted(recipe: Recipe, train: Callable[[keras.Model], Fitted]) -> tuple[keras.Model, Fitted]:
+    """A new network of a recipe that `train` has trained, on all devices of the machine; then it is
+    on one of them."""
+    with devices.all_devices():
+        network = build_network(recipe)
+        training = train(network)
+    if devices.sharing() > 1:
+        weights = network.get_weights()
+        network = build_network(recipe)
+        network.set_weights(weights)
+    return network, training
+
+
+def fit_samples(
+    samples: Samples,
+    fold: Fold,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    keep: bool = False,
+    console: Console,
+) -> tuple[keras.Model, Fitted]:
+    """Train on the training side of a fold; see `training.fit.fit`."""
+    assert recipe.samples is not None
+    spec, settings, sharing = recipe.spec, recipe.training, devices.sharing()
+    batches = training_batches(samples, fold.train, spec, recipe.samples, settings, sharing)
+    validation = (
+        plain_batches(samples, fold.validation, spec, sharing) if len(fold.validation) else None
+    )
+    return fitted(
+        recipe,
+        lambda network: fit(
+            network, batches, settings, folder, validation, keep=keep, console=console
+        ),
+    )
+
+
+def class_counts(labels: npt.NDArray[np.int64], spec: ModelSpec) -> dict[str, int]:
+    """How many there are of each label."""
+    return {label: int((labels == number).sum()) for number, label in enumerate(spec.labels)}
+
+
+def _counts_text(labels: npt.NDArray[np.int64], spec: ModelSpec) -> str:
+    counts: Mapping[str, int] = class_counts(labels, spec)
+    return ", ".join(f"{label} {count}" for label, count in counts.items())
+
+
+def held_out_subjects(subjects: npt.NDArray[np.str_], share: float, seed: int) -> set[str]:
+    """The subjects that are not trained on, drawn with the recipe's seed: at least one, and none
+    for a share of 0."""
+    names = np.unique(subjects)
+    count = max(1, round(share * len(names))) if share else 0
+    return set(np.random.default_rng(seed).permutation(names)[:count])
 
 
 def window_confusion(

@@ -1,0 +1,432 @@
+"""Many runs of a protocol: every setting of a grid on every dataset, fold by fold.
+
+Each finished fold is kept at once, so an interrupted grid goes on where it was, and a report can
+be made of what is there.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+
+from realtime.errors import KilasError
+from realtime.spec import NONE_LABEL, ModelSpec, RegionLayout
+from realtime.types import UInt8Array
+from training import devices
+from training.batches import plain_batches
+from training.grid_report import FacesOf, Spotting, write_report
+from training.made_from import keep_made_from, sha256_of
+from training.pools import run_tasks
+from training.protocols import Fold, composite_note, people, plan_folds
+from training.recipe import RECIPES, Recipe, commit, load_recipe, read_toml, weights_from
+from training.results import FoldResult, Part, Prediction, Run, read_fold, write_fold
+from training.samples import LeftOut, Samples, read_samples
+from training.spotting_folds import (
+    STATEMENT,
+    VALIDATION_SHARE,
+    footage,
+    spot_fold,
+    spotting_figures,
+)
+from training.stream_file import open_files
+from training.train import class_counts, fit_samples, for_data
+
+GRIDS = RECIPES / "grids"
+
+COMPOSITE = "composite"
+"""Dataset of a run on several datasets at once."""
+
+MEGC = "megc"
+"""Classes of the composite."""
+
+FOLDS_FOLDER = "folds"
+
+GROUPS = 5
+"""Of subjects, where the protocol wants groups of them."""
+
+SPOTTING_PROTOCOLS = ("loso", "leave-subjects-out")
+"""That whole recordings can be divided by."""
+
+_TABLES = {"title", "protocols", "folds", "classes", "set", "vary", "runs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One recipe with some of its settings changed. `varied`: those changes that tell it from the
+    other settings of the grid."""
+
+    name: str
+    title: str
+    recipe: str
+    changes: dict[str, Any]
+    varied: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """All that is to be run. `classes`: of datasets that have others than the recipe says.
+    `folds`: number of groups of subjects where the protocol wants one."""
+
+    title: str
+    protocols: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    classes: dict[str, str]
+    folds: int
+
+
+def single(recipe: str, protocol: str, changes: Mapping[str, Any]) -> Grid:
+    """One recipe under one protocol."""
+    name = Path(recipe).stem
+    setting = Setting(name, "", recipe, dict(changes), {})
+    return Grid(f"{name} under {protocol}", (protocol,), (setting,), {}, folds=GROUPS)
+
+
+def load_grid(name_or_path: str, changes: Mapping[str, Any], only: Sequence[str] = ()) -> Grid:
+    """A grid of the project by its name, or a TOML file: `title`, `protocols`, a [[runs]] for each
+    recipe (`recipe`, and if need be `name`, `title` and `set`), and if need be [vary], lists of
+    values that are all combined with each run, [set], changes for all runs, and [classes].
+
+    `changes` are made last. `only`: names of runs; all others are left out. Raises KilasError when
+    it is not there or does not fit.
+    """
+    path = Path(name_or_path)
+    if not path.suffix:
+        path = GRIDS / f"{name_or_path}.toml"
+    try:
+        values = read_toml(path)
+    except FileNotFoundError as error:
+        names = ", ".join(sorted(file.stem for file in GRIDS.glob("*.toml")))
+        raise KilasError(f"There is no grid {path}; the project's own are {names}.") from error
+    try:
+        unknown = values.keys() - _TABLES
+        if unknown:
+            raise KeyError(f"there is no {', '.join(sorted(unknown))}")
+        vary = values.get("vary", {})
+        runs = {run.get("name", run["recipe"]): run for run in values["runs"]}
+        strange = set(only) - set(runs)
+        if strange:
+            raise KilasError(
+                f"The grid {path} has no run {min(strange)}; it has {', '.join(runs)}."
+            )
+        if len(runs) < len(values["runs"]):
+            raise KilasError(f"The grid {path} has two runs of one name; name them apart.")
+        settings = []
+        for name, run in runs.items():
+            if only and name not in only:
+                continue
+            for combination in itertools.product(*vary.values()):
+                varied = dict(zip(vary, combination, strict=True)) | run.get("set", {})
+                told = ", ".join([name, *_words(vary, combination)])
+                settings.append(
+                    Setting(
+                        name=told,
+                        title=run.get("title", ""),
+                        recipe=run["recipe"],
+                        changes=values.get("set", {}) | varied | dict(changes),
+                        varied=varied,
+                    )
+                )
+        return Grid(
+            title=values["title"],
+            protocols=tuple(values["protocols"]),
+            settings=tuple(settings),
+            classes=values.get("classes", {}),
+            folds=values.get("folds", GROUPS),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise KilasError(f"The grid {path} does not fit: {error}.") from error
+
+
+def _words(vary: Mapping[str, Any], combination: Iterable[Any]) -> Iterator[str]:
+    for key, value in zip(vary, combination, strict=True):
+        yield f"{key.rpartition('.')[2].replace('_', ' ')} {value}"
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTask:
+    """All that a process has to know to train and test one fold. `kept`: where its result goes."""
+
+    recipe: Recipe
+    files: tuple[Path, ...]
+    fold: Fold
+    kept: Path
+
+    def __str__(self) -> str:
+        return f"{self.kept.parent.name}, fold {self.fold.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """The files of one dataset that were prepared in one way."""
+
+    dataset: str
+    rate_hz: float
+    mask: str
+    files: tuple[Path, ...]
+
+
+def run_grid(
+    grid: Grid,
+    prepared: Sequence[Path],
+    out: Path,
+    *,
+    jobs: int,
+    scheduler: str | None = None,
+) -> Path:
+    """Run what is not there yet in the folder `out`, on local processes or on a Dask cluster whose
+    workers see the same files; give the path of the report.
+
+    `prepared`: files of streams of one or several datasets. Raises KilasError before any training
+    when a setting does not fit its data, or `out` holds runs of other settings or data.
+    """
+    console = Console()
+    data = _data_of(prepared)
+    hashes = {path: sha256_of(path) for one in data for path in one.files}
+    plans = []
+    for protocol in grid.protocols:
+        for together in _together(protocol, data):
+            for setting in grid.settings:
+                plans.append(_plan(setting, protocol, together, grid, hashes, out))
+    tasks = [task for plan in plans for task in plan.tasks]
+    waiting = [task for task in tasks if not task.kept.exists()]
+    console.print(f"{len(plans)} runs, {len(tasks)} folds; {len(waiting)} are to be trained.")
+    run_tasks(
+        run_fold,
+        waiting,
+        jobs=jobs,
+        scheduler=scheduler,
+        description="training folds",
+        on_result=lambda task, result: write_fold(task.kept, result),
+        done=len(tasks) - len(waiting),
+    )
+    runs = [
+        replace(plan.run, folds=tuple(read_fold(task.kept) for task in plan.tasks))
+        for plan in plans
+    ]
+    notes = dict.fromkeys(note for plan in plans for note in plan.notes)
+    return write_report(
+        out,
+        grid.title,
+        [run for run in runs if NONE_LABEL not in run.labels],
+        notes=list(notes),
+        faces_of=_faces_of(plans),
+        spotting=[
+            Spotting(run.system, run.dataset, run.protocol, spotting_figures(run), run.name)
+            for run in runs
+            if NONE_LABEL in run.labels
+        ],
+    )
+
+
+def _together(protocol: str, data: Sequence[_Data]) -> Iterator[list[_Data]]:
+    """The data of one run each: every dataset by itself, or, for the composite, all of them."""
+    if protocol == "megc2019":
+        yield list(data)
+        return
+    for dataset in dict.fromkeys(one.dataset for one in data):
+        yield [one for one in data if one.dataset == dataset]
+
+
+def _faces_of(plans: Sequence[_Plan]) -> FacesOf:
+    """Gives the report the pictures of a sample, where they are gray faces."""
+    tasks = {(p.run.dataset, p.run.protocol, p.run.name): p.tasks[0] for p in plans}
+
+    def faces_of(run: Run, prediction: Prediction) -> tuple[UInt8Array, int] | None:
+        task = tasks[run.dataset, run.protocol, run.name]
+        spec = task.recipe.spec
+        if spec.signal != "gray":
+            return None
+        samples, _ = _samples(task.files, *_content_key(task.recipe))
+        faces = samples.windows(np.array([prediction.sample]))[0]
+        return np.asarray(faces, np.uint8), spec.frames - 1 - spec.lookahead
+
+    return faces_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A run before it is run: its tasks, fold by fold, and what the report has to say of it."""
+
+    run: Run
+    tasks: tuple[FoldTask, ...]
+    notes: tuple[str, ...]
+
+
+def _plan(
+    setting: Setting,
+    protocol: str,
+    data: Sequence[_Data],
+    grid: Grid,
+    hashes: Mapping[Path, str],
+    out: Path,
+) -> _Plan:
+    """Raises KilasError when the setting does not fit the data."""
+    dataset = COMPOSITE if protocol == "megc2019" else data[0].dataset
+    classes = MEGC if protocol == "megc2019" else grid.classes.get(dataset)
+    changes = setting.changes | ({"classes": classes} if classes else {})
+    recipe = load_recipe(setting.recipe, changes)
+    spec = recipe.spec
+    fitting = [one for one in data if (one.rate_hz, one.mask) == (spec.rate_hz, spec.mask)]
+    lacking = {one.dataset for one in data} - {one.dataset for one in fitting}
+    if lacking:
+        raise KilasError(
+            f"{setting.name} wants {min(lacking)} prepared for {spec.rate_hz:g} slots a second and "
+            f"mask {spec.mask}; prepare it with --recipe {setting.recipe}, or leave the run out."
+        )
+    files = tuple(path for one in fitting for path in one.files)
+    recipe = for_data(recipe, files)
+    spec = recipe.spec
+    if recipe.samples is not None:
+        samples, left_out = _samples(files, *_content_key(recipe))
+        table, notes = samples.table, list(_notes(samples, left_out, dataset, protocol))
+        validation_share = recipe.training.validation_share
+    else:
+        if protocol not in SPOTTING_PROTOCOLS:
+            raise KilasError(
+                f"{setting.name} spots; whole recordings are divided by "
+                f"{' or '.join(SPOTTING_PROTOCOLS)}, not by {protocol}."
+            )
+        table, notes = footage(files, *_content_key(recipe)).clips, [STATEMENT]
+        validation_share = max(recipe.training.validation_share, VALIDATION_SHARE)
+    settings = recipe.training
+    folds = plan_folds(
+        protocol,
+        table,
+        seed=settings.seed,
+        validation_share=validation_share,
+        folds=grid.folds,
+    )
+    folder = out / FOLDS_FOLDER / dataset / protocol / _slug(setting.name)
+    made_from = weights_from(asdict(recipe)) | {
+        "protocol": protocol,
+        "folds": len(folds),
+        "data": {path.name: hashes[path] for path in files},
+    }
+    keep_made_from(folder, made_from)
+    tasks = tuple(
+        FoldTask(recipe, files, fold, folder / f"{number:03d}-{_slug(fold.name)}.json")
+        for number, fold in enumerate(folds)
+    )
+    run = Run(
+        name=setting.name,
+        title=setting.title,
+        system=spec.architecture,
+        dataset=dataset,
+        protocol=protocol,
+        labels=spec.labels,
+        seed=settings.seed,
+        data={path.name: hashes[path] for path in files},
+        settings=asdict(recipe),
+        varied=setting.varied,
+    )
+    return _Plan(run, tasks, tuple(notes))
+
+
+def _notes(
+    samples: Samples, left_out: Sequence[LeftOut], dataset: str, protocol: str
+) -> Iterator[str]:
+    """What a report says of the samples of a run."""
+    for one in left_out:
+        yield f"{dataset}: {one.count} micro-expressions are left out: {one.why}."
+    short = samples.table["held"] > 0
+    if short.any():
+        yield (
+            f"{dataset}: {int(short.sum())} of {len(samples)} samples come from clips that are "
+            f"shorter than the window; {int(samples.table['held'].sum())} of their slots repeat "
+            "the first or the last one."
+        )
+    if protocol == "megc2019":
+        yield composite_note(samples.table)
+
+
+def _slug(name: str) -> str:
+    """A name as a file can have it."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-").lower()
+
+
+def _content_key(recipe: Recipe) -> tuple[str, str]:
+    """All of a recipe that decides what is read of its files, as text."""
+    spec = recipe.spec
+    whole: RegionLayout = "single"  # gray samples are whole faces, cut when they are needed
+    layout = whole if recipe.samples is not None and spec.signal == "gray" else spec.region_layout
+    same = replace(
+        spec, name="", version="", architecture="", normalisation="", region_layout=layout
+    )
+    return replace(same, provenance={}).to_json(), recipe.classes
+
+
+@functools.lru_cache(maxsize=1)
+def _samples(files: tuple[Path, ...], spec: str, classes: str) -> tuple[Samples, list[LeftOut]]:
+    """`read_samples`, kept for the next fold."""
+    return read_samples(files, ModelSpec.from_json(spec), classes)
+
+
+def run_fold(task: FoldTask) -> FoldResult:
+    """Train on one side of a fold and test on the other."""
+    began_s = time.monotonic()
+    recipe, fold = task.recipe, task.fold
+    keras.utils.clear_session()
+    devices.make_deterministic(recipe.training.seed)
+    keras.mixed_precision.set_dtype_policy(devices.precision())
+    if recipe.samples is not None:
+        result = _recognise(recipe, _samples(task.files, *_content_key(recipe))[0], fold)
+    else:
+        result = spot_fold(recipe, footage(task.files, *_content_key(recipe)), fold)
+    return replace(result, seconds=time.monotonic() - began_s, commit=commit())
+
+
+def _recognise(recipe: Recipe, samples: Samples, fold: Fold) -> FoldResult:
+    spec = recipe.spec
+    quiet = Console(quiet=True)
+    with tempfile.TemporaryDirectory(prefix="kilas-") as folder:
+        network, fitted = fit_samples(samples, fold, recipe, Path(folder), console=quiet)
+    scores = network.predict(plain_batches(samples, fold.test, spec), verbose=0)
+    rows = samples.table.iloc[fold.test].to_dict("records")
+    predictions = [
+        Prediction(
+            sample=int(sample),
+            dataset=row["dataset"],
+            subject=row["subject"],
+            clip=row["clip"],
+            label=row["label"],
+            said=spec.labels[int(probabilities.argmax())],
+            probabilities=tuple(map(float, probabilities)),
+        )
+        for sample, row, probabilities in zip(fold.test, rows, scores, strict=True)
+    ]
+    train, validation, test = (
+        Part(
+            samples=len(side),
+            subjects=len(np.unique(people(samples.table.iloc[side]))),
+            classes=class_counts(samples.labels[side], spec),
+        )
+        for side in (fold.train, fold.validation, fold.test)
+    )
+    return FoldResult(
+        fold=fold.name,
+        train=train,
+        validation=validation,
+        test=test,
+        predictions=tuple(predictions),
+        history=fitted.curves,
+        epoch=fitted.epoch,
+    )
+
+
+def _data_of(prepared: Sequence[Path]) -> list[_Data]:
+    """The files, by dataset and how they were prepared, in the order in which they were given."""
+    found: dict[tuple[str, float, str], list[Path]] = {}
+    for file in open_files(prepared):
+        found.setdefault((file.dataset, file.rate_hz, file.mask), []).append(file.path)
+    return [_Data(*key, tuple(files)) for key, files in found.items()]

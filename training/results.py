@@ -1,0 +1,141 @@
+"""What a run of a protocol leaves behind: every prediction, and how the network was trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from realtime.errors import KilasError
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a network said of one sample that it was not trained on.
+
+    `sample`: row of the samples' table. `label`, `said`: classes. `probabilities`: one a class,
+    in the order of the run's labels.
+    """
+
+    sample: int
+    dataset: str
+    subject: str
+    clip: str
+    label: str
+    said: str
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a network that spots made of one clip that it was not trained on.
+
+    `truths`: (onset_s, offset_s, class) of its micro-expressions; those whose emotion is of no
+    class are left out, and so is what was spotted on them. `events`: the same of what was spotted.
+    """
+
+    dataset: str
+    subject: str
+    clip: str
+    seconds: float
+    truths: tuple[tuple[float, float, str], ...]
+    events: tuple[tuple[float, float, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One side of a fold: how many samples and subjects, and how many samples of each class."""
+
+    samples: int
+    subjects: int
+    classes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """One fold, trained and tested.
+
+    `history`: figures of each epoch (`loss`, `accuracy`, and with a validation part `val_loss`,
+    `val_accuracy`). `epoch`: number, from 1, of the epoch whose weights were tested. `commit`: of
+    the code that trained it.
+    """
+
+    fold: str
+    train: Part
+    validation: Part
+    test: Part
+    predictions: tuple[Prediction, ...]
+    history: dict[str, tuple[float, ...]]
+    epoch: int
+    seconds: float = 0.0
+    commit: str = ""
+    watched: tuple[Watched, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One setting of one recipe on one dataset under one protocol, with its finished folds.
+
+    `name`: short and unique in its grid for one dataset and protocol, such as `14` or `batch 32,
+    256 epochs`; `title` says more in words. `dataset`: of the data file, or `composite`. `data`:
+    the prepared file's name, SHA-256 and version of its content. `settings`: the whole recipe as
+    nested values. `varied`: the settings that differ between the runs of the grid.
+    """
+
+    name: str
+    title: str
+    system: str
+    dataset: str
+    protocol: str
+    labels: tuple[str, ...]
+    seed: int
+    data: dict[str, str]
+    settings: dict[str, Any]
+    varied: dict[str, Any]
+    folds: tuple[FoldResult, ...] = field(default=())
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def write_fold(path: Path, result: FoldResult) -> None:
+    """Keep a finished fold."""
+    write_json(path, dataclasses.asdict(result))
+
+
+def read_fold(path: Path) -> FoldResult:
+    """A fold that `write_fold` kept. Raises KilasError when the file is something else."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        parts = {name: Part(**values[name]) for name in ("train", "validation", "test")}
+        lists: dict[str, Any] = {
+            "predictions": tuple(
+                Prediction(**{**one, "probabilities": tuple(one["probabilities"])})
+                for one in values["predictions"]
+            ),
+            "history": {name: tuple(curve) for name, curve in values["history"].items()},
+            "watched": tuple(_read_watched(one) for one in values["watched"]),
+        }
+        return FoldResult(**{**values, **parts, **lists})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise KilasError(
+            f"{path} holds no result of a fold ({error}); delete it to have the fold trained again."
+        ) from error
+
+
+def _read_watched(values: dict[str, Any]) -> Watched:
+    intervals = {
+        name: tuple(
+            (float(onset), float(offset), str(label)) for onset, offset, label in values[name]
+        )
+        for name in ("truths", "events")
+    }
+    return Watched(**{**values, **intervals})

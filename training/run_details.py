@@ -1,0 +1,372 @@
+"""What the report of a grid shows of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from realtime.palette import BLUE, VERMILLION, class_marks
+from training.datasets import DATASETS
+from training.metrics import Estimate
+from training.page import (
+    INK,
+    NOTHING,
+    Html,
+    Row,
+    confusion_table,
+    counted,
+    css_colour,
+    details,
+    duration,
+    interval,
+    joined,
+    lines_of,
+    link,
+    listed,
+    number,
+    paragraph,
+    percent,
+    plot,
+    plots,
+    small,
+    span,
+    table,
+)
+from training.results import Part, Run
+from training.run_figures import FIGURES, RunFigures
+
+PARTS = ("train", "validation", "test")
+"""Of a fold."""
+
+LONGEST_LIST = 200
+"""Rows of a list on the page; report.json has all."""
+
+NAMED_SUBJECTS = 30
+"""With more subjects than this their names do not fit under a plot."""
+
+CURVE_POINTS = 80
+"""Of a curve; more would hardly be seen, and only make the page heavy."""
+
+ALL_POINTS, LEAST_POINTS = 600, 20
+"""Of the thin curves of a plot together, and of each of them, for the same reason."""
+
+CURVE_COLOURS = {"training": BLUE, "validation": VERMILLION}
+
+PALE = "#fff1e5"
+"""Ground of what was wrong."""
+
+CURVES_LEFT_IN = 0.42
+"""Room for numbers on the left of a plot."""
+
+
+def dataset_title(name: str) -> str:
+    """What people call a dataset."""
+    return DATASETS[name].title if name in DATASETS else name
+
+
+def result_cells(
+    figures: Mapping[str, Estimate], top: Sequence[float] = (), anchor: str = ""
+) -> list[Html]:
+    """FIGURES; `top`: the best of each column, none without a comparison. `anchor`: where the
+    first one leads."""
+    cells = []
+    for place, name in enumerate(FIGURES):
+        one = figures[name]
+        text: object = percent(one) if name == "accuracy" else number(one)
+        if top and one.value is not None and one.value >= top[place]:
+            text = Html(f"<b>★ {text}</b>")
+        if anchor and not place:
+            text = link(anchor, text)
+        cells.append(joined((text, small(_small_interval(one, in_percent=name == "accuracy")))))
+    return cells
+
+
+def _small_interval(one: Estimate, *, in_percent: bool) -> str:
+    if one.low is None or one.high is None:
+        return "no interval"
+    if in_percent:
+        return f"{100 * one.low:.0f} to {100 * one.high:.0f}"
+    return interval(one, 2)
+
+
+def run_details(run: Run, figures: RunFigures, shared: Mapping[str, str]) -> list[Html]:
+    """All that there is to say of a run. `shared`: settings that all runs have in common and that
+    stand elsewhere."""
+    found = figures.figures
+    people = "" if figures.subjects is None else f" of {figures.subjects} people"
+    return [
+        paragraph(
+            f"{_sentence(run.title)}{figures.samples} samples{people} were tested; error rate "
+            f"{percent(found['error_rate'])} %, macro precision "
+            f"{number(found['macro_precision'])}. UF1 {number(found['uf1'])} "
+            f"({interval(found['uf1'])}), UAR {number(found['uar'])} ({interval(found['uar'])})."
+        ),
+        *_never_right(figures),
+        plots(
+            [
+                confusion_table(run.labels, figures.confusion),
+                *_curves(run),
+                *_subjects_plot(figures),
+            ]
+        ),
+        _classes(run, figures),
+        *_by_dataset(figures),
+        _parts(run),
+        *_subjects_table(figures),
+        *_folds_table(run),
+        _run_about(run, shared),
+    ]
+
+
+def _sentence(title: str) -> str:
+    return f"{title[0].upper()}{title[1:]}. " if title else ""
+
+
+def _never_right(figures: RunFigures) -> list[Html]:
+    names = [f"{one.label} (0 of {one.samples})" for one in figures.classes if one.recall == 0]
+    return [paragraph(f"Never right: {listed(names)}.", "warning")] if names else []
+
+
+def _classes(run: Run, figures: RunFigures) -> Html:
+    marks = class_marks(run.labels)
+    rows = [
+        Row(
+            (
+                f"{marks[one.label]} {one.label}",
+                one.samples,
+                one.said,
+                one.right,
+                *(
+                    NOTHING if figure is None else f"{figure:.3f}"
+                    for figure in (one.precision, one.recall, one.f1)
+                ),
+            )
+        )
+        for one in figures.classes
+    ]
+    header = ("class", "samples", "said", "right", "precision", "recall", "F1")
+    return table(header, rows)
+
+
+def _by_dataset(figures: RunFigures) -> list[Html]:
+    if not figures.by_dataset:
+        return []
+    rows = [
+        Row((dataset_title(name), *result_cells(found)))
+        for name, found in figures.by_dataset.items()
+    ]
+    return [table(("tested samples of", "accuracy %", "UF1", "UAR"), rows)]
+
+
+def _curves(run: Run) -> list[Html]:
+    found = [_curve(run, name, word) for name, word in (("loss", "Loss"), ("accuracy", "Accuracy"))]
+    return [one for one in found if one]
+
+
+def _curve(run: Run, name: str, word: str) -> Html | None:
+    """Each fold's curve thin, their median thick, of training and of validation."""
+    histories = {
+        part: [np.array(fold.history[key]) for fold in run.folds if fold.history.get(key)]
+        for part, key in (("training", name), ("validation", f"val_{name}"))
+    }
+    medians = {part: _median(curves) for part, curves in histories.items() if curves}
+    if not medians:
+        return None
+    epochs = [fold.epoch for fold in run.folds]
+    spread = ALL_POINTS // sum(map(len, histories.values()))
+    points = min(max(spread, LEAST_POINTS), CURVE_POINTS)
+
+    def draw(axes: Axes) -> None:
+        for part, median in medians.items():
+            colour = css_colour(CURVE_COLOURS[part])
+            style = "-" if part == "training" else (0, (4, 1.5))
+            for curve in histories[part] * (len(run.folds) > 1):
+                axes.plot(*_thinned(curve, points), color=colour, lw=0.5, alpha=0.35, zorder=1)
+            line = _thinned(median, CURVE_POINTS)
+            axes.plot(*line, color=colour, lw=1.6, ls=style, label=part)
+        axes.plot(
+            sorted(set(epochs)),
+            np.zeros(len(set(epochs))),
+            "^",
+            color=INK,
+            ms=3.5,
+            clip_on=False,
+            transform=axes.get_xaxis_transform(),
+            label="tested epoch",
+        )
+        if name == "accuracy":
+            axes.set_ylim(0, 1.02)
+        else:
+            every = np.concatenate([curve for curves in histories.values() for curve in curves])
+            # One fold's first epochs must not make all the rest flat.
+            axes.set_ylim(0, 1.1 * max(float(np.percentile(every, 98)), 1e-6))
+        axes.set_xlabel("epoch")
+        axes.legend(frameon=False, fontsize="small", loc="best")
+
+    ends = ", ".join(f"{part} {median[-1]:.3f}" for part, median in medians.items())
+    alt = f"{word} by epoch, median of {counted(len(run.folds), 'fold')}; at the end {ends}"
+    return plot(word, alt, 1.5, draw, left_in=CURVES_LEFT_IN)
+
+
+def _thinned(
+    curve: npt.NDArray[np.float64], points: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """At most so many epochs, numbered from 1, and what the curve is there."""
+    shown = np.unique(np.linspace(0, len(curve) - 1, points).round().astype(np.int64))
+    return shown + 1, curve[shown]
+
+
+def _median(curves: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """Of the folds that were still trained at each epoch."""
+    whole = np.full((len(curves), max(map(len, curves))), np.nan)
+    for row, curve in zip(whole, curves, strict=True):
+        row[: len(curve)] = curve
+    median: npt.NDArray[np.float64] = np.nanmedian(whole, axis=0)
+    return median
+
+
+def _subjects_plot(figures: RunFigures) -> list[Html]:
+    subjects = figures.by_subject
+    if len(subjects) < 2:
+        return []
+    right = np.array([one.right for one in subjects])
+    samples = np.array([one.samples for one in subjects])
+
+    def draw(axes: Axes) -> None:
+        edges = np.arange(len(subjects) + 1) - 0.5
+        axes.stairs(right, edges, fill=True, color=css_colour(BLUE), label="right")
+        axes.stairs(
+            samples,
+            edges,
+            baseline=right,
+            fill=True,
+            facecolor=PALE,
+            edgecolor=css_colour(VERMILLION),
+            hatch="////",
+            lw=0,
+            label="wrong",
+        )
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(0, 1.25 * samples.max())
+        axes.set_ylabel("samples")
+        if len(subjects) <= NAMED_SUBJECTS:
+            names = [one.subject for one in subjects]
+            axes.set_xticks(range(len(subjects)), names, rotation=90, fontsize="x-small")
+        else:
+            axes.set_xticks([])
+            axes.set_xlabel(f"{len(subjects)} subjects, the best first")
+        axes.tick_params(axis="x", length=0)
+        axes.legend(frameon=False, fontsize="small", ncols=2, loc="upper right")
+
+    shares = right / samples
+    alt = (
+        f"Right and wrong samples of {len(subjects)} subjects: share of right ones from "
+        f"{shares.min():.0%} to {shares.max():.0%}, median {np.median(shares):.0%}"
+    )
+    return [plot("Each subject", alt, 1.5, draw, left_in=CURVES_LEFT_IN)]
+
+
+def _subjects_table(figures: RunFigures) -> list[Html]:
+    if not figures.by_subject:
+        return []
+    shown = figures.by_subject[:LONGEST_LIST]
+    rows = [
+        Row(
+            (
+                one.subject,
+                dataset_title(one.dataset),
+                one.samples,
+                one.right,
+                f"{one.right / one.samples:.0%}",
+            )
+        )
+        for one in shown
+    ]
+    header = ("subject", "dataset", "samples", "right", "share")
+    return [details("Each subject", [table(header, rows), *_rest(figures.by_subject, shown)])]
+
+
+def _rest(whole: Sequence[object], shown: Sequence[object]) -> list[Html]:
+    rest = len(whole) - len(shown)
+    return [paragraph(f"{rest} more are in report.json.", "faint")] if rest else []
+
+
+def _parts(run: Run) -> Html:
+    """Samples, people and classes of each part; with several folds, the least and the most."""
+    words = {"train": "training", "validation": "validation", "test": "test"}
+    several = len(run.folds) > 1
+    rows = []
+    for name in PARTS:
+        parts: list[Part] = [getattr(fold, name) for fold in run.folds]
+        cells = [
+            span(one.samples for one in parts),
+            span(one.subjects for one in parts),
+            *(span(one.classes.get(label, 0) for one in parts) for label in run.labels),
+        ]
+        rows.append(Row((words[name], *cells)))
+    caption = f"Samples in the parts of each of {len(run.folds)} folds" if several else ""
+    marks = class_marks(run.labels)
+    header = ("part", "samples", "people", *(f"{marks[one]} {one}" for one in run.labels))
+    return table(header, rows, caption=caption or "Samples in each part")
+
+
+def _folds_table(run: Run) -> list[Html]:
+    if len(run.folds) < 2:
+        return []
+    shown = run.folds[:LONGEST_LIST]
+    rows = [
+        Row(
+            (
+                fold.fold,
+                fold.train.samples,
+                fold.validation.samples,
+                fold.test.samples,
+                sum(one.said == one.label for one in fold.predictions),
+                fold.epoch,
+                duration(fold.seconds),
+            )
+        )
+        for fold in shown
+    ]
+    header = ("fold", "training", "validation", "test", "right", "tested epoch", "time")
+    return [details("Each fold", [table(header, rows), *_rest(run.folds, shown)])]
+
+
+def settings_of(run: Run) -> dict[str, str]:
+    """All that made a run, as lines."""
+    return {
+        **{f"data, {key}": value for key, value in run.data.items()},
+        "seed": str(run.seed),
+        "commit": ", ".join(sorted({fold.commit for fold in run.folds})),
+        **dict(lines_of(run.settings)),
+    }
+
+
+def shared_settings(runs: Sequence[Run]) -> dict[str, str]:
+    """What is the same for all of several runs."""
+    if len(runs) < 2:
+        return {}
+    first, *others = map(settings_of, runs)
+    return {
+        name: value
+        for name, value in first.items()
+        if all(other.get(name) == value for other in others)
+    }
+
+
+def _run_about(run: Run, shared: Mapping[str, str]) -> Html:
+    epochs = [fold.epoch for fold in run.folds]
+    seconds = [fold.seconds for fold in run.folds]
+    rows = [
+        ("tested epoch", span(epochs)),
+        ("training time", duration(sum(seconds))),
+        *(line for line in settings_of(run).items() if line[0] not in shared),
+    ]
+    caption = "What is this run's own; the rest is under “How they were made”" if shared else ""
+    return details(
+        "How it was made",
+        [table(("setting", "value"), [Row(one) for one in rows], style="text", caption=caption)],
+    )
