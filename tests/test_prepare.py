@@ -131,6 +131,20 @@ def test_a_gap_in_the_numbers_is_a_gap_in_time(
     assert summary.slots == sum(len(one.t_s) for one in file.streams)
 
 
+def test_another_face_begins_another_stream(face: Image, tmp_path: Path) -> None:
+    def draw(shot: Shot) -> Image:
+        scene = np.tile(WALL, (2, 2, 1))
+        corner = slice(0, FACE_PX) if shot.frame < 10 else slice(FACE_PX, 2 * FACE_PX)
+        scene[corner, corner] = face  # nobody moves so far within a frame
+        return scene
+
+    write_folder(tmp_path / "own", subjects=1, clips=1, frames=20, picture=draw)
+    before, after = open_prepared("folder", tmp_path / "own")[1].streams
+    assert (before.t_s[0], len(before.t_s)) == (0.0, 10)
+    assert after.t_s[-1] == pytest.approx(19 / 30)
+    assert after.t_s[0] - before.t_s[-1] <= SPEC.max_gap_s  # it is no gap that divides them
+
+
 def test_frames_at_200_hz_are_averaged_to_the_clock(picture: Picture, tmp_path: Path) -> None:
     root = tmp_path / "CASME2"
     write_casme2(root, subjects=1, clips=1, frames=40, picture=picture)

@@ -16,10 +16,10 @@ from training import warps
 from training.expressions import ScriptedEvent
 from training.face_model import FaceModel
 from training.prepare import read_streams
-from training.stream_file import load_streams
 from training.recipe import load_recipe
 from training.script import ClipScript, Episode
 from training.stage import Stage
+from training.stream_file import load_streams
 from training.streams import simulate_streams, stream_script
 from training.warps import warped_faces
 

@@ -1,7 +1,7 @@
 """Many runs of a protocol: every setting of a grid on every dataset, fold by fold.
 
-Each finished fold is kept at once, so an interrupted grid goes on where it was, and a report can
-be made of what is there.
+Each finished fold is kept at once, so an interrupted grid goes on where it was; the report is made
+of these files alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from realtime.errors import KilasError
 from realtime.spec import NONE_LABEL, ModelSpec, RegionLayout
 from realtime.types import UInt8Array
 from training import devices
+from training.balance import class_weights
 from training.batches import plain_batches
 from training.grid_report import FacesOf, Spotting, write_report
 from training.made_from import keep_made_from, sha256_of
@@ -40,7 +41,7 @@ from training.spotting_folds import (
     spotting_figures,
 )
 from training.stream_file import open_files
-from training.train import class_counts, fit_samples, for_data
+from training.train import build_network, class_counts, fit_samples, for_data
 
 GRIDS = RECIPES / "grids"
 
@@ -274,7 +275,7 @@ def _plan(
     """Raises KilasError when the setting does not fit the data."""
     dataset = COMPOSITE if protocol == "megc2019" else data[0].dataset
     classes = MEGC if protocol == "megc2019" else grid.classes.get(dataset)
-    changes = setting.changes | ({"classes": classes} if classes else {})
+    changes = ({"classes": classes} if classes else {}) | setting.changes
     recipe = load_recipe(setting.recipe, changes)
     spec = recipe.spec
     fitting = [one for one in data if (one.rate_hz, one.mask) == (spec.rate_hz, spec.mask)]
@@ -287,6 +288,7 @@ def _plan(
     files = tuple(path for one in fitting for path in one.files)
     recipe = for_data(recipe, files)
     spec = recipe.spec
+    build_network(recipe)  # says now, and not after hours, if it cannot be
     if recipe.samples is not None:
         samples, left_out = _samples(files, *_content_key(recipe))
         table, notes = samples.table, list(_notes(samples, left_out, dataset, protocol))
@@ -307,6 +309,9 @@ def _plan(
         validation_share=validation_share,
         folds=grid.folds,
     )
+    if recipe.samples is not None and recipe.samples.balance != "none":
+        for fold in folds:  # the same
+            class_weights(samples.labels[fold.train], spec.labels)
     folder = out / FOLDS_FOLDER / dataset / protocol / _slug(setting.name)
     made_from = weights_from(asdict(recipe)) | {
         "protocol": protocol,
@@ -428,5 +433,6 @@ def _data_of(prepared: Sequence[Path]) -> list[_Data]:
     """The files, by dataset and how they were prepared, in the order in which they were given."""
     found: dict[tuple[str, float, str], list[Path]] = {}
     for file in open_files(prepared):
-        found.setdefault((file.dataset, file.rate_hz, file.mask), []).append(file.path)
+        # Workers may have another working directory.
+        found.setdefault((file.dataset, file.rate_hz, file.mask), []).append(file.path.resolve())
     return [_Data(*key, tuple(files)) for key, files in found.items()]
