@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,9 +15,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from realtime.errors import KilasError
 from training import devices
 from training.batches import plain_batches, training_batches
-from training.fit import HISTORY_FILE, LOGS_FOLDER, fit
+from training.fit import CHECKPOINT_FOLDER, LOGS_FOLDER, Fitted, fit
 from training.models import build
 from training.recipe import SampleSettings, TrainingSettings, load_recipe
 from training.samples import Samples
@@ -40,8 +40,8 @@ def samples(count: int = 12) -> Samples:
     return Samples(bright, np.arange(4 * count).reshape(count, 4), labels, table)
 
 
-def train(folder: Path, pause_s: float = 0.0, **changes: object) -> tuple[keras.Model, int]:
-    """A short training with everything that draws at random; the epoch that it chose."""
+def train(folder: Path, pause_s: float = 0.0, **changes: object) -> tuple[keras.Model, Fitted]:
+    """A short training with everything that draws at random."""
     settings = TrainingSettings(
         **{"epochs": EPOCHS, "batch": 4, "schedule": "cosine", **changes}  # type: ignore[arg-type]
     )
@@ -56,7 +56,7 @@ def train(folder: Path, pause_s: float = 0.0, **changes: object) -> tuple[keras.
     validation = plain_batches(data, np.arange(9, 12), RECIPE.spec)
     quiet = Console(file=io.StringIO())
     fitted = fit(network, batches, settings, folder, validation, keep=True, console=quiet)
-    return network, fitted.epoch
+    return network, fitted
 
 
 def distance(one: keras.Model, other: keras.Model) -> float:
@@ -72,10 +72,14 @@ train(Path(sys.argv[1]), pause_s=0.3, validation_share=0.2, epoch="best")
 """
 
 
+def epochs_kept(folder: Path) -> list[int]:
+    return sorted(int(path.name) for path in (folder / CHECKPOINT_FOLDER).glob("[0-9]*"))
+
+
 @pytest.mark.timeout(300)
 def test_a_training_that_was_killed_ends_in_the_same_weights(tmp_path: Path) -> None:
     settings = {"validation_share": 0.2, "epoch": "best"}
-    whole, epoch = train(tmp_path / "whole", **settings)
+    whole, at_once = train(tmp_path / "whole", **settings)
     killed = tmp_path / "killed"
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(killed)],
@@ -83,25 +87,31 @@ def test_a_training_that_was_killed_ends_in_the_same_weights(tmp_path: Path) -> 
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     try:
-        history = killed / HISTORY_FILE
         deadline = time.monotonic() + 120
-        while not history.exists() or len(history.read_text().splitlines()) < 3:
+        while not any(epoch >= 2 for epoch in epochs_kept(killed)):
             assert process.poll() is None, "it ended before it could be killed"
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
     finally:
         process.kill()
         process.wait()
-    done = len(history.read_text().splitlines()) - 1
-    assert done < EPOCHS
-    again, same_epoch = train(killed, **settings)
-    assert same_epoch == epoch
+    assert max(epochs_kept(killed)) < EPOCHS
+    # As if it had been killed while it wrote the next epoch down.
+    unfinished = killed / CHECKPOINT_FOLDER / ".unfinished"
+    unfinished.mkdir(exist_ok=True)
+    (unfinished / "last.weights.h5").write_bytes(b"half of it")
+    again, gone_on = train(killed, **settings)
+    assert gone_on.epoch == at_once.epoch
     assert distance(whole, again) == 0.0
-    curves = [pd.read_csv(tmp_path / name / HISTORY_FILE) for name in ("whole", "killed")]
-    pd.testing.assert_frame_equal(
-        curves[0], curves[1].drop_duplicates("epoch", keep="last").reset_index(drop=True)
-    )
+    pd.testing.assert_frame_equal(at_once.history, gone_on.history)
+    assert epochs_kept(killed) == [EPOCHS]
+
+
+def test_a_training_that_diverges_is_told_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(
+        KilasError, match=r"no number any more after epoch 1; lower training\.learn"
+    ):
+        train(tmp_path, learning_rate=1e30)
 
 
 def test_another_seed_trains_other_weights(tmp_path: Path) -> None:
@@ -112,11 +122,11 @@ def test_another_seed_trains_other_weights(tmp_path: Path) -> None:
 
 def test_the_best_epoch_is_the_one_of_the_lowest_validation_loss(tmp_path: Path) -> None:
     # A rate at which it gets worse again.
-    network, epoch = train(
+    network, fitted = train(
         tmp_path, schedule="constant", learning_rate=0.03, validation_share=0.2, epoch="best"
     )
-    losses = pd.read_csv(tmp_path / HISTORY_FILE)["val_loss"]
-    assert epoch == losses.argmin() + 1
+    losses = fitted.history["val_loss"]
+    assert fitted.epoch == losses.argmin() + 1
     assert losses.nunique() == EPOCHS
     data = samples()
     (signal, labels) = plain_batches(data, np.arange(9, 12), RECIPE.spec)[0]
@@ -156,6 +166,7 @@ fold = Fold("one", np.arange(9), np.arange(9, 12), np.arange(0))
 with devices.all_devices():
     assert tf.distribute.get_strategy().num_replicas_in_sync == 2
 network, fitted = fit_samples(samples(), fold, RECIPE, Path(sys.argv[1]), console=Console())
+assert len(fitted.history) == 2
 assert np.isfinite(network.predict_on_batch(np.zeros((1, *RECIPE.spec.window_shape)))).all()
 """
 
@@ -168,9 +179,6 @@ def test_several_devices_share_each_batch(tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         check=True,
     )
-    history = pd.read_csv(tmp_path / HISTORY_FILE)
-    assert len(history) == 2
-    assert np.isfinite(history).all(axis=None)
 
 
 def test_without_a_graphics_card_all_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:

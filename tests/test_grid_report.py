@@ -21,8 +21,7 @@ from realtime.palette import Rgb
 from realtime.types import UInt8Array
 from training.datasets import DATASETS
 from training.evaluate import SIMULATED
-from training.grid_report import FacesOf, Spotting, write_report
-from training.metrics import Estimate
+from training.grid_report import FacesOf, write_report
 from training.page import Row, Tinted, table
 from training.protocols import PROTOCOLS
 from training.published import (
@@ -33,8 +32,8 @@ from training.published import (
     published_of,
     published_whole,
 )
-from training.results import FoldResult, Part, Prediction, Run
-from training.run_figures import run_figures, worst_predictions
+from training.results import FoldResult, Part, Prediction, Run, Watched
+from training.run_figures import run_figures, spotting_figures, worst_predictions
 
 LABELS = ("negative", "positive", "surprise")
 
@@ -219,6 +218,36 @@ def test_who_is_unknown_is_not_counted_as_one(tmp_path: Path) -> None:
     assert stored["runs"][0]["subjects"] is None
 
 
+def test_copies_of_training_pictures_are_counted_out_too(tmp_path: Path) -> None:
+    plain = make_run(*HAND, dataset="fer2013", protocol="official")
+    assert (run_figures(plain).copies, run_figures(plain).without_copies) == (0, {})
+    text, _ = report(tmp_path / "plain", plain)
+    assert "exact copies" not in text
+    # One of the right ones: 2 of 5 are right without it.
+    first, *others = plain.folds[0].predictions
+    copied = dataclasses.replace(first, is_copy=True)
+    folds = (dataclasses.replace(plain.folds[0], predictions=(copied, *others)), plain.folds[1])
+    run = dataclasses.replace(plain, folds=folds)
+    text, stored = report(tmp_path / "copied", run)
+    assert "exact copies of pictures of the dataset&#x27;s part Training: 1 of 6." in text
+    assert [row[1:3] for row in rows_of(text) if row[0] == "without the copies"] == [
+        ["5", "40.0 33 to 50"]
+    ]
+    (kept,) = stored["runs"]
+    assert kept["copies"] == 1
+    assert kept["without_copies"]["accuracy"]["value"] == pytest.approx(2 / 5)
+    assert kept["figures"]["accuracy"]["value"] == pytest.approx(3 / 6)
+
+
+def test_a_test_of_nothing_but_copies_is_called_that(tmp_path: Path) -> None:
+    run = make_run(HAND[0], dataset="fer2013", protocol="official")
+    copies = tuple(dataclasses.replace(one, is_copy=True) for one in run.folds[0].predictions)
+    run = dataclasses.replace(run, folds=(dataclasses.replace(run.folds[0], predictions=copies),))
+    text, _ = report(tmp_path, run)
+    assert "exact copies of pictures of the dataset&#x27;s part Training: 3 of 3." in text
+    assert "without the copies" not in text
+
+
 def test_each_protocol_is_stated_and_the_field_comes_after_the_papers(tmp_path: Path) -> None:
     runs = [make_run(*HAND, protocol=name) for name in PROTOCOLS if name != "megc2019"]
     text, stored = report(tmp_path, *reversed(runs))
@@ -244,8 +273,8 @@ def test_figures_on_simulated_people_are_called_that(tmp_path: Path) -> None:
     assert html.escape(SIMULATED) not in report(tmp_path, make_run(*HAND))[0]
     both = report(tmp_path, simulated, make_run(*HAND))[0]
     assert f"Of the dataset simulated: {html.escape(SIMULATED)}" in both
-    spotting = Spotting("Kilas", "simulated", "loso", {"f1": Estimate(0.5)})
-    assert html.escape(SIMULATED) in report(tmp_path, spotting=[spotting])[0]
+    spotting = make_spotting(name="kilas", dataset="simulated")
+    assert html.escape(SIMULATED) in report(tmp_path, spotting)[0]
 
 
 def sweep(**changes: Any) -> list[Run]:
@@ -428,21 +457,125 @@ def test_nothing_finished_is_said_plainly(tmp_path: Path) -> None:
     assert [one["name"] for one in stored["runs"]] == ["experiment 10"]
 
 
-def test_spotting_stands_beside_what_was_published(tmp_path: Path) -> None:
-    figures = {
-        "f1": Estimate(0.31, 0.2, 0.4),
-        "strs": Estimate(0.2),
-        "false_per_minute": Estimate(1),
+def watched(subject: str, seconds: float, truths: Sequence[str], events: Sequence[str]) -> Watched:
+    """A clip; each interval is a class's first letter and when, in seconds, it begins."""
+    words = {label[0]: label for label in LABELS}
+
+    def intervals(told: Sequence[str]) -> tuple[tuple[float, float, str], ...]:
+        return tuple((float(one[1:]), float(one[1:]) + 0.5, words[one[0]]) for one in told)
+
+    return Watched("casme-squared", subject, "1_1", seconds, intervals(truths), intervals(events))
+
+
+def make_spotting(**changes: Any) -> Run:
+    """Two folds. Of 5 micro-expressions 3 are spotted, 2 of them named rightly; of 5 events 2 are
+    false, in 2 minutes. Precision 3/5, recall 3/5. Of the face of s3 nothing was seen."""
+    clips = [
+        [watched("s1", 60.0, ["n1", "n5", "p9"], ["n1.1", "n5", "n20"])],
+        [watched("s2", 60.0, ["p1"], ["n1", "s30"]), watched("s3", 0.0, ["s2"], [])],
+    ]
+    sides = {
+        "train": Part(5, 4, {"negative": 7, "positive": 6, "surprise": 5}),
+        "validation": Part(2, 1, {"negative": 1, "positive": 2, "surprise": 3}),
     }
-    spotting = Spotting("TriplePath-HA3DNet", "casme-squared", "loso", figures, "wide")
-    text, stored = report(tmp_path, spotting=[spotting])
+    folds = tuple(
+        dataclasses.replace(fold(f"fold {n}", []), watched=tuple(own), **sides)
+        for n, own in enumerate(clips)
+    )
+    run = make_run(
+        name="wide",
+        title="",
+        dataset="casme-squared",
+        labels=("none", *LABELS),
+        data={"casme-squared.npz": "2c26b46b"},
+        folds=folds,
+    )
+    return dataclasses.replace(run, **changes)
+
+
+def test_spotting_figures_by_hand() -> None:
+    found = spotting_figures(make_spotting())
+    value = {name: one.value for name, one in found.figures.items()}
+    assert (found.recordings, found.seconds, found.subjects) == (3, 120.0, 3)
+    assert (found.truths, found.spotted, found.false) == (5, 3, 2)
+    assert [value[name] for name in ("precision", "recall", "f1")] == pytest.approx([3 / 5] * 3)
+    assert value["false_per_minute"] == pytest.approx(1.0)
+    assert (value["accuracy"], value["error_rate"]) == (pytest.approx(2 / 5), pytest.approx(3 / 5))
+    # Negative: 2 of 2 right, said 3 times; positive: 0 of 2, surprise: 0 of 1, never said.
+    assert found.confusion == [[2, 0, 0], [1, 0, 0], [0, 0, 0]]
+    assert found.missed == [0, 1, 1]
+    assert value["uf1"] == pytest.approx(4 / 5 / 3)
+    assert value["uar"] == pytest.approx(1 / 3)
+    assert value["strs"] == pytest.approx(3 / 5 * (4 / 5 / 3))
+    negative, positive, _ = found.classes
+    assert (negative.precision, negative.recall) == (pytest.approx(2 / 3), 1.0)
+    assert (positive.samples, positive.said, positive.recall) == (2, 0, 0.0)
+    told = [
+        (one.subject, one.truths, one.spotted, one.right, one.false) for one in found.by_subject
+    ]
+    assert told == [("s1", 3, 2, 2, 1), ("s2", 1, 1, 0, 1), ("s3", 1, 0, 0, 0)]
+
+
+def test_spotting_stands_beside_what_was_published(tmp_path: Path) -> None:
+    text, stored = report(tmp_path, make_spotting(system="Kilas"))
     assert "no figures to report" not in text
-    row = row_of(text, "TriplePath-HA3DNet wide, CAS(ME)²")
-    assert row[1:] == ["0.310 0.200 to 0.400", "-", "-", "0.200", "1.00"]
+    row = row_of(text, "Kilas wide, CAS(ME)², Leave one subject out")
+    assert [cell.split()[0] for cell in row[1:]] == ["0.600", "0.600", "0.600", "0.160", "1.00"]
     assert row_of(text, "SOFTNet")[1] == "0.117"
     assert row_of(text, "MEAN")[4] == "0.081"
     assert html.escape(PROTOCOLS["loso"].statement) in text
-    assert stored["spotting"][0]["figures"]["f1"]["low"] == 0.2
+    assert stored["runs"] == []
+    assert {one["system"] for one in stored["published"]} > {"SOFTNet", "MEAN"}
+
+
+def test_a_run_that_spots_is_told_as_whole_as_one_that_recognises(tmp_path: Path) -> None:
+    run = make_spotting()
+    text, stored = report(tmp_path, run)
+    rows = rows_of(text)
+    assert "3 recordings of 3 people were watched" in text
+    assert "Of 5 micro-expressions 3 were spotted; 2 spotted events more were false." in text
+    assert ["true", "▼ negative", "■ positive", "▲ surprise", "missed"] in rows
+    assert ["■ positive", "1 50%", "0 0%", "0 0%", "1 50%"] in rows
+    assert ["▼ negative", "2", "3", "2", "0.667", "1.000", "0.800"] in rows
+    low, high = (getattr(spotting_figures(run).figures["uar"], end) for end in ("low", "high"))
+    assert ["UAR of the class", "0.333", f"{low:.3f} to {high:.3f}"] in rows
+    assert row_of(text, "error rate of the class")[1] == "0.600"
+    assert ["part", "recordings", "people", "▼ negative", "■ positive", "▲ surprise"] in rows
+    assert ["validation", "2", "1", "1", "2", "3"] in rows
+    assert ["s1", "CAS(ME)²", "3", "2", "2", "1", "0.667"] in rows
+    assert ["fold 1", "5", "2", "0", "3", "60 s"] in rows
+    assert ["tested epoch", "3"] in rows
+    assert "Loss by epoch, median of 2 folds" in text
+    for line in (["seed", "7"], ["commit", "abc123"], ["data, casme-squared.npz", "2c26b46b"]):
+        assert line in rows
+    assert ["training", "batch 64; epochs 3"] in rows
+
+    (one,) = stored["spotting"]
+    assert (one["name"], one["seed"], one["settings"]) == ("wide", 7, run.settings)
+    assert one["figures"]["strs"]["value"] == pytest.approx(0.16)
+    assert one["figures"]["uar"]["low"] == low
+    assert (one["confusion"][1], one["missed"]) == ([1, 0, 0], [0, 1, 1])
+    assert one["by_subject"][0]["spotted"] == 2
+    assert one["classes"][0]["recall"] == 1.0
+    first = one["folds"][0]
+    assert (first["epoch"], first["commit"]) == (3, "abc123")
+    assert first["train"]["classes"]["surprise"] == 5
+    assert first["history"]["loss"] == list(run.folds[0].history["loss"])
+
+
+def test_runs_that_spot_leave_those_that_recognise_as_they_are(tmp_path: Path) -> None:
+    run = make_run(*HAND)
+    alone, _ = report(tmp_path, run)
+    text, stored = report(tmp_path, make_spotting(), run)
+    assert (len(stored["runs"]), len(stored["spotting"])) == (1, 1)
+    assert alone.partition("<body>")[2].partition("<h2>Each run")[0].partition("</p>")[2] in text
+    assert alone.partition("<h2>Each run")[2].partition("</body>")[0] in text
+    anchors = re.findall(r'id="([^"]*)"', text)
+    assert len(set(anchors)) == len(anchors) == 2
+    assert set(re.findall(r'href="#([^"]*)"', text)) <= set(anchors)
+    text, stored = report(tmp_path, run, make_spotting(folds=()))
+    assert "and so not here: TriplePath-HA3DNet, wide, CAS(ME)²" in text
+    assert stored["spotting"] == []
 
 
 def long_run(folds: int, epochs: int = 256) -> Run:

@@ -567,6 +567,7 @@ def test_words_and_courses_of_ones_own_arrive(picture: Picture, tmp_path: Path) 
     assert row == {
         **{"dataset": "folder", "subject": "p1", "clip": "p1_1", "fps": 30.0, "usage": ""},
         **{"onset_s": 0.1, "apex_s": 0.2, "offset_s": 0.3, "apex_estimated": False},
+        "is_copy": False,
         **{"emotion": "my word", "au": "1+2", "kind": "macro"},
         **{"release_s": 0.25, "intensity": 0.5, "skew": -0.2},
     }
@@ -581,6 +582,8 @@ def test_stills_are_clips_of_one_slot(face: Image, tmp_path: Path) -> None:
     (skip,) = summary.skipped
     assert skip == Skipped("00005", "no face was found in any of its pictures (1)")  # the 4th row
     assert set(file.table["usage"]) == {"Training", "PublicTest", "PrivateTest"}
+    # All of these pictures are the same.
+    assert file.table["is_copy"].tolist() == (file.table["usage"] != "Training").tolist()
     assert "15 clips of unnamed subjects" in tell(summary, tmp_path / "FER2013.npz")
     # The face fills the picture, as it fills the still.
     assert np.ptp(file.streams[0].faces[0, 32:96, 32:96]) > 100

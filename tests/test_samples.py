@@ -106,6 +106,17 @@ def test_a_window_does_not_reach_over_a_hole(tmp_path: Path) -> None:
     assert slots_of(tmp_path / "a.npz") == [[40, 41, 42, 43, 44, 45]]
 
 
+def test_a_sample_says_that_its_picture_is_in_training_too(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"onset_s": 0.4, "apex_s": 0.5, "usage": "Training"},
+        {"onset_s": 0.7, "apex_s": 0.8, "usage": "PublicTest", "is_copy": True},
+    ]
+    table = read_samples([write(tmp_path / "a.npz", [stream(30)], rows)], SPEC, "three")[0].table
+    assert table["usage"].tolist() == ["Training", "PublicTest"]
+    assert table["is_copy"].tolist() == [False, True]
+    assert table["is_copy"].dtype == bool
+
+
 def test_what_is_left_out_is_counted_with_its_reason(tmp_path: Path) -> None:
     rows = [
         {"apex_s": 0.5},

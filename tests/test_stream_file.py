@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -184,4 +185,15 @@ def test_what_a_dataset_does_not_say_of_an_expression_is_assumed() -> None:
     table = full_table(pd.DataFrame([{"subject": "01", "clip": "a", "apex_s": 0.5}]))
     (row,) = json.loads(table.to_json(orient="records"))
     assert (row["subject"], row["release_s"], row["intensity"]) == ("01", 0.5, 1.0)
-    assert not row["apex_estimated"]
+    assert (row["apex_estimated"], row["is_copy"]) == (False, False)
+
+
+def test_streams_of_simulated_people_are_begun_anew_after_an_interruption(tmp_path: Path) -> None:
+    def interrupted() -> Iterator[Stream]:
+        yield stream(3)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_streams(interrupted(), SPEC, tmp_path / "streams.npz")
+    write_streams([stream(3), stream(5, "b.mp4")], SPEC, tmp_path / "streams.npz")
+    assert [one.clip for one in load_streams([tmp_path], SPEC)] == ["a.mp4", "b.mp4"]

@@ -116,21 +116,22 @@ def simulate(
         run(out, face_model, clips, seed, seconds, jobs, first_subject, subjects, truth)
 
 
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _refuse_unused(context: typer.Context) -> None:
     """Raise BadParameter for options that were given and would change nothing."""
 
-    def is_given(name: str) -> bool:
-        source = context.get_parameter_source(name)
-        return source is not None and source.name == "COMMANDLINE"
-
     for mode, unused in UNUSED.items():
-        for name in unused if is_given(mode) else ():
-            if is_given(name):
+        for name in unused if _is_given(context, mode) else ():
+            if _is_given(context, name):
                 raise typer.BadParameter(
                     f"--{mode} makes no use of --{name.replace('_', '-')}; leave one of them out."
                 )
     for name in ("sparse", "recipe"):
-        if is_given(name) and not is_given("streams"):
+        if _is_given(context, name) and not _is_given(context, "streams"):
             raise typer.BadParameter(f"--{name} is for --streams; give both, or leave it out.")
 
 
@@ -139,7 +140,7 @@ def prepare(
     dataset: Annotated[str, typer.Argument(help=f"One of: {', '.join(DATASET_NAMES)}.")],
     root: Annotated[Path, typer.Argument(help="The dataset's folder, as its authors publish it.")],
     out: Annotated[Path, typer.Option(dir_okay=False, help="The file to write (.npz).")],
-    recipe: RecipeName = "kilas",
+    recipe: RecipeName = "triplepath-ha3dnet",
     settings: Settings = None,
     jobs: Jobs = CPUS,
 ) -> None:
@@ -215,6 +216,7 @@ def thresholds(
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     data: Annotated[
         list[Path] | None, typer.Argument(help="With --protocol: files of streams, or folders.")
     ] = None,
@@ -238,6 +240,11 @@ def evaluate(
     scheduler: Scheduler = None,
 ) -> None:
     """How well a recipe learns by a protocol, or how well a model does on whole videos."""
+    for name in ("model", "sensitivity") if protocol else ("recipe", "settings", "scheduler"):
+        if _is_given(context, name):
+            option = "--set" if name == "settings" else f"--{name}"
+            kind = "--protocol" if protocol else "--videos"
+            raise typer.BadParameter(f"{kind} makes no use of {option}; leave one of them out.")
     if protocol is not None and data and out is not None and videos is None and labels is None:
         _evaluate_recipe(data, protocol, recipe, _changes(settings), out, jobs, scheduler)
     elif protocol is None and not data and videos is not None and labels is not None:

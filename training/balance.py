@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,8 @@ def class_weights(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> Floa
 
     Raises KilasError when a class has no sample.
     """
+    check_balance(labels, classes, "weights")
     counts = np.bincount(labels, minlength=len(classes))
-    _require(1, counts, classes, "A class weight")
     return (len(labels) / counts).astype(np.float32)
 
 
@@ -48,8 +48,8 @@ def smote(
     # It takes two seconds to import, and only some trainings need it.
     from imblearn.over_sampling import SMOTE
 
+    check_balance(labels, classes, "smote")
     counts = np.bincount(labels, minlength=len(classes))
-    _require(2, counts, classes, "SMOTE")
     neighbours = min(SMOTE_NEIGHBOURS, int(counts.min()) - 1)
     sampler = SMOTE(k_neighbors=neighbours, random_state=seed)
     flat = clips.reshape(len(clips), -1).astype(np.float32)
@@ -59,9 +59,12 @@ def smote(
     return resampled.astype(clips.dtype).reshape(-1, *clips.shape[1:]), all_labels
 
 
-def _require(
-    least: int, counts: npt.NDArray[np.int64], classes: Sequence[str], method: str
+def check_balance(
+    labels: npt.NDArray[np.int64], classes: Sequence[str], balance: Literal["weights", "smote"]
 ) -> None:
+    """Raise KilasError when a class has too few samples for this way to balance."""
+    least, method = {"weights": (1, "A class weight"), "smote": (2, "SMOTE")}[balance]
+    counts = np.bincount(labels, minlength=len(classes))
     for name, count in zip(classes, counts, strict=True):
         if count < least:
             raise KilasError(

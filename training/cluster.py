@@ -7,7 +7,8 @@ checkout of Kilas and with the same packages as here:
     uv run --all-extras dask worker tcp://HOST:8786 --nworkers 2 --nthreads 1 --no-dashboard
 
 There are as many tasks under way as there are worker processes, whatever the number of their
-threads: trainings that shared a process would share TensorFlow's state. A process's processors
+threads: trainings that shared a process would share TensorFlow's state. TensorFlow keeps about 30
+MB of every training; `--lifetime 6h --lifetime-restart` renews the workers. A process's processors
 are shared out by who starts it (TF_NUM_INTRAOP_THREADS, CUDA_VISIBLE_DEVICES). Tasks and results
 travel through the scheduler; files that a task names must be there on every machine. A task must
 not start processes, which Dask's workers may not.

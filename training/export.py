@@ -26,6 +26,7 @@ from realtime.errors import ModelError
 from realtime.spec import METADATA_KEY, ModelSpec, SpottingSpec
 from training.models import with_attention
 from training.recipe import Recipe, commit, weights_from
+from training.train import NETWORK_FILE, RECORD_FILE
 
 BACK_END = "tensorflow"  # of Keras: tf2onnx reads its graphs
 
@@ -81,7 +82,9 @@ def export_run(run: Path, recipe: Recipe, path: Path) -> float:
     """Write the network that `train` left in the folder `run`, as `export` does, and what it was
     trained on as its provenance. Raises ModelError when it cannot be read or was trained with
     another recipe."""
-    record = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    if not (run / RECORD_FILE).exists():
+        raise ModelError(f"{run} holds no finished training; train it to its end first.")
+    record = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
     if recipe.samples is not None:  # its labels are those of the data that it was trained on
         labels = tuple(record["recipe"]["spec"]["labels"])
         recipe = dataclasses.replace(recipe, spec=dataclasses.replace(recipe.spec, labels=labels))
@@ -96,7 +99,7 @@ def export_run(run: Path, recipe: Recipe, path: Path) -> float:
         name: record[name] for name in ("data", "recipe", "commit", "subjects", "held_out_subjects")
     } | {"export": {"both_sides": recipe.both_sides, "commit": commit()}}
     try:
-        network = keras.models.load_model(run / "model.keras")
+        network = keras.models.load_model(run / NETWORK_FILE)
     except (TypeError, ValueError) as error:
         raise ModelError(
             f"{run / 'model.keras'} was made by another version and cannot be read "

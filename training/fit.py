@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from realtime.errors import KilasError
 from training.models import seed_dropout
 from training.recipe import TrainingSettings
 
-HISTORY_FILE = "history.csv"
 CHECKPOINT_FOLDER = "checkpoint"
+HISTORY_FILE = "history.csv"
+WEIGHTS_FILE = "last.weights.h5"
+BEST_FILE = "best.npz"
 LOGS_FOLDER = "logs"
-BEST_FILE = "best.weights.h5"
 
 
 class Batches(Protocol):
@@ -61,6 +66,8 @@ def fit(
 
     With `keep`, `folder` gets a checkpoint after each epoch, from which an interrupted call goes
     on, and logs for TensorBoard. `console`: where to say how far it is.
+
+    Raises KilasError when the training diverges.
     """
     steps = settings.epochs * len(batches)
     rate: Any = settings.learning_rate
@@ -76,21 +83,17 @@ def fit(
         batches.start(epoch)
         seed_dropout(network, settings.seed, epoch)
 
-    callbacks: list[keras.callbacks.Callback] = [keras.callbacks.LambdaCallback(begin)]
-    if settings.epoch == "best":
-        callbacks.append(_BestEpoch(folder))
-    callbacks.append(keras.callbacks.CSVLogger(str(folder / HISTORY_FILE), append=keep))
+    record = _Record(folder, settings, keep)
+    begun = record.restore(network)
+    callbacks: list[keras.callbacks.Callback] = [keras.callbacks.LambdaCallback(begin), record]
     if keep:
         callbacks.append(keras.callbacks.TensorBoard(str(folder / LOGS_FOLDER)))
-        # Last: an epoch that it has kept is one that the others have written down.
-        callbacks.append(
-            keras.callbacks.BackupAndRestore(folder / CHECKPOINT_FOLDER, delete_checkpoint=False)
-        )
     progress = _Progress(console, settings.epochs)
     try:
         network.fit(
             batches,
             validation_data=validation,
+            initial_epoch=begun,
             epochs=settings.epochs,
             shuffle=False,  # the batches have an order of their own
             verbose=0,
@@ -98,31 +101,71 @@ def fit(
         )
     finally:
         progress.close()
-    history = pd.read_csv(folder / HISTORY_FILE).drop_duplicates("epoch", keep="last")
-    history = history.dropna(axis="columns", how="all")  # it has columns for validation anyway
-    if settings.epoch == "best":
-        network.load_weights(folder / BEST_FILE)
-        return Fitted(history, int(history["val_loss"].argmin()) + 1)
-    return Fitted(history, settings.epochs)
+    if record.best is None:
+        return Fitted(record.history, settings.epochs)
+    network.set_weights(record.best)
+    return Fitted(record.history, int(record.history["val_loss"].argmin()) + 1)
 
 
-class _BestEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the lowest validation loss; the first one of equals."""
+class _Record(keras.callbacks.Callback):
+    """What is known of the epochs so far: their figures, and the weights of the best one where it
+    is wanted. With `keep`, all that it takes to go on is in one folder for each epoch, which
+    appears under its name only when it is complete; the last one is kept."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: TrainingSettings, keep: bool) -> None:
         super().__init__()
+        self.history = pd.DataFrame()
+        self.best: list[npt.NDArray[Any]] | None = None
+        self._wants_best = settings.epoch == "best"
         self._folder = folder
+        self._checkpoints = folder / CHECKPOINT_FOLDER if keep else None
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        history = self._folder / HISTORY_FILE
-        is_new = not history.exists() or history.stat().st_size == 0
-        self._lowest = math.inf if is_new else float(pd.read_csv(history)["val_loss"].min())
+    def restore(self, network: keras.Model) -> int:
+        """Give a network what an interrupted training left; return the number of its whole
+        epochs."""
+        kept = self._kept()
+        if not kept:
+            return 0
+        network.optimizer.build(network.trainable_variables)  # or its state would not be read
+        network.load_weights(kept[-1] / WEIGHTS_FILE)
+        self.history = pd.read_csv(kept[-1] / HISTORY_FILE, float_precision="round_trip")
+        if self._wants_best:
+            with np.load(kept[-1] / BEST_FILE, allow_pickle=False) as held:
+                self.best = [held[name] for name in held.files]
+        return len(self.history)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        assert logs is not None
-        if logs["val_loss"] < self._lowest:
-            self._lowest = logs["val_loss"]
-            self.model.save_weights(self._folder / BEST_FILE)
+        figures = {name: float(value) for name, value in (logs or {}).items()}
+        if not all(map(math.isfinite, figures.values())):
+            raise KilasError(
+                f"The loss is no number any more after epoch {epoch + 1}; lower "
+                "training.learning_rate."
+            )
+        row = pd.DataFrame([{"epoch": epoch, **figures}])
+        self.history = pd.concat([self.history, row], ignore_index=True)
+        if self._wants_best and self.history["val_loss"].argmin() == epoch:
+            self.best = self.model.get_weights()
+        if self._checkpoints is not None:
+            self._keep(self._checkpoints, epoch + 1)
+
+    def _keep(self, checkpoints: Path, epochs: int) -> None:
+        before = self._kept()
+        unfinished = checkpoints / ".unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        self.model.save_weights(unfinished / WEIGHTS_FILE)
+        self.history.to_csv(unfinished / HISTORY_FILE, index=False)
+        if self.best is not None:
+            np.savez(unfinished / BEST_FILE, *self.best)
+        unfinished.rename(checkpoints / f"{epochs:05d}")
+        for one in before:
+            shutil.rmtree(one)
+
+    def _kept(self) -> list[Path]:
+        """Folders of whole epochs, the last one last."""
+        if self._checkpoints is None:
+            return []
+        return sorted(self._checkpoints.glob("[0-9]*"))
 
 
 class _Progress(keras.callbacks.Callback):

@@ -6,42 +6,31 @@ of these files alone.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
-import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from rich.console import Console
 
 from realtime.errors import KilasError
-from realtime.spec import NONE_LABEL, ModelSpec, RegionLayout
 from realtime.types import UInt8Array
-from training import devices
-from training.balance import class_weights
-from training.batches import plain_batches
-from training.grid_report import FacesOf, Spotting, write_report
+from training.balance import check_balance
+from training.folds import FoldTask, content_key, run_fold
+from training.grid_report import FacesOf, write_report
 from training.made_from import keep_made_from, sha256_of
 from training.pools import run_tasks
-from training.protocols import Fold, composite_note, people, plan_folds
-from training.recipe import RECIPES, Recipe, commit, load_recipe, read_toml, weights_from
-from training.results import FoldResult, Part, Prediction, Run, read_fold, write_fold
-from training.samples import LeftOut, Samples, read_samples
-from training.spotting_folds import (
-    STATEMENT,
-    VALIDATION_SHARE,
-    footage,
-    spot_fold,
-    spotting_figures,
-)
+from training.protocols import composite_note, plan_folds
+from training.recipe import RECIPES, load_recipe, read_toml, weights_from
+from training.recognition_folds import samples_of
+from training.results import Prediction, Run, read_fold, write_fold
+from training.samples import LeftOut, Samples
+from training.spotting_folds import STATEMENT, VALIDATION_SHARE, footage
 from training.stream_file import open_files
-from training.train import build_network, class_counts, fit_samples, for_data
+from training.train import build_network, for_data
 
 GRIDS = RECIPES / "grids"
 
@@ -155,19 +144,6 @@ def _words(vary: Mapping[str, Any], combination: Iterable[Any]) -> Iterator[str]
 
 
 @dataclass(frozen=True, slots=True)
-class FoldTask:
-    """All that a process has to know to train and test one fold. `kept`: where its result goes."""
-
-    recipe: Recipe
-    files: tuple[Path, ...]
-    fold: Fold
-    kept: Path
-
-    def __str__(self) -> str:
-        return f"{self.kept.parent.name}, fold {self.fold.name}"
-
-
-@dataclass(frozen=True, slots=True)
 class _Data:
     """The files of one dataset that were prepared in one way."""
 
@@ -192,8 +168,7 @@ def run_grid(
     when a setting does not fit its data, or `out` holds runs of other settings or data.
     """
     console = Console()
-    data = _data_of(prepared)
-    hashes = {path: sha256_of(path) for one in data for path in one.files}
+    data, hashes = _data_of(prepared)
     plans = []
     for protocol in grid.protocols:
         for together in _together(protocol, data):
@@ -202,31 +177,43 @@ def run_grid(
     tasks = [task for plan in plans for task in plan.tasks]
     waiting = [task for task in tasks if not task.kept.exists()]
     console.print(f"{len(plans)} runs, {len(tasks)} folds; {len(waiting)} are to be trained.")
-    run_tasks(
-        run_fold,
-        waiting,
-        jobs=jobs,
-        scheduler=scheduler,
-        description="training folds",
-        on_result=lambda task, result: write_fold(task.kept, result),
-        done=len(tasks) - len(waiting),
-    )
+    try:
+        run_tasks(
+            run_fold,
+            waiting,
+            jobs=jobs,
+            scheduler=scheduler,
+            description="training folds",
+            on_result=lambda task, result: write_fold(task.kept, result),
+            done=len(tasks) - len(waiting),
+        )
+    except KilasError:
+        if any(_is_done(plan) for plan in plans):
+            _report(grid, plans, out)  # of what is there
+        raise
+    return _report(grid, plans, out)
+
+
+def _is_done(plan: _Plan) -> bool:
+    return all(task.kept.exists() for task in plan.tasks)
+
+
+def _report(grid: Grid, plans: Sequence[_Plan], out: Path) -> Path:
+    """The report of all runs whose folds are there; the others are named as unfinished."""
     runs = [
-        replace(plan.run, folds=tuple(read_fold(task.kept) for task in plan.tasks))
+        replace(
+            plan.run,
+            folds=tuple(read_fold(task.kept) for task in plan.tasks if _is_done(plan)),
+        )
         for plan in plans
     ]
     notes = dict.fromkeys(note for plan in plans for note in plan.notes)
     return write_report(
         out,
         grid.title,
-        [run for run in runs if NONE_LABEL not in run.labels],
+        runs,
         notes=list(notes),
         faces_of=_faces_of(plans),
-        spotting=[
-            Spotting(run.system, run.dataset, run.protocol, spotting_figures(run), run.name)
-            for run in runs
-            if NONE_LABEL in run.labels
-        ],
     )
 
 
@@ -248,9 +235,10 @@ def _faces_of(plans: Sequence[_Plan]) -> FacesOf:
         spec = task.recipe.spec
         if spec.signal != "gray":
             return None
-        samples, _ = _samples(task.files, *_content_key(task.recipe))
+        samples, _ = samples_of(task.files, *content_key(task.recipe))
         faces = samples.windows(np.array([prediction.sample]))[0]
-        return np.asarray(faces, np.uint8), spec.frames - 1 - spec.lookahead
+        apex_slot = int(samples.table["apex_slot"].iloc[prediction.sample])
+        return np.asarray(faces, np.uint8), apex_slot
 
     return faces_of
 
@@ -283,14 +271,16 @@ def _plan(
     if lacking:
         raise KilasError(
             f"{setting.name} wants {min(lacking)} prepared for {spec.rate_hz:g} slots a second and "
-            f"mask {spec.mask}; prepare it with --recipe {setting.recipe}, or leave the run out."
+            f"mask {spec.mask}; prepare it with --recipe {setting.recipe} --set "
+            f"model.rate_hz={spec.rate_hz:g} --set model.mask={spec.mask}, or leave the run out."
         )
     files = tuple(path for one in fitting for path in one.files)
+    unfit = [path.name for one in data if one not in fitting for path in one.files]
     recipe = for_data(recipe, files)
     spec = recipe.spec
     build_network(recipe)  # says now, and not after hours, if it cannot be
     if recipe.samples is not None:
-        samples, left_out = _samples(files, *_content_key(recipe))
+        samples, left_out = samples_of(files, *content_key(recipe))
         table, notes = samples.table, list(_notes(samples, left_out, dataset, protocol))
         validation_share = recipe.training.validation_share
     else:
@@ -299,7 +289,7 @@ def _plan(
                 f"{setting.name} spots; whole recordings are divided by "
                 f"{' or '.join(SPOTTING_PROTOCOLS)}, not by {protocol}."
             )
-        table, notes = footage(files, *_content_key(recipe)).clips, [STATEMENT]
+        table, notes = footage(files, *content_key(recipe)).clips, [STATEMENT]
         validation_share = max(recipe.training.validation_share, VALIDATION_SHARE)
     settings = recipe.training
     folds = plan_folds(
@@ -311,12 +301,12 @@ def _plan(
     )
     if recipe.samples is not None and recipe.samples.balance != "none":
         for fold in folds:  # the same
-            class_weights(samples.labels[fold.train], spec.labels)
+            check_balance(samples.labels[fold.train], spec.labels, recipe.samples.balance)
     folder = out / FOLDS_FOLDER / dataset / protocol / _slug(setting.name)
     made_from = weights_from(asdict(recipe)) | {
         "protocol": protocol,
         "folds": len(folds),
-        "data": {path.name: hashes[path] for path in files},
+        "data": sorted(hashes[path] for path in files),
     }
     keep_made_from(folder, made_from)
     tasks = tuple(
@@ -331,10 +321,12 @@ def _plan(
         protocol=protocol,
         labels=spec.labels,
         seed=settings.seed,
-        data={path.name: hashes[path] for path in files},
+        data={f"{path.parent.name}/{path.name}": hashes[path] for path in files},
         settings=asdict(recipe),
         varied=setting.varied,
     )
+    if unfit:
+        notes.append(f"{setting.name}: prepared in another way, so left out: {', '.join(unfit)}.")
     return _Plan(run, tasks, tuple(notes))
 
 
@@ -360,79 +352,13 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-").lower()
 
 
-def _content_key(recipe: Recipe) -> tuple[str, str]:
-    """All of a recipe that decides what is read of its files, as text."""
-    spec = recipe.spec
-    whole: RegionLayout = "single"  # gray samples are whole faces, cut when they are needed
-    layout = whole if recipe.samples is not None and spec.signal == "gray" else spec.region_layout
-    same = replace(
-        spec, name="", version="", architecture="", normalisation="", region_layout=layout
-    )
-    return replace(same, provenance={}).to_json(), recipe.classes
-
-
-@functools.lru_cache(maxsize=1)
-def _samples(files: tuple[Path, ...], spec: str, classes: str) -> tuple[Samples, list[LeftOut]]:
-    """`read_samples`, kept for the next fold."""
-    return read_samples(files, ModelSpec.from_json(spec), classes)
-
-
-def run_fold(task: FoldTask) -> FoldResult:
-    """Train on one side of a fold and test on the other."""
-    began_s = time.monotonic()
-    recipe, fold = task.recipe, task.fold
-    keras.utils.clear_session()
-    devices.make_deterministic(recipe.training.seed)
-    keras.mixed_precision.set_dtype_policy(devices.precision())
-    if recipe.samples is not None:
-        result = _recognise(recipe, _samples(task.files, *_content_key(recipe))[0], fold)
-    else:
-        result = spot_fold(recipe, footage(task.files, *_content_key(recipe)), fold)
-    return replace(result, seconds=time.monotonic() - began_s, commit=commit())
-
-
-def _recognise(recipe: Recipe, samples: Samples, fold: Fold) -> FoldResult:
-    spec = recipe.spec
-    quiet = Console(quiet=True)
-    with tempfile.TemporaryDirectory(prefix="kilas-") as folder:
-        network, fitted = fit_samples(samples, fold, recipe, Path(folder), console=quiet)
-    scores = network.predict(plain_batches(samples, fold.test, spec), verbose=0)
-    rows = samples.table.iloc[fold.test].to_dict("records")
-    predictions = [
-        Prediction(
-            sample=int(sample),
-            dataset=row["dataset"],
-            subject=row["subject"],
-            clip=row["clip"],
-            label=row["label"],
-            said=spec.labels[int(probabilities.argmax())],
-            probabilities=tuple(map(float, probabilities)),
-        )
-        for sample, row, probabilities in zip(fold.test, rows, scores, strict=True)
-    ]
-    train, validation, test = (
-        Part(
-            samples=len(side),
-            subjects=len(np.unique(people(samples.table.iloc[side]))),
-            classes=class_counts(samples.labels[side], spec),
-        )
-        for side in (fold.train, fold.validation, fold.test)
-    )
-    return FoldResult(
-        fold=fold.name,
-        train=train,
-        validation=validation,
-        test=test,
-        predictions=tuple(predictions),
-        history=fitted.curves,
-        epoch=fitted.epoch,
-    )
-
-
-def _data_of(prepared: Sequence[Path]) -> list[_Data]:
-    """The files, by dataset and how they were prepared, in the order in which they were given."""
+def _data_of(prepared: Sequence[Path]) -> tuple[list[_Data], dict[Path, str]]:
+    """The files, by dataset and how they were prepared, and the hash of each. They come in an order
+    of their content, so that a sample has the same place however they were given."""
+    # Workers may have another working directory.
+    opened = {file.path.resolve(): file for file in open_files(prepared)}
+    hashes = {path: sha256_of(path) for path in opened}
     found: dict[tuple[str, float, str], list[Path]] = {}
-    for file in open_files(prepared):
-        # Workers may have another working directory.
-        found.setdefault((file.dataset, file.rate_hz, file.mask), []).append(file.path.resolve())
-    return [_Data(*key, tuple(files)) for key, files in found.items()]
+    for path, file in sorted(opened.items(), key=lambda one: (one[1].dataset, hashes[one[0]])):
+        found.setdefault((file.dataset, file.rate_hz, file.mask), []).append(path)
+    return [_Data(*key, tuple(files)) for key, files in found.items()], hashes

@@ -13,7 +13,6 @@ from realtime.palette import BLUE, VERMILLION, class_marks
 from realtime.types import UInt8Array
 from training.contact_sheet import GAIN, strip
 from training.evaluate import SIMULATED
-from training.metrics import Estimate
 from training.page import (
     NOTHING,
     Dot,
@@ -55,20 +54,24 @@ from training.published import (
     published_of,
     published_whole,
 )
-from training.results import Prediction, Run, write_json
+from training.results import FoldResult, Prediction, Run, write_json
 from training.run_details import (
     PARTS,
     dataset_title,
     result_cells,
     run_details,
     shared_settings,
+    spotting_details,
 )
 from training.run_figures import (
     FIGURES,
     RunFigures,
+    SpottingFigures,
     confidence,
     predictions_of,
     run_figures,
+    spots,
+    spotting_figures,
     worst_predictions,
 )
 from training.stream_file import SIMULATED as SIMULATED_DATASET
@@ -105,18 +108,6 @@ CHOSEN_NOTE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Spotting:
-    """How well a run spots: `figures` by their names in `training.metrics.Rates`, such as f1, strs
-    and false_per_minute. `name`: of the run."""
-
-    system: str
-    dataset: str
-    protocol: str
-    figures: Mapping[str, Estimate]
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """A run beside its figures. `anchor`: of its place on the page."""
 
@@ -140,6 +131,15 @@ class Result:
         return name if name.startswith(system) else f"{system}, {name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Spotting:
+    """A run that spots beside its figures. `anchor`: of its place on the page."""
+
+    run: Run
+    figures: SpottingFigures
+    anchor: str
+
+
 def write_report(
     folder: Path,
     title: str,
@@ -147,26 +147,34 @@ def write_report(
     *,
     notes: Sequence[str] = (),
     faces_of: FacesOf | None = None,
-    spotting: Sequence[Spotting] = (),
 ) -> Path:
     """Write report.html and report.json into `folder`; give the page's path.
 
-    `notes`: sentences for the top of the page, such as what was left out. `faces_of`: where the
-    pictures of wrongly named clips come from; there are none without it. Runs without a finished
-    fold are named and left out.
+    `runs`: those that spot have a part of the page of their own. `notes`: sentences for the top of
+    the page, such as what was left out. `faces_of`: where the pictures of wrongly named clips come
+    from; there are none without it. Runs without a finished fold are named and left out.
     """
     finished = [run for run in runs if run.folds]
     unfinished = [run for run in runs if not run.folds]
     # What comes first is what can be compared with the papers, then what the field asks for.
     finished.sort(key=lambda run: PROTOCOLS[run.protocol].is_subject_independent)
     results = [
-        Result(run, run_figures(run), f"run-{place}") for place, run in enumerate(finished, start=1)
+        Result(run, run_figures(run), f"run-{place}")
+        for place, run in enumerate((run for run in finished if not spots(run)), start=1)
+    ]
+    spotting = [
+        Spotting(run, spotting_figures(run), f"spotting-{place}")
+        for place, run in enumerate((run for run in finished if spots(run)), start=1)
     ]
     write_json(folder / "report.json", _as_json(title, results, unfinished, notes, spotting))
     report = folder / "report.html"
     text = _page(title, results, unfinished, notes, faces_of, spotting)
     report.write_text(text, encoding="utf-8")
     return report
+
+
+def _runs(results: Sequence[Result], spotting: Sequence[Spotting]) -> list[Run]:
+    return [result.run for result in results] + [one.run for one in spotting]
 
 
 # What report.json holds.
@@ -180,12 +188,15 @@ def _as_json(
     spotting: Sequence[Spotting],
 ) -> dict[str, Any]:
     best = {result.anchor for result in _best_of_each(results)}
-    names = [result.run.protocol for result in results] + [one.protocol for one in spotting]
-    datasets = {result.run.dataset for result in results} | {one.dataset for one in spotting}
+    shown = _runs(results, spotting)
+    datasets = {run.dataset for run in shown}
     return {
         "title": title,
         "notes": list(notes),
-        "protocols": {name: dataclasses.asdict(PROTOCOLS[name]) for name in dict.fromkeys(names)},
+        "protocols": {
+            name: dataclasses.asdict(PROTOCOLS[name])
+            for name in dict.fromkeys(run.protocol for run in shown)
+        },
         "runs": [_run_json(result, is_best=result.anchor in best) for result in results],
         "unfinished": [
             {
@@ -196,34 +207,48 @@ def _as_json(
             }
             for run in unfinished
         ],
-        "spotting": [dataclasses.asdict(one) for one in spotting],
+        "spotting": [_spotting_json(one) for one in spotting],
         "published": [_published_json(one) for one in published() if one.dataset in datasets],
     }
 
 
 def _run_json(result: Result, *, is_best: bool) -> dict[str, Any]:
-    run = result.run
-    about = {
+    folds = [
+        _fold_json(fold) | {"right": sum(one.said == one.label for one in fold.predictions)}
+        for fold in result.run.folds
+    ]
+    return {
+        **_about_json(result.run),
+        "is_best_of_dataset_and_protocol": is_best,
+        **dataclasses.asdict(result.figures),
+        "folds": folds,
+    }
+
+
+def _spotting_json(one: Spotting) -> dict[str, Any]:
+    return {
+        **_about_json(one.run),
+        **dataclasses.asdict(one.figures),
+        "folds": [_fold_json(fold) | {"history": fold.history} for fold in one.run.folds],
+    }
+
+
+def _about_json(run: Run) -> dict[str, Any]:
+    """All of a run but its folds."""
+    return {
         field.name: getattr(run, field.name)
         for field in dataclasses.fields(run)
         if field.name != "folds"
     }
-    folds = [
-        {
-            "fold": fold.fold,
-            **{name: dataclasses.asdict(getattr(fold, name)) for name in PARTS},
-            "right": sum(one.said == one.label for one in fold.predictions),
-            "epoch": fold.epoch,
-            "seconds": fold.seconds,
-            "commit": fold.commit,
-        }
-        for fold in run.folds
-    ]
+
+
+def _fold_json(fold: FoldResult) -> dict[str, Any]:
     return {
-        **about,
-        "is_best_of_dataset_and_protocol": is_best,
-        **dataclasses.asdict(result.figures),
-        "folds": folds,
+        "fold": fold.fold,
+        **{name: dataclasses.asdict(getattr(fold, name)) for name in PARTS},
+        "epoch": fold.epoch,
+        "seconds": fold.seconds,
+        "commit": fold.commit,
     }
 
 
@@ -263,15 +288,15 @@ def _page(
 
 
 def _subtitle(results: Sequence[Result], spotting: Sequence[Spotting]) -> str:
-    shown = [result.run for result in results] + list(spotting)
-    systems = list(dict.fromkeys(one.system for one in shown))
-    datasets = list(dict.fromkeys(dataset_title(one.dataset) for one in shown))
+    shown = _runs(results, spotting)
+    systems = list(dict.fromkeys(run.system for run in shown))
+    datasets = list(dict.fromkeys(dataset_title(run.dataset) for run in shown))
     return f"{listed(systems)} on {listed(datasets)}." if shown else ""
 
 
 def _warnings(results: Sequence[Result], spotting: Sequence[Spotting]) -> list[Html]:
     datasets = [{one.dataset for one in predictions_of(result.run)} for result in results]
-    datasets += [{one.dataset} for one in spotting]
+    datasets += [{one.run.dataset} for one in spotting]
     simulated = [SIMULATED_DATASET in some for some in datasets]
     if not any(simulated):
         return []
@@ -616,22 +641,20 @@ def _setting(key: str) -> str:
 
 
 def _spotting(spotting: Sequence[Spotting]) -> list[Html]:
+    """All runs that spot, beside what was published, and each of them."""
     if not spotting:
         return []
     names = {"f1": 3, "precision": 3, "recall": 3, "strs": 3, "false_per_minute": 2}
     rows = [
         Row(
             (
-                joined((one.system, small(_spotting_words(one)))),
-                *(
-                    figure_cell(one.figures[name], digits) if name in one.figures else NOTHING
-                    for name, digits in names.items()
-                ),
+                joined((link(one.anchor, one.run.system), small(_spotting_words(one.run)))),
+                *(figure_cell(one.figures.figures[name], digits) for name, digits in names.items()),
             )
         )
         for one in spotting
     ]
-    datasets = {one.dataset for one in spotting}
+    datasets = {one.run.dataset for one in spotting}
     rows += [
         Row(
             (
@@ -643,8 +666,9 @@ def _spotting(spotting: Sequence[Spotting]) -> list[Html]:
         for one in published()
         if one.protocol == SPOTTING and one.dataset in datasets
     ]
-    protocols = dict.fromkeys(one.protocol for one in spotting)
+    protocols = dict.fromkeys(one.run.protocol for one in spotting)
     statements = [f"{PROTOCOLS[name].title}: {PROTOCOLS[name].statement}" for name in protocols]
+    lacks_intervals = any(one.figures.subjects < 2 for one in spotting)
     return [
         heading("Spotting"),
         *(paragraph(statement) for statement in statements),
@@ -656,13 +680,25 @@ def _spotting(spotting: Sequence[Spotting]) -> list[Html]:
             ("system", "F1", "precision", "recall", "STRS", "false a minute"), rows, style="long"
         ),
         paragraph(INTERVAL_NOTE, "faint"),
+        *([paragraph(NO_INTERVAL_NOTE, "faint")] if lacks_intervals else []),
+        *(
+            details(
+                f"{one.run.system}, {_spotting_words(one.run)}: "
+                f"spotting F1 {number(one.figures.figures['f1'])}, "
+                f"STRS {number(one.figures.figures['strs'])}",
+                spotting_details(one.run, one.figures),
+                anchor=one.anchor,
+                is_open=len(spotting) == 1,
+            )
+            for one in spotting
+        ),
     ]
 
 
-def _spotting_words(one: Spotting) -> str:
-    name = "" if one.name == one.system else one.name
-    title = PROTOCOLS[one.protocol].title
-    return ", ".join(filter(None, (name, dataset_title(one.dataset), title)))
+def _spotting_words(run: Run) -> str:
+    name = "" if run.name == run.system else run.name
+    title = PROTOCOLS[run.protocol].title
+    return ", ".join(filter(None, (name, dataset_title(run.dataset), title)))
 
 
 def _printed(figure: object) -> str:

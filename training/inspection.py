@@ -72,12 +72,11 @@ def _draw(samples: Samples, recipe: Recipe, sheet: Path) -> None:
     chosen = pick(table["label"].tolist(), people(table).tolist())
     windows = samples.windows(np.array(chosen))
     rows = table.iloc[chosen]
-    apex = spec.frames - 1 - spec.lookahead
     picture = draw_sheet(
         f"{', '.join(dict.fromkeys(table['dataset']))}: {len(samples)} samples",
         spec.labels,
         list(np.asarray(windows, np.uint8)),
-        [apex] * len(chosen),
+        rows["apex_slot"].tolist(),
         rows["label"].tolist(),
         [f"{row.subject}\n{row.clip}\n{row.emotion}" for row in rows.itertuples()],
     )

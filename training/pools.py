@@ -26,6 +26,10 @@ AHEAD = 3
 """Tasks a process that `in_order` has begun and not handed over: a slow one does not keep the
 other processes waiting at once, and few results are kept."""
 
+RENEWED_AFTER = 12
+"""Long tasks that a process does before another takes its place: each training leaves about 30 MB
+behind in TensorFlow, and there may be thousands."""
+
 QUEUED = 2
 """Tasks a process that `run_tasks` has begun: one at work, one that follows without a pause."""
 
@@ -96,9 +100,9 @@ def run_tasks(
 
     `on_result` is called in this thread, once a task, in the order in which they finish. `work`,
     a function of a module, runs in `jobs` processes of this machine, each with its share of the
-    processors (one job: in this process), or with `scheduler`, a Dask scheduler's address or
-    file, on that cluster's workers (`training.cluster`). `str(task)` names a task in messages.
-    A progress bar shows how far it is; `done`: how many were done before.
+    processors (few tasks for one job: in this process), or with `scheduler`, a Dask scheduler's
+    address or file, on that cluster's workers (`training.cluster`). `str(task)` names a task in
+    messages. A progress bar shows how far it is; `done`: how many were done before.
 
     An error of `work` or `on_result` and Ctrl-C end everything; what was handed over stays.
     Raises KilasError when a process was killed and when the cluster cannot do the tasks.
@@ -109,7 +113,7 @@ def run_tasks(
             from training.cluster import on_cluster
 
             finished = on_cluster(work, tasks, scheduler, console.out)
-        elif jobs == 1 or len(tasks) < 2:
+        elif len(tasks) < 2 or (jobs == 1 and len(tasks) <= RENEWED_AFTER):
             finished = ((task, work(task)) for task in tasks)
         else:
             finished = _on_processes(work, tasks, min(jobs, len(tasks)))
@@ -120,6 +124,14 @@ def run_tasks(
 
 
 def _on_processes(
+    work: Callable[[Task], Result], tasks: Sequence[Task], count: int
+) -> Generator[tuple[Task, Result], None, None]:
+    size = RENEWED_AFTER * count
+    for first in range(0, len(tasks), size):
+        yield from _on_pool(work, tasks[first : first + size], count)
+
+
+def _on_pool(
     work: Callable[[Task], Result], tasks: Sequence[Task], count: int
 ) -> Generator[tuple[Task, Result], None, None]:
     upcoming = iter(tasks)

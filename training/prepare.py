@@ -7,6 +7,7 @@ their annotations; the signal (gray or motion) is computed from them when traini
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,6 +34,7 @@ from training.datasets import (
     read_dataset,
     read_stills,
 )
+from training.datasets.frames import read_picture
 from training.expressions import ScriptedEvent
 from training.pools import in_order
 from training.stream_file import Stream, StreamWriter, WrittenClip, full_table
@@ -236,22 +238,11 @@ class Pictures:
         for path, number in zip(files.paths, files.numbers, strict=True):
             t_s = (number - first) / self._clip.fps
             if self._span_s[0] <= t_s <= self._span_s[1]:
-                image_bgr = _read_picture(path)
+                image_bgr = read_picture(path)
                 if image_bgr is None:
                     self._lost["damaged"] += 1
                 else:
                     yield Frame(number - first, t_s, image_bgr)
-
-
-def _read_picture(path: Path) -> UInt8Array | None:
-    """uint8 BGR [h, w, 3], or None where the file is damaged or cannot be read."""
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        # `cv2.imread` would paint gray what a JPEG lacks that was cut off, and say nothing.
-        image_bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):  # of OpenCV: the file is empty, or states an absurd size
-        return None
-    return None if image_bgr is None else np.asarray(image_bgr, np.uint8)
 
 
 def _enlarged(gray: UInt8Array) -> UInt8Array:
@@ -275,8 +266,12 @@ def _spans_s(table: pd.DataFrame) -> dict[tuple[str, str], Span]:
 
 def _decides(clip: Clip, span_s: Span) -> list[str | float]:
     """What decides which pictures a clip's streams come from, and their times."""
-    pictures = len(clip.frames.paths) if isinstance(clip.frames, FrameFiles) else 1
-    return [clip.subject, clip.clip, clip.fps, *span_s, pictures]
+    paths = clip.frames.paths if isinstance(clip.frames, FrameFiles) else (clip.frames.path,)
+    pictures = hashlib.sha256()
+    for path in paths:
+        found = path.stat()
+        pictures.update(f"{path.resolve()} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return [clip.subject, clip.clip, clip.fps, *span_s, pictures.hexdigest()]
 
 
 def _read_task(task: tuple[Clip, Span, ModelSpec]) -> tuple[list[Stream], str]:

@@ -407,7 +407,8 @@ def _official(samples: pd.DataFrame, validation_share: float, seed: int) -> Fold
     strange = sorted(set(usage.tolist()) - set(USAGES))
     if strange:
         raise KilasError(
-            f"The samples have the usage {strange[0]!r}; official knows {', '.join(USAGES)}."
+            f"The samples have the usage {strange[0]!r}; official knows {', '.join(USAGES)}, as "
+            "fer2013.csv calls them, so prepare that table, or take another protocol than official."
         )
     train, public, private = (np.flatnonzero(usage == name) for name in USAGES)
     if len(private):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import subprocess
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from realtime.errors import KilasError
 from realtime.spec import NONE_LABEL, ModelSpec, SpottingSpec
-from training.datasets import CLASSES, EMOTIONS, default_labels
+from training.datasets import CLASSES, default_labels
+from training.datasets.classes import EMOTIONS
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -245,6 +247,10 @@ class Recipe:
                     "windows.per_epoch must be at least one batch",
                 ),
                 (
+                    windows is not None and self.training.epoch == "best",
+                    "a model with none is trained to its last epoch",
+                ),
+                (
                     windows is not None and not self.training.validation_share,
                     "a model with none needs a training.validation_share above 0",
                 ),
@@ -272,6 +278,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise KilasError(f"{path} is no TOML file: {error}.") from error
 
 
+Settings = TypeVar("Settings", TrainingSettings, WindowSettings, SampleSettings)
+
+
 def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """A recipe of the project by its name, or a file, with some settings changed: `changes` has
     values for dotted keys such as `training.epochs`.
@@ -284,7 +293,7 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
     try:
         values = read_toml(path)
         for key, value in (changes or {}).items():
-            change(values, key, value)
+            _change(values, key, value)
         unknown = values.keys() - _TABLES
         _check("list of tables", [(bool(unknown), f"there is no [{', '.join(sorted(unknown))}]")])
         model = values["model"]
@@ -303,9 +312,9 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
             ),
             classes=classes,
             network=values.get("network", {}),
-            training=TrainingSettings(**values.get("training", {})),
-            windows=None if windows is None else WindowSettings(**windows),
-            samples=None if samples is None else SampleSettings(**samples),
+            training=_read(TrainingSettings, "training", values.get("training", {})),
+            windows=None if windows is None else _read(WindowSettings, "windows", windows),
+            samples=None if samples is None else _read(SampleSettings, "samples", samples),
             data=_read_data(values["data"]) if "data" in values else None,
             both_sides=_read_export(**values.get("export", {})),
         )
@@ -316,12 +325,25 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
         raise KilasError(f"The recipe {path} does not fit: {error}.") from error
 
 
-def change(values: dict[str, Any], key: str, value: Any) -> None:
+def _change(values: dict[str, Any], key: str, value: Any) -> None:
     """Set `values["a"]["b"]` for the key `a.b`; tables are made if need be."""
     *tables, name = key.split(".")
     for table in tables:
         values = values.setdefault(table, {})
+        _check(key, [(not isinstance(values, dict), f"{table} is no table")])
     values[name] = value
+
+
+def _read(kind: type[Settings], name: str, values: Any) -> Settings:
+    """The settings of a table. Raises KilasError when it is none, or has others."""
+    _check(f"[{name}]", [(not isinstance(values, dict), "it must be a table")])
+    known = [field.name for field in dataclasses.fields(kind)]
+    strange = sorted(values.keys() - set(known))
+    _check(
+        f"[{name}]",
+        [(bool(strange), f"there is no {', '.join(strange)}; it has {', '.join(known)}")],
+    )
+    return kind(**values)
 
 
 def _read_data(values: Any) -> Data:
@@ -350,15 +372,24 @@ def _read_export(both_sides: bool = False) -> bool:
 
 
 def commit() -> str:
-    """The commit that the working tree is at, or `unknown` outside of a repository."""
+    """The commit that the working tree is at, and whether it was changed since; `unknown` outside
+    of a repository."""
+    head = _git("rev-parse", "HEAD")
+    if not head:
+        return "unknown"
+    return f"{head}, changed since" if _git("status", "--porcelain", "-uno") else head
+
+
+def _git(*arguments: str) -> str:
+    """What git says; nothing where there is none."""
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
+            ["git", *arguments],
             cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             check=False,
         )
-    except FileNotFoundError:  # there is no git
-        return "unknown"
-    return done.stdout.strip() or "unknown"
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()

@@ -51,8 +51,7 @@ def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures
                 dense=one.dense,
             )
     model = out / f"{spec.name}.onnx"
-    if not (out / "run" / "training.json").exists():
-        train([out / "train"], recipe, out / "run", jobs)
+    train([out / "train"], recipe, out / "run", jobs)
     export_run(out / "run", recipe, model)
     choose_thresholds([out / "spotting"], model, jobs)
     test = data.test

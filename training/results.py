@@ -17,7 +17,7 @@ class Prediction:
     """What a network said of one sample that it was not trained on.
 
     `sample`: row of the samples' table. `label`, `said`: classes. `probabilities`: one a class,
-    in the order of the run's labels.
+    in the order of the run's labels. `is_copy`: see `training.stream_file.TABLE_COLUMNS`.
     """
 
     sample: int
@@ -27,27 +27,35 @@ class Prediction:
     label: str
     said: str
     probabilities: tuple[float, ...]
+    is_copy: bool = False
+
+
+Expression = tuple[float, float, str]
+"""A micro-expression, true or spotted: onset_s, offset_s and class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
     """What a network that spots made of one clip that it was not trained on.
 
-    `truths`: (onset_s, offset_s, class) of its micro-expressions; those whose emotion is of no
-    class are left out, and so is what was spotted on them. `events`: the same of what was spotted.
+    `seconds`: how much of it was watched, 0 where no face was found. `truths`: its
+    micro-expressions; those whose emotion is of no class are left out, and so is what was spotted
+    on them. `events`: what was spotted.
     """
 
     dataset: str
     subject: str
     clip: str
     seconds: float
-    truths: tuple[tuple[float, float, str], ...]
-    events: tuple[tuple[float, float, str], ...]
+    truths: tuple[Expression, ...]
+    events: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One side of a fold: how many samples and subjects, and how many samples of each class."""
+    """One side of a fold: how many samples and subjects, and how many samples of each class. Of
+    networks that spot, samples are whole recordings, and classes those of the micro-expressions in
+    them."""
 
     samples: int
     subjects: int
@@ -81,7 +89,7 @@ class Run:
 
     `name`: short and unique in its grid for one dataset and protocol, such as `14` or `batch 32,
     256 epochs`; `title` says more in words. `dataset`: of the data file, or `composite`. `data`:
-    the prepared file's name, SHA-256 and version of its content. `settings`: the whole recipe as
+    the prepared files and the SHA-256 of each. `settings`: the whole recipe as
     nested values. `varied`: the settings that differ between the runs of the grid.
     """
 

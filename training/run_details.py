@@ -36,7 +36,7 @@ from training.page import (
     table,
 )
 from training.results import Part, Run
-from training.run_figures import FIGURES, RunFigures
+from training.run_figures import FIGURES, ClassFigures, RunFigures, SpottingFigures, spots
 
 PARTS = ("train", "validation", "test")
 """Of a fold."""
@@ -60,6 +60,21 @@ PALE = "#fff1e5"
 
 CURVES_LEFT_IN = 0.42
 """Room for numbers on the left of a plot."""
+
+
+SPOTTING_WORDS = {
+    "precision": "spotting precision",
+    "recall": "spotting recall",
+    "f1": "spotting F1",
+    "false_per_minute": "false events a minute",
+    "strs": "STRS",
+    "accuracy": "accuracy of the class",
+    "error_rate": "error rate of the class",
+    "uf1": "UF1 of the class (macro F1)",
+    "uar": "UAR of the class",
+    "macro_precision": "macro precision of the class",
+}
+"""Figures of a run that spots."""
 
 
 def dataset_title(name: str) -> str:
@@ -104,7 +119,7 @@ def run_details(run: Run, figures: RunFigures, shared: Mapping[str, str]) -> lis
             f"{number(found['macro_precision'])}. UF1 {number(found['uf1'])} "
             f"({interval(found['uf1'])}), UAR {number(found['uar'])} ({interval(found['uar'])})."
         ),
-        *_never_right(figures),
+        *_never_right(figures.classes),
         plots(
             [
                 confusion_table(run.labels, figures.confusion),
@@ -112,12 +127,44 @@ def run_details(run: Run, figures: RunFigures, shared: Mapping[str, str]) -> lis
                 *_subjects_plot(figures),
             ]
         ),
-        _classes(run, figures),
+        _classes(run, figures.classes, "samples"),
         *_by_dataset(figures),
-        _parts(run),
+        *_copies(figures),
+        _parts(run, run.labels, "samples", "Samples"),
         *_subjects_table(figures),
         *_folds_table(run),
         _run_about(run, shared),
+    ]
+
+
+def spotting_details(run: Run, figures: SpottingFigures) -> list[Html]:
+    """All that there is to say of a run that spots."""
+    labels = [one.label for one in figures.classes]
+    curves = _curves(run)
+    return [
+        paragraph(
+            f"{_sentence(run.title)}{counted(figures.recordings, 'recording')} of "
+            f"{figures.subjects} people were watched, {duration(figures.seconds)} in all. Of "
+            f"{counted(figures.truths, 'micro-expression')} {figures.spotted} were spotted; "
+            f"{counted(figures.false, 'spotted event')} more were false. In the figures of the "
+            "class, micro-expressions that were not spotted are errors; its precision is of those "
+            "that were."
+        ),
+        *_never_right(figures.classes),
+        confusion_table(labels, figures.confusion, figures.missed),
+        *([plots(curves)] if curves else []),
+        table(
+            ("figure", "", "95 % interval"),
+            [
+                Row((words, number(figures.figures[name]), interval(figures.figures[name])))
+                for name, words in SPOTTING_WORDS.items()
+            ],
+        ),
+        _classes(run, figures.classes, "micro-expressions"),
+        _parts(run, labels, "recordings", "Recordings, and their micro-expressions by class,"),
+        *_spotted_subjects(figures),
+        *_folds_table(run),
+        _run_about(run, {}),
     ]
 
 
@@ -125,12 +172,12 @@ def _sentence(title: str) -> str:
     return f"{title[0].upper()}{title[1:]}. " if title else ""
 
 
-def _never_right(figures: RunFigures) -> list[Html]:
-    names = [f"{one.label} (0 of {one.samples})" for one in figures.classes if one.recall == 0]
+def _never_right(classes: Sequence[ClassFigures]) -> list[Html]:
+    names = [f"{one.label} (0 of {one.samples})" for one in classes if one.recall == 0]
     return [paragraph(f"Never right: {listed(names)}.", "warning")] if names else []
 
 
-def _classes(run: Run, figures: RunFigures) -> Html:
+def _classes(run: Run, classes: Sequence[ClassFigures], samples: str) -> Html:
     marks = class_marks(run.labels)
     rows = [
         Row(
@@ -145,9 +192,9 @@ def _classes(run: Run, figures: RunFigures) -> Html:
                 ),
             )
         )
-        for one in figures.classes
+        for one in classes
     ]
-    header = ("class", "samples", "said", "right", "precision", "recall", "F1")
+    header = ("class", samples, "said", "right", "precision", "recall", "F1")
     return table(header, rows)
 
 
@@ -159,6 +206,21 @@ def _by_dataset(figures: RunFigures) -> list[Html]:
         for name, found in figures.by_dataset.items()
     ]
     return [table(("tested samples of", "accuracy %", "UF1", "UAR"), rows)]
+
+
+def _copies(figures: RunFigures) -> list[Html]:
+    """The figures with and without the samples that may have been in training as well."""
+    if not figures.copies:
+        return []
+    told = paragraph(
+        "Tested samples that are exact copies of pictures of the dataset's part Training: "
+        f"{figures.copies} of {figures.samples}."
+    )
+    rows = [Row(("all", figures.samples, *result_cells(figures.figures)))]
+    if found := figures.without_copies:
+        others = figures.samples - figures.copies
+        rows.append(Row(("without the copies", others, *result_cells(found))))
+    return [told, table(("tested", "samples", "accuracy %", "UF1", "UAR"), rows)]
 
 
 def _curves(run: Run) -> list[Html]:
@@ -294,7 +356,27 @@ def _rest(whole: Sequence[object], shown: Sequence[object]) -> list[Html]:
     return [paragraph(f"{rest} more are in report.json.", "faint")] if rest else []
 
 
-def _parts(run: Run) -> Html:
+def _spotted_subjects(figures: SpottingFigures) -> list[Html]:
+    shown = figures.by_subject[:LONGEST_LIST]
+    rows = [
+        Row(
+            (
+                one.subject,
+                dataset_title(one.dataset),
+                one.truths,
+                one.spotted,
+                one.right,
+                one.false,
+                f"{one.f1:.3f}",
+            )
+        )
+        for one in shown
+    ]
+    header = ("subject", "dataset", "micro-expressions", "spotted", "named rightly", "false", "F1")
+    return [details("Each subject", [table(header, rows), *_rest(figures.by_subject, shown)])]
+
+
+def _parts(run: Run, labels: Sequence[str], samples: str, counted_are: str) -> Html:
     """Samples, people and classes of each part; with several folds, the least and the most."""
     words = {"train": "training", "validation": "validation", "test": "test"}
     several = len(run.folds) > 1
@@ -304,19 +386,20 @@ def _parts(run: Run) -> Html:
         cells = [
             span(one.samples for one in parts),
             span(one.subjects for one in parts),
-            *(span(one.classes.get(label, 0) for one in parts) for label in run.labels),
+            *(span(one.classes.get(label, 0) for one in parts) for label in labels),
         ]
         rows.append(Row((words[name], *cells)))
-    caption = f"Samples in the parts of each of {len(run.folds)} folds" if several else ""
-    marks = class_marks(run.labels)
-    header = ("part", "samples", "people", *(f"{marks[one]} {one}" for one in run.labels))
-    return table(header, rows, caption=caption or "Samples in each part")
+    where = f"in the parts of each of {len(run.folds)} folds" if several else "in each part"
+    marks = class_marks(labels)
+    header = ("part", samples, "people", *(f"{marks[one]} {one}" for one in labels))
+    return table(header, rows, caption=f"{counted_are} {where}")
 
 
 def _folds_table(run: Run) -> list[Html]:
     if len(run.folds) < 2:
         return []
     shown = run.folds[:LONGEST_LIST]
+    has_predictions = not spots(run)
     rows = [
         Row(
             (
@@ -324,14 +407,15 @@ def _folds_table(run: Run) -> list[Html]:
                 fold.train.samples,
                 fold.validation.samples,
                 fold.test.samples,
-                sum(one.said == one.label for one in fold.predictions),
+                *[sum(one.said == one.label for one in fold.predictions)] * has_predictions,
                 fold.epoch,
                 duration(fold.seconds),
             )
         )
         for fold in shown
     ]
-    header = ("fold", "training", "validation", "test", "right", "tested epoch", "time")
+    right = ["right"] * has_predictions
+    header = ("fold", "training", "validation", "test", *right, "tested epoch", "time")
     return [details("Each fold", [table(header, rows), *_rest(run.folds, shown)])]
 
 

@@ -25,8 +25,12 @@ from training.windows import SignalRun, signal_runs
 
 Row = dict[Hashable, Any]
 
-SAMPLE_COLUMNS = ("dataset", "subject", "clip", "usage", "emotion", "label", "onset_s", "apex_s")
-"""Of a sample's row; `held` comes with them: its slots that stand for missing ones."""
+SAMPLE_COLUMNS = (
+    *("dataset", "subject", "clip", "usage", "is_copy"),
+    *("emotion", "label", "onset_s", "apex_s"),
+)
+"""Of a sample's row; `apex_slot` (which slot of the window shows the apex) and `held` (how many
+of its slots stand for missing ones) come with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Samples:
 
     `slots`: uint8 [S, 128, 128], aligned faces, or for motion float16 [S, R, H, W, 2]. `index`:
     int64 [N, T], which slots a sample consists of. `labels`: int64 [N], class index. `table`: a
-    row a sample, SAMPLE_COLUMNS and `held`.
+    row a sample, SAMPLE_COLUMNS, `apex_slot` and `held`.
     """
 
     slots: npt.NDArray[np.generic]
@@ -87,13 +91,14 @@ def read_samples(
             clip = (run.subject, run.clip)
             for row in [one for one in waiting[clip] if _is_in(run, one["apex_s"], spec)]:
                 waiting[clip].remove(row)
-                wanted = _window(run, row["apex_s"], spec)
+                apex, wanted = _window(run, row["apex_s"], spec)
                 inside = np.clip(wanted, 0, len(run.signal) - 1)
                 used, window = np.unique(inside, return_inverse=True)
                 parts.append(np.asarray(run.signal[used]))
                 index.append(total + window)
                 total += len(used)
-                kept.append(row | {"held": int((inside != wanted).sum())})
+                at_apex = int((wanted == apex).argmax())
+                kept.append(row | {"apex_slot": at_apex, "held": int((inside != wanted).sum())})
         reasons += ["no face can be seen at the apex"] * sum(map(len, waiting.values()))
     left_out = [LeftOut(count, why) for why, count in Counter(reasons).most_common()]
     if not kept:
@@ -102,7 +107,7 @@ def read_samples(
             f"No sample is left of {', '.join(path.name for path in prepared)}: "
             f"{why or 'there is no micro-expression'}. Give other data, or other classes."
         )
-    table = pd.DataFrame(kept)[[*SAMPLE_COLUMNS, "held"]]
+    table = pd.DataFrame(kept)[[*SAMPLE_COLUMNS, "apex_slot", "held"]]
     twice = table.duplicated(["dataset", "subject", "clip", "onset_s"])
     if twice.any():
         again = table[twice].iloc[0]
@@ -136,11 +141,11 @@ def _is_in(run: SignalRun, t_s: float, spec: ModelSpec) -> bool:
     return bool(run.t_s[0] - slot_s <= t_s <= run.t_s[-1] + slot_s)
 
 
-def _window(run: SignalRun, apex_s: float, spec: ModelSpec) -> npt.NDArray[np.int64]:
-    """Slots of the window whose scored slot is nearest to the apex, int64 [T]; in a long enough
+def _window(run: SignalRun, apex_s: float, spec: ModelSpec) -> tuple[int, npt.NDArray[np.int64]]:
+    """The slot of the apex, and the slots of the window that scores it, int64 [T]; in a long enough
     run it is moved until all of them are there, in a short one some lie outside."""
     apex = int(np.abs(run.t_s - apex_s).argmin())
     first = apex - (spec.frames - 1 - spec.lookahead)
     if len(run.t_s) >= spec.frames:
         first = min(max(first, 0), len(run.t_s) - spec.frames)
-    return np.arange(first, first + spec.frames)
+    return apex, np.arange(first, first + spec.frames)

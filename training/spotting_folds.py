@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +18,15 @@ from rich.console import Console
 
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Scores
+from training.datasets import labels_of
 from training.fit import fit
-from training.metrics import MATCH_IOU, Counts, Estimate, estimates, iou, match
+from training.metrics import MATCH_IOU, iou
 from training.protocols import Fold, Rows
 from training.recipe import Recipe
-from training.results import FoldResult, Part, Run, Watched
+from training.results import Expression, FoldResult, Part, Watched
 from training.stream_file import load_files, load_streams
-from training.thresholds import best_thresholds, scores_of, spotted, true_intervals
-from training.train import class_counts, fitted
+from training.thresholds import best_thresholds, scores_of, spotted
+from training.train import fitted
 from training.windows import SignalRun, WindowBatches, Windows, collect_windows, signal_runs
 
 VALIDATION_SHARE = 0.15
@@ -36,18 +36,21 @@ people give thresholds that suit nobody else."""
 STATEMENT = (
     f"A spotted interval is right when its IoU with a true micro-expression is at least "
     f"{MATCH_IOU}, each at most once; counts are pooled over all recordings of all folds (MEGC). "
-    "Expressions whose emotion has no class count neither as true nor, where they are spotted, as "
-    "false. Recordings in which no face was found are left out."
+    "Micro-expressions whose emotion has no class count neither as true nor, where they are "
+    "spotted, as false. Those of recordings in which no face was found count as missed. Recordings "
+    "with neither a face nor an expression are not in the data and left out."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Footage:
     """All recordings of some files. `clips`: pandas, a row a recording: `dataset, subject, clip,
-    label, seconds`; `runs`: their signal, views of that of `windows`; `clip_of`: for each run the
-    row of its clip."""
+    label, seconds`, 0 of those in which no face was found; `micro`: the micro-expressions of each,
+    with an empty class where their emotion has none; `runs`: the recordings' signal, views of that
+    of `windows`; `clip_of`: for each run the row of its clip."""
 
     clips: pd.DataFrame
+    micro: tuple[tuple[Expression, ...], ...]
     windows: Windows
     runs: tuple[SignalRun, ...]
     clip_of: npt.NDArray[np.int64]
@@ -58,11 +61,19 @@ def footage(files: tuple[Path, ...], spec_json: str, classes: str) -> Footage:
     """The recordings of some files; kept for the next fold. Raises KilasError as `load_streams`
     does."""
     spec = ModelSpec.from_json(spec_json)
-    whose = {
-        (stream.subject, stream.clip): file.dataset
-        for file in load_files(files, spec)
-        for stream in file.streams
-    }
+    whose: dict[tuple[str, str], str] = {}
+    micro: dict[tuple[str, str], tuple[Expression, ...]] = {}
+    for file in load_files(files, spec):
+        whose |= {(stream.subject, stream.clip): file.dataset for stream in file.streams}
+        # A recording without a face has no stream, but may stand in the table.
+        labels = labels_of(file.table["emotion"], file.dataset, classes)
+        table = file.table.assign(label=labels.where(labels.isin(spec.labels), ""))
+        for (subject, clip), rows in table.groupby(["subject", "clip"], sort=False):
+            whose[str(subject), str(clip)] = file.dataset
+            shown = rows[rows["kind"] == "micro"]
+            micro[str(subject), str(clip)] = tuple(
+                zip(shown["onset_s"], shown["offset_s"], shown["label"], strict=True)
+            )
     places = {clip: place for place, clip in enumerate(whose)}
     seconds = np.zeros(len(whose))
     kept: list[SignalRun] = []
@@ -81,7 +92,13 @@ def footage(files: tuple[Path, ...], spec_json: str, classes: str) -> Footage:
             for (subject, clip), dataset in whose.items()
         ]
     ).assign(seconds=seconds)
-    return Footage(clips, windows, runs, np.array([places[run.subject, run.clip] for run in runs]))
+    return Footage(
+        clips=clips,
+        micro=tuple(micro.get(clip, ()) for clip in whose),
+        windows=windows,
+        runs=runs,
+        clip_of=np.array([places[run.subject, run.clip] for run in runs]),
+    )
 
 
 def spot_fold(recipe: Recipe, data: Footage, fold: Fold) -> FoldResult:
@@ -99,25 +116,22 @@ def spot_fold(recipe: Recipe, data: Footage, fold: Fold) -> FoldResult:
             lambda network: fit(network, batches, recipe.training, Path(folder), console=quiet),
         )
 
-    def scored(rows: Rows) -> list[tuple[SignalRun, list[Scores]]]:
-        runs = [data.runs[n] for n in np.flatnonzero(np.isin(data.clip_of, rows))]
-        return [(run, scores_of(run, spec, network.predict_on_batch)) for run in runs]
+    def scored(rows: Rows) -> list[tuple[int, list[Scores]]]:
+        """Row of the recording and scores, of each run."""
+        chosen = np.flatnonzero(np.isin(data.clip_of, rows))
+        return [
+            (int(data.clip_of[n]), scores_of(data.runs[n], spec, network.predict_on_batch))
+            for n in chosen
+        ]
 
-    chosen_on = scored(fold.validation)
-    truth = {(run.subject, run.clip): true_intervals(run) for run, _ in chosen_on}
-    scores = [((run.subject, run.clip), scores) for run, scores in chosen_on]
+    clips = [(str(row.subject), str(row.clip)) for row in data.clips.itertuples()]
+    truth = {clips[row]: [one[:2] for one in data.micro[row]] for row in fold.validation}
+    scores = [(clips[row], own_scores) for row, own_scores in scored(fold.validation)]
     thresholds, _ = best_thresholds(truth, scores, spec)
-    events: dict[tuple[str, str], list[tuple[float, float, str]]] = {}
-    shown: dict[tuple[str, str], SignalRun] = {}
-    for run, own_scores in scored(fold.test):
+    events: dict[int, list[Expression]] = {row: [] for row in fold.test.tolist()}
+    for row, own_scores in scored(fold.test):
         found = spotted(own_scores, spec, thresholds)
-        told = [(one.onset_s, one.offset_s, one.label) for one in found]
-        events.setdefault((run.subject, run.clip), []).extend(told)
-        shown[run.subject, run.clip] = run
-    watched = []
-    for row in data.clips.iloc[fold.test].to_dict("records"):
-        clip = (row["subject"], row["clip"])
-        watched.append(_watched(row, shown.get(clip), events.get(clip, []), spec))
+        events[row] += [(one.onset_s, one.offset_s, one.label) for one in found]
     train, validation, test = (
         _part(data, side, spec) for side in (fold.train, fold.validation, fold.test)
     )
@@ -129,58 +143,34 @@ def spot_fold(recipe: Recipe, data: Footage, fold: Fold) -> FoldResult:
         predictions=(),
         history=training.curves,
         epoch=training.epoch,
-        watched=tuple(watched),
+        watched=tuple(_watched(data, row, found) for row, found in events.items()),
     )
 
 
 def _part(data: Footage, rows: Rows, spec: ModelSpec) -> Part:
-    """Recordings are counted as samples, and windows by their classes."""
-    subjects = np.unique(data.clips["subject"].iloc[rows])
-    labels = data.windows.labels[np.isin(data.windows.subjects, subjects)]
-    return Part(len(rows), len(subjects), class_counts(labels, spec))
-
-
-def _watched(
-    row: Mapping[Hashable, Any],
-    run: SignalRun | None,
-    events: list[tuple[float, float, str]],
-    spec: ModelSpec,
-) -> Watched:
-    micro = [one for one in run.events if one.kind == "micro"] if run is not None else []
-    unclassed = [one for one in micro if one.label not in spec.labels]
-    kept = [
-        event
-        for event in events
-        if not any(iou(event[:2], (one.onset_s, one.offset_s)) >= MATCH_IOU for one in unclassed)
-    ]
-    return Watched(
-        dataset=row["dataset"],
-        subject=row["subject"],
-        clip=row["clip"],
-        seconds=row["seconds"],
-        truths=tuple(
-            (one.onset_s, one.offset_s, one.label) for one in micro if one not in unclassed
-        ),
-        events=tuple(kept),
+    """Recordings are counted as samples, and their micro-expressions by their classes."""
+    labels = [label for row in rows for _, _, label in data.micro[row]]
+    return Part(
+        samples=len(rows),
+        subjects=data.clips["subject"].iloc[rows].nunique(),
+        classes={one: labels.count(one) for one in spec.labels if one != NONE_LABEL},
     )
 
 
-def spotting_figures(run: Run) -> dict[str, Estimate]:
-    """Figures of `training.metrics.Rates` of all recordings of all folds, with intervals over
-    subjects."""
-    classes = [label for label in run.labels if label != NONE_LABEL]
-    watched = [one for fold in run.folds for one in fold.watched]
-    confusion = np.zeros((len(watched), len(classes), len(classes)))
-    missed = np.zeros((len(watched), len(classes)))
-    false = np.zeros(len(watched))
-    for place, one in enumerate(watched):
-        pairs = match([t[:2] for t in one.truths], [e[:2] for e in one.events])
-        for truth, event in pairs:
-            said = classes.index(one.events[event][2])
-            confusion[place, classes.index(one.truths[truth][2]), said] += 1
-        matched = {truth for truth, _ in pairs}
-        for number, (_, _, label) in enumerate(one.truths):
-            missed[place, classes.index(label)] += number not in matched
-        false[place] = len(one.events) - len(pairs)
-    counts = Counts(confusion, missed, false, np.array([one.seconds for one in watched]))
-    return estimates(counts, np.array([f"{one.dataset} {one.subject}" for one in watched]))
+def _watched(data: Footage, row: int, events: Sequence[Expression]) -> Watched:
+    """A recording, its micro-expressions that have a class, and what was spotted but for the
+    others."""
+    clip, micro = data.clips.iloc[row], data.micro[row]
+    unclassed = [one[:2] for one in micro if not one[2]]
+    return Watched(
+        dataset=clip["dataset"],
+        subject=clip["subject"],
+        clip=clip["clip"],
+        seconds=float(clip["seconds"]),
+        truths=tuple(one for one in micro if one[2]),
+        events=tuple(
+            one
+            for one in events
+            if not any(iou(one[:2], other) >= MATCH_IOU for other in unclassed)
+        ),
+    )

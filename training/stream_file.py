@@ -32,10 +32,12 @@ STORED = ("faces", "t_s", "stream", "clip", "subject", "table", "dataset", "rate
 
 TEXT_COLUMNS = ("dataset", "subject", "clip", "kind", "emotion", "au", "usage")
 TIME_COLUMNS = ("onset_s", "apex_s", "release_s", "offset_s", "intensity", "skew", "fps")
-TABLE_COLUMNS = (*TEXT_COLUMNS, *TIME_COLUMNS, "apex_estimated")
+FLAG_COLUMNS = ("apex_estimated", "is_copy")
+TABLE_COLUMNS = (*TEXT_COLUMNS, *TIME_COLUMNS, *FLAG_COLUMNS)
 """An expression: who shows it where, what it is called by the dataset (`emotion`), its course
 (see `ScriptedEvent`; times in seconds from the clip's beginning), the clip's frame rate, and
-whether the apex is only the middle of onset and offset. `usage`: a dataset's own part, if any."""
+whether the apex is only the middle of onset and offset. `usage`: a dataset's own part, if any.
+`is_copy`: whether it is in another part than Training, and the same picture is in Training."""
 
 SIMULATED = "simulated"
 """Name of the dataset of made-up people."""
@@ -87,17 +89,18 @@ class StreamWriter:
     """Writes streams to one file, clip by clip, without keeping them in memory.
 
     What is done is kept beside `out` in two hidden files until `finish` puts the file together, so
-    an interrupted writer goes on: `written` tells the clips that are there already. Work that was
+    an interrupted writer goes on: `written` tells the clips that are there already. With
+    `made_from` None it begins anew. Work that was
     begun for anything else than `made_from` is thrown away.
     """
 
-    def __init__(self, out: Path, made_from: Mapping[str, Any]) -> None:
+    def __init__(self, out: Path, made_from: Mapping[str, Any] | None) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         self._out = out
         self._spool_path = out.with_name(f".{out.name}.faces")
         self._journal_path = out.with_name(f".{out.name}.jsonl")
         first = json.dumps(made_from, sort_keys=True)
-        self._lines = self._whole_lines(first)
+        self._lines = [] if made_from is None else self._whole_lines(first)
         journal = [first, *(json.dumps(line) for line in self._lines)]
         self._journal_path.write_text("".join(f"{line}\n" for line in journal), encoding="utf-8")
         self._journal = self._journal_path.open("a", encoding="utf-8")
@@ -200,7 +203,7 @@ def _bytes(lines: Iterable[dict[str, Any]]) -> int:
 def write_streams(streams: Iterable[Stream], spec: ModelSpec, out: Path) -> None:
     """Write streams of simulated people, which may be none, with their events, to one file."""
     events: dict[tuple[str, str], tuple[ScriptedEvent, ...]] = {}
-    with StreamWriter(out, {}) as writer:
+    with StreamWriter(out, None) as writer:
         for stream in streams:
             writer.add(stream.subject, stream.clip, [stream])
             events[stream.subject, stream.clip] = stream.events
@@ -224,7 +227,6 @@ def full_table(table: pd.DataFrame) -> pd.DataFrame:
         "intensity": 1.0,
         "skew": 0.0,
         "fps": np.nan,
-        "apex_estimated": False,
     }
     whole = table.reindex(columns=list(TABLE_COLUMNS))
     for name in TEXT_COLUMNS:
@@ -232,8 +234,9 @@ def full_table(table: pd.DataFrame) -> pd.DataFrame:
     for name in TIME_COLUMNS:
         whole[name] = pd.to_numeric(whole[name]).astype(float).fillna(assumed.get(name, np.nan))
     whole["release_s"] = whole["release_s"].fillna(whole["apex_s"])
-    estimated = whole["apex_estimated"].astype(object)
-    whole["apex_estimated"] = estimated.where(estimated.notna(), False).astype(bool)
+    for name in FLAG_COLUMNS:
+        flags = whole[name].astype(object)
+        whole[name] = flags.where(flags.notna(), False).astype(bool)
     return whole
 
 
@@ -303,7 +306,7 @@ def load_files(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[StreamFile
             raise KilasError(
                 f"{file.path} was prepared for {file.rate_hz:g} slots a second and mask "
                 f"{file.mask}, the recipe wants {spec.rate_hz:g} and {spec.mask}; prepare the data "
-                "again."
+                f"again with --set model.rate_hz={spec.rate_hz:g} --set model.mask={spec.mask}."
             )
         yield file
 

@@ -32,18 +32,32 @@ COURSE_FIELDS = (
 )
 """Columns of events.csv that training needs: what an expression is, and its course."""
 
+Faults = dict[int, str]
+"""What is wrong with rows of a table, by their place from 0; the row is the subject, as in `names
+no clip; give the file name of its video`."""
+
 _UNIT = rf"({'|'.join(ACTION_UNITS)})[LR]?(\*(\d+\.?\d*|\.\d+))?"
 UNITS = re.compile(rf"{_UNIT}(\+{_UNIT})*")
 """How events.csv writes action units: `1+2L+5*0.6`, with sides and shares."""
 
 
-def read_truth(labels_csv: Path, *, needs_apex: bool = True) -> pd.DataFrame:
+def read_truth(labels_csv: Path) -> pd.DataFrame:
     """A row for each true expression: `clip, onset_s, apex_s, offset_s, label, kind`, and what
-    else the table has; `kind` is `micro` where the table has no such column. Unless `needs_apex`
-    the apex may be missing (or `/`) in a row, and in all of them.
+    else the table has; `kind` is `micro` where the table has no such column.
 
-    Raises KilasError when the table cannot be read, a time is missing or out of order, or a
-    kind is unknown.
+    Raises KilasError when the table cannot be read, a row names no clip, a time is missing or out
+    of order, or a kind is unknown.
+    """
+    truth, faults = examine_truth(labels_csv)
+    _refuse(labels_csv, faults)
+    return truth
+
+
+def examine_truth(labels_csv: Path, *, needs_apex: bool = True) -> tuple[pd.DataFrame, Faults]:
+    """`read_truth`, but with the faults of rows beside it. Unless `needs_apex` the apex may be
+    missing (or `/`) in a row, and in all of them.
+
+    Raises KilasError when the table cannot be read or lacks a column.
     """
     apex = ("apex_s",) if needs_apex else ()
     truth = _read_table(labels_csv, ("clip", "onset_s", *apex, "offset_s", "label"))
@@ -57,25 +71,25 @@ def read_truth(labels_csv: Path, *, needs_apex: bool = True) -> pd.DataFrame:
         is_given = truth["apex_s"].notna() & (truth["apex_s"].astype(str).str.strip() != "/")
         apex_s = apex_s.where(is_given, times["onset_s"])
     is_right = (times["onset_s"] <= apex_s) & (apex_s <= times["offset_s"])
-    _refuse(labels_csv, ~is_right, "has no onset, apex and offset in that order; give seconds")
-    strange = sorted(set(truth["kind"].astype(str)) - set(KINDS))
-    if strange:
-        raise KilasError(
-            f"{labels_csv} has the kind {strange[0]}; an expression is {' or '.join(KINDS)}."
-        )
-    return truth.assign(**times)
+    strange = {
+        place: f"has the kind {kind!r}; an expression is {' or '.join(KINDS)}"
+        for place, kind in enumerate(truth["kind"].fillna(""))
+        if kind not in KINDS
+    }
+    order = _faults(~is_right, "has no onset, apex and offset in that order; give seconds")
+    return truth.assign(**times), strange | order | _without_clip(truth)
 
 
-def read_clips(videos: Path, columns: Sequence[str] = (), *, folders: bool = False) -> pd.DataFrame:
+def read_clips(videos: Path) -> pd.DataFrame:
     """A row for each clip: clips.csv, or without it the videos of the folder (`clip` alone).
-    With `folders` a clip may be a folder of frames.
 
-    Raises KilasError when there is no video, one that clips.csv names is missing, or there is no
-    clips.csv with all `columns`.
+    Raises KilasError when there is no video, or clips.csv cannot be read or names one twice or one
+    that is missing.
     """
     table = videos / "clips.csv"
-    if columns or table.is_file():
-        clips = _read_table(table, ("clip", *columns))
+    if table.is_file():
+        clips, faults = examine_clips(videos)
+        _refuse(table, faults)
     elif videos.is_dir():
         names = sorted(p.name for p in videos.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
         clips = pd.DataFrame({"clip": names}, dtype=str)
@@ -83,13 +97,28 @@ def read_clips(videos: Path, columns: Sequence[str] = (), *, folders: bool = Fal
         raise KilasError(f"There is no folder {videos}; give the folder of the videos.")
     if clips.empty:
         raise KilasError(f"{videos} has no videos; give the folder of the videos.")
-    if clips["clip"].duplicated().any():
-        raise KilasError(f"{table} names a clip twice; give each clip one row.")
-    is_there = Path.exists if folders else Path.is_file
-    missing = [clip for clip in clips["clip"] if not is_there(videos / clip)]
-    if missing:
-        raise KilasError(f"{table} names {missing[0]}, which is not beside it; add the video.")
     return clips
+
+
+def examine_clips(
+    videos: Path, columns: Sequence[str] = (), *, folders: bool = False
+) -> tuple[pd.DataFrame, Faults]:
+    """The rows of clips.csv and their faults. With `folders` a clip may be a folder of frames.
+
+    Raises KilasError when the table cannot be read or lacks a column.
+    """
+    clips = _read_table(videos / "clips.csv", ("clip", *columns))
+    is_there = Path.exists if folders else Path.is_file
+    missing = {
+        place: f"names {name}, which is not beside it; add the video"
+        for place, name in enumerate(clips["clip"])
+        if not (pd.isna(name) or is_there(videos / name))
+    }
+    again = {
+        place: f"names {clips['clip'][place]} a second time; give each clip one row"
+        for place in np.flatnonzero(clips["clip"].duplicated()).tolist()
+    }
+    return clips, missing | again | _without_clip(clips)
 
 
 def read_activities(videos: Path) -> pd.DataFrame | None:
@@ -104,14 +133,24 @@ def read_activities(videos: Path) -> pd.DataFrame | None:
     table = _read_table(path, ("clip", "start_s", "end_s", "kind"))
     times = table[["start_s", "end_s"]].apply(pd.to_numeric, errors="coerce")
     is_right = (times["start_s"] <= times["end_s"]) & table["kind"].notna()
-    _refuse(path, ~is_right, "has no start, end and kind in that order; give times in seconds")
+    wrong = _faults(~is_right, "has no start, end and kind in that order; give times in seconds")
+    _refuse(path, wrong | _without_clip(table))
     return table.assign(**times)
 
 
-def _refuse(path: Path, is_wrong: pd.Series, fault: str) -> None:
+def _faults(is_wrong: pd.Series, fault: str) -> Faults:
+    return dict.fromkeys(np.flatnonzero(is_wrong).tolist(), fault)
+
+
+def _without_clip(table: pd.DataFrame) -> Faults:
+    return _faults(table["clip"].isna(), "names no clip; give the file name of its video")
+
+
+def _refuse(path: Path, faults: Faults) -> None:
     """Raise KilasError when a row of the table is wrong; it names the first such line."""
-    if is_wrong.any():
-        raise KilasError(f"Line {int(is_wrong.to_numpy().argmax()) + 2} of {path} {fault}.")
+    if faults:
+        place = min(faults)
+        raise KilasError(f"Line {place + 2} of {path} {faults[place]}.")
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -126,7 +165,6 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise KilasError(
             f"{path} lacks the columns {', '.join(sorted(missing))}; add them to the table."
         )
-    _refuse(path, table["clip"].isna(), "names no clip; give the file name of its video")
     return table
 
 
@@ -144,10 +182,9 @@ def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
             f"{events_csv} lacks the columns {', '.join(sorted(missing))}, which training needs; "
             "add them to the table."
         )
-    check_course(events_csv, truth, complete=True)
-    _refuse(events_csv, truth["label"].isna(), "has no label; say what is expressed")
-    numbers = truth[["release_s", "intensity"]].apply(pd.to_numeric)
-    truth = truth.assign(**numbers)
+    truth, faults = examine_course(truth, complete=True)
+    unlabelled = _faults(truth["label"].isna(), "has no label; say what is expressed")
+    _refuse(events_csv, unlabelled | faults)
     events: dict[str, list[ScriptedEvent]] = {}
     for row in truth.to_dict("records"):
         event = ScriptedEvent(**{field: row[field] for field in COURSE_FIELDS})
@@ -155,33 +192,35 @@ def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
     return events
 
 
-def check_course(events_csv: Path, truth: pd.DataFrame, *, complete: bool = False) -> None:
-    """Raise KilasError when a release, intensity, skew or unit of an event cannot be; unless
-    `complete`, those that are missing are not asked for.
+def examine_course(truth: pd.DataFrame, *, complete: bool = False) -> tuple[pd.DataFrame, Faults]:
+    """The same table with numbers for `release_s`, `intensity` and `skew`, where it has them, and
+    the rows in which one of them or the units cannot be; unless `complete`, those that are missing
+    are not asked for.
 
-    truth: see `read_truth`.
+    truth: see `examine_truth`.
     """
-
-    def refuse(name: str, is_right: pd.Series, fault: str) -> None:
-        may_lack = truth[name].isna() & (not complete)
-        _refuse(events_csv, ~(is_right | may_lack), fault)
-
     numbers = {
         name: pd.to_numeric(truth[name], errors="coerce")
         for name in ("release_s", "intensity", "skew")
         if name in truth
     }
-    if "release_s" in numbers:
-        release_s, apex_s = numbers["release_s"], truth["apex_s"].fillna(truth["onset_s"])
-        lies_between = (apex_s <= release_s) & (release_s <= truth["offset_s"])
-        fault = "has no release between apex and offset; give seconds"
-        refuse("release_s", lies_between, fault)
-    if "intensity" in numbers:
-        is_positive = (numbers["intensity"] > 0) & (numbers["intensity"] < np.inf)
-        refuse("intensity", is_positive, "has no intensity above 0; give 1 for the full range")
-    if "skew" in numbers:
-        refuse("skew", numbers["skew"].notna(), "has a skew that is no number; give one")
+    faults: Faults = {}
+
+    def check(name: str, is_right: pd.Series, fault: str) -> None:
+        may_lack = truth[name].isna() & (not complete)
+        faults.update(_faults(~(is_right | may_lack), fault))
+
     if "units" in truth:
         is_known = truth["units"].fillna("").map(lambda text: bool(UNITS.fullmatch(text)))
         known = f"1+2L+5*0.6, out of {', '.join(ACTION_UNITS)}"
-        refuse("units", is_known.astype(bool), f"has unknown units; write them as {known}")
+        check("units", is_known.astype(bool), f"has unknown units; write them as {known}")
+    if "skew" in numbers:
+        check("skew", numbers["skew"].notna(), "has a skew that is no number; give one")
+    if "intensity" in numbers:
+        is_positive = (numbers["intensity"] > 0) & (numbers["intensity"] < np.inf)
+        check("intensity", is_positive, "has no intensity above 0; give 1 for the full range")
+    if "release_s" in numbers:
+        release_s, apex_s = numbers["release_s"], truth["apex_s"].fillna(truth["onset_s"])
+        lies_between = (apex_s <= release_s) & (release_s <= truth["offset_s"])
+        check("release_s", lies_between, "has no release between apex and offset; give seconds")
+    return truth.assign(**numbers), faults

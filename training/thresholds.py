@@ -48,7 +48,7 @@ def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> 
     give that F1.
 
     Each threshold is chosen while the others stand still. `prepared`: files and folders of
-    streams (`training.prepare.load_streams`), of people that the model was not trained on: one
+    streams (`training.stream_file.load_streams`), of people that the model was not trained on: one
     that it was trained on is an error, KilasError.
     """
     model = Model.load(model_file, device="cpu")

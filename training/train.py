@@ -19,13 +19,13 @@ from realtime.spec import ModelSpec
 from training import devices, models
 from training.batches import plain_batches, training_batches
 from training.datasets import class_names
-from training.fit import CHECKPOINT_FOLDER, HISTORY_FILE, Fitted, fit
-from training.made_from import keep_made_from
-from training.protocols import Fold
+from training.fit import CHECKPOINT_FOLDER, Fitted, fit
+from training.made_from import keep_made_from, sha256_of
+from training.protocols import Fold, people
 from training.recipe import Recipe, commit, weights_from
 from training.results import write_json
 from training.samples import Samples, read_samples
-from training.stream_file import load_files, load_streams
+from training.stream_file import load_files, load_streams, open_files
 from training.windows import WindowBatches, Windows, collect_windows, signal_runs
 
 RECORD_FILE = "training.json"
@@ -41,26 +41,29 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
     subjects choose nothing, so their figures are honest. An interrupted run goes on from its last
     whole epoch, to the same weights as if it had not been interrupted.
 
-    Raises KilasError when the data cannot train the recipe, the recipe's network cannot be built
-    or `out` holds a run of another recipe or of data of another name.
+    A finished run is not trained again. Raises KilasError when the data cannot train the recipe,
+    the recipe's network cannot be built, the training diverges, or `out` holds a run of another
+    recipe or other data.
     """
     console = Console()
     recipe = for_data(recipe, prepared)
     devices.make_deterministic(recipe.training.seed)
     keras.mixed_precision.set_dtype_policy(devices.precision())
     build_network(recipe)  # says at once if it cannot be
-    from_data = {"prepared": [path.name for path in prepared]}
-    keep_made_from(out, weights_from(asdict(recipe)) | from_data)
+    hashes = sorted(sha256_of(file.path) for file in open_files(prepared))
+    keep_made_from(out, weights_from(asdict(recipe)) | {"data": hashes})
+    if (out / RECORD_FILE).exists():
+        console.print(f"{out} is trained already.")
+        return out
     trainer = _train_on_windows if recipe.windows else _train_on_samples
     network, record = trainer(prepared, recipe, out, jobs, console)
     network.save(out / NETWORK_FILE)
     record = {
         "recipe": asdict(recipe),
         "commit": commit(),
-        "loss": pd.read_csv(out / HISTORY_FILE)["loss"].tolist(),
         **record,
     }
-    record["data"] |= from_data
+    record["data"] |= {"prepared": [path.name for path in prepared], "sha256": hashes}
     write_json(out / RECORD_FILE, record)  # whole or not there: it says that the run is done
     shutil.rmtree(out / CHECKPOINT_FOLDER)
     return out
@@ -105,7 +108,7 @@ def _train_on_windows(
         f"{len(windows.labels)} windows of {len(np.unique(windows.subjects))} subjects, "
         f"{len(held_out)} of them held out; labels {_counts_text(windows.labels, spec)}"
     )
-    network, _ = fitted(
+    network, training = fitted(
         recipe, lambda network: fit(network, batches, settings, out, keep=True, console=console)
     )
     confusion = window_confusion(network, windows, np.flatnonzero(is_held_out), spec)
@@ -119,6 +122,7 @@ def _train_on_windows(
         "held_out_subjects": sorted(held_out),
         "windows": class_counts(windows.labels[~is_held_out], spec),
         "held_out_confusion": confusion.tolist(),
+        "loss": list(training.curves["loss"]),
     }
 
 
@@ -135,12 +139,18 @@ def _train_on_samples(
         samples, left_out = read_samples(prepared, spec, recipe.classes, jobs)
     for one in left_out:
         console.print(f"{one.count} micro-expressions are left out: {one.why}.")
-    subjects = samples.table["dataset"] + "/" + samples.table["subject"]
-    held_out = held_out_subjects(subjects.to_numpy(str), settings.validation_share, settings.seed)
-    is_held_out = subjects.isin(held_out).to_numpy()
+    subjects = people(samples.table)
+    if settings.validation_share and "" in subjects:
+        raise KilasError(
+            "Nobody can be held out, since the data do not say who is who; set "
+            "training.validation_share=0."
+        )
+    held_out = held_out_subjects(subjects, settings.validation_share, settings.seed)
+    is_held_out = np.isin(subjects, list(held_out))
+    count = len(np.unique(subjects))
     console.print(
-        f"{len(samples)} samples of {subjects.nunique()} subjects, {len(held_out)} of them held "
-        f"out; labels {_counts_text(samples.labels, spec)}"
+        f"{len(samples)} samples of {count} subjects, {len(held_out)} of them held out; "
+        f"labels {_counts_text(samples.labels, spec)}"
     )
     everyone = Fold(
         "all", np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out), np.empty(0, np.int64)
@@ -148,7 +158,7 @@ def _train_on_samples(
     network, training = fit_samples(samples, everyone, recipe, out, keep=True, console=console)
     return network, {
         "data": {
-            "subjects": int(subjects.nunique()),
+            "subjects": count,
             "samples": len(samples),
             "held_slots": int(samples.table["held"].sum()),
         },
@@ -156,6 +166,7 @@ def _train_on_samples(
         "held_out_subjects": sorted(set(samples.table["subject"][is_held_out])),
         "samples": class_counts(samples.labels[~is_held_out], spec),
         "epoch": training.epoch,
+        "loss": list(training.curves["loss"]),
     }
 
 

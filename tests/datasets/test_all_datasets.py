@@ -24,7 +24,15 @@ from published_layouts import (
 )
 
 from realtime.errors import KilasError
-from training.datasets import COLUMNS, DATASETS, FrameFiles, read_dataset
+from training.datasets import (
+    COLUMNS,
+    DATASETS,
+    FrameFiles,
+    class_names,
+    labels_of,
+    read_dataset,
+)
+from training.datasets.classes import EMOTIONS
 
 WRITERS: dict[str, Callable[..., None]] = {
     "casme2": write_casme2,
@@ -75,6 +83,9 @@ LAYOUTS = {
     ),
 }
 SPREADSHEETS = list(LAYOUTS)
+LONG = ("samm-lv", "casme-squared", "casme3")
+"""Those whose clips are whole recordings."""
+
 MISSING_CLIPS = {
     "casme2": "EP99_01f",
     "smic": "s1_ne_99",
@@ -130,10 +141,16 @@ def test_the_table_is_canonical(name: str, tmp_path: Path) -> None:
         assert row["frames"] is clip.frames
         assert row["fps"] == clip.fps
         assert row["onset_s"] <= row["apex_s"] <= row["offset_s"]
-    known = DATASETS[name].emotions
+    known = EMOTIONS[name]
     words = {str(word).partition("/")[0] for word in table["emotion"].dropna()}
     assert words <= set(known) if known else words
-    assert (set(table["subject"]) != {""}) == DATASETS[name].has_subjects
+    assert (set(table["subject"]) == {""}) == (name == "fer2013")
+    assert table["label"].equals(labels_of(table["emotion"], name, "three"))
+    # Of SAMM-LV alone nobody knows the emotions.
+    assert table["label"].notna().any() == (name != "samm-lv")
+    full = read_dataset(name, tmp_path, "full").table["label"]
+    assert set(full.dropna()) <= set(class_names(name, "full", table["emotion"]))
+    assert full.notna().equals(table["emotion"].notna())
 
 
 def test_seconds_count_from_the_first_frame(of_frames: str, tmp_path: Path) -> None:
@@ -143,7 +160,7 @@ def test_seconds_count_from_the_first_frame(of_frames: str, tmp_path: Path) -> N
         assert isinstance(row["frames"], FrameFiles)
         first = row["frames"].numbers[0]
         for moment in ("onset", "apex", "offset"):
-            seconds = (row[moment] - first) / DATASETS[of_frames].fps
+            seconds = (row[moment] - first) / row["fps"]
             assert row[f"{moment}_s"] == pytest.approx(seconds)
         assert row["onset_s"] > 0
     assert all(path.is_file() for clip in found.clips for path in clip.frames.paths)
@@ -156,8 +173,8 @@ def test_short_clips_have_an_expression_and_long_ones_may_have_none(
     found = read_dataset(of_frames, tmp_path)
     used = set(found.table["clip"])
     unused = [one for one in found.clips if one.clip not in used]
-    assert bool(unused) == DATASETS[of_frames].has_long_clips
-    assert all(one.is_long == DATASETS[of_frames].has_long_clips for one in found.clips)
+    assert bool(unused) == (of_frames in LONG)
+    assert all(one.is_long == (of_frames in LONG) for one in found.clips)
 
 
 def test_a_dataset_that_is_none_is_refused_with_those_there_are(tmp_path: Path) -> None:
@@ -263,7 +280,7 @@ def test_an_emotion_that_the_dataset_does_not_know_is_skipped(
     )
     assert where == f"{layout.file}, row {layout.first_row + 1}"
     assert "the emotion 'hapiness" in why
-    assert f"is none of {', '.join(DATASETS[of_frames].emotions)}; correct the word" in why
+    assert f"is none of {', '.join(EMOTIONS[of_frames])}; correct the word" in why
 
 
 def test_a_second_row_for_the_same_expression_is_skipped(of_frames: str, tmp_path: Path) -> None:

@@ -62,6 +62,20 @@ def test_full_is_the_datasets_own_set() -> None:
         class_names("folder", "full")
 
 
+@pytest.mark.parametrize("emotions", [["wink/left", "wink"], ["a/b", "a", "/"], ["b/"]])
+def test_own_words_are_classes_as_a_whole(emotions: list[str]) -> None:
+    names = class_names("folder", "full", emotions)
+    assert labels_of(emotions, "folder", "full").tolist() == emotions
+    assert set(names) == set(emotions)
+    assert [spelled(word, "folder") for word in emotions] == emotions
+
+
+def test_a_slash_means_something_in_casme_squared_alone() -> None:
+    assert spelled("Negative/Anger", "casme-squared") == "negative/anger"
+    assert spelled("disgust/fear", "casme2") is None
+    assert labels_of(["negative/anger"], "folder", "three").tolist() == [None]
+
+
 def test_names_of_classes_have_an_order() -> None:
     assert default_labels("three") == ("negative", "positive", "surprise")
     assert default_labels("full") == ()

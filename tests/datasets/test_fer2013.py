@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from published_layouts import Cells, still, write_fer2013, write_fer2013_folders
@@ -107,8 +108,8 @@ def test_copies_of_training_stills_in_other_parts_are_marked(tmp_path: Path) -> 
 
     write_fer2013(tmp_path, edit=edit)
     found = read_dataset("fer2013", tmp_path)
-    copies = found.table[found.table["copy_of"] != ""]
-    assert copies["clip"].tolist() == ["00010"]
+    assert found.table["clip"][found.table["is_copy"]].tolist() == ["00010"]
+    assert found.table["is_copy"].dtype == bool
     assert found.notes == ("Stills of other parts that are exact copies of stills of Training: 1.",)
 
 
@@ -155,6 +156,12 @@ def test_a_still_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(SourceError, match=r"a\.png cannot be read as a picture; copy it again"):
         read_stills(StillFile(tmp_path / "a.png"))
+    assert cv2.imwrite(str(tmp_path / "b.jpg"), still(0))
+    whole = (tmp_path / "b.jpg").read_bytes()
+    (tmp_path / "b.jpg").write_bytes(whole[: len(whole) // 2])
+    for gone in ("b.jpg", "c.jpg"):
+        with pytest.raises(SourceError, match=f"{gone} cannot be read as a picture; copy it"):
+            read_stills(StillFile(tmp_path / gone))
     write_fer2013(tmp_path)
     with pytest.raises(SourceError, match="has changed while it was used"):
         read_stills(StillRow(tmp_path / "fer2013.csv", 3))
@@ -185,4 +192,4 @@ def test_the_development_copy_has_the_copies_that_are_known(
         tmp_path, stills=len(order), picture=lambda place: pictures[order[place]], edit=edit
     )
     found = read_dataset("fer2013", tmp_path)
-    assert (found.table["copy_of"] != "").sum() == sum(usages[n] != "Training" for n in order)
+    assert found.table["is_copy"].sum() == sum(usages[n] != "Training" for n in order)

@@ -71,35 +71,43 @@ def test_no_apex_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (
-            {"apex_s": "soon"},
-            r"Line 2 of .*events\.csv has no onset, apex and offset in that order",
-        ),
-        ({"apex_s": 9}, r"Line 2 of .*events\.csv has no onset, apex and offset in that order"),
-        ({"onset_s": None}, r"Line 2 of .*events\.csv has no onset, apex and offset"),
-        ({"release_s": 0}, r"Line 2 of .*events\.csv has no release between apex and offset"),
-        ({"release_s": "soon"}, r"Line 2 of .*events\.csv has no release between apex and offset"),
-        ({"intensity": 0}, r"Line 2 of .*events\.csv has no intensity above 0"),
-        ({"kind": "tiny"}, r"events\.csv has the kind tiny"),
+        ({"clip": None}, "it names no clip; give the file name of its video"),
+        ({"apex_s": "soon"}, "it has no onset, apex and offset in that order; give seconds"),
+        ({"apex_s": 9}, "it has no onset, apex and offset in that order; give seconds"),
+        ({"onset_s": 0.25}, "it has no onset, apex and offset in that order; give seconds"),
+        ({"onset_s": None}, "it has no onset, apex and offset in that order; give seconds"),
+        ({"release_s": 0}, "it has no release between apex and offset; give seconds"),
+        ({"release_s": "soon"}, "it has no release between apex and offset; give seconds"),
+        ({"intensity": 0}, "it has no intensity above 0; give 1 for the full range"),
+        ({"skew": "left"}, "it has a skew that is no number; give one"),
+        ({"units": "6+3"}, "it has unknown units; write them as 1+2L+5*0.6"),
+        ({"kind": "tiny"}, "it has the kind 'tiny'; an expression is micro or macro"),
     ],
 )
-def test_a_table_that_cannot_be_is_refused_with_its_line(
-    change: Cells, said: str, tmp_path: Path
-) -> None:
+def test_a_row_whose_course_cannot_be_is_skipped(change: Cells, said: str, tmp_path: Path) -> None:
+    whole = {"kind": "micro", "release_s": 0.25, "intensity": 0.5, "skew": 0.1, "units": "6+12"}
+
     def edit(rows: list[Cells]) -> None:
         for row in rows:
-            row["kind"] = "micro"
-        rows[0].update(change)
+            row.update(whole)
+        rows[1].update(change)
 
-    write_folder(tmp_path, edit=edit, columns=COURSE)
-    with pytest.raises(KilasError, match=said):
-        read_dataset("folder", tmp_path)
+    write_folder(tmp_path, edit=edit, columns=(*COURSE, "skew", "units"))
+    found = read_dataset("folder", tmp_path)
+    (skip,) = found.skipped
+    assert skip.where == "events.csv, row 3"
+    assert skip.why.startswith(said)
+    assert found.table["clip"].tolist() == ["p1_1", "p2_1", "p2_2"]
+    # A word in one cell leaves the numbers in the others what they are.
+    for name in ("release_s", "intensity", "skew"):
+        assert found.table[name].tolist() == [whole[name]] * 3
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"label": None}, "label is empty; say what is expressed"),
+        ({"label": "NONE"}, "the label none is reserved for the absence of an expression; take"),
         ({"clip": "p9_9"}, "clips.csv has no usable clip p9_9; add it there"),
         (
             {"onset_s": 100, "apex_s": 200, "offset_s": 300},  # milliseconds
@@ -142,15 +150,54 @@ def test_folders_of_frames_need_a_rate_and_frames(tmp_path: Path) -> None:
     ]
 
 
-def test_a_clip_of_nobody_is_refused(tmp_path: Path) -> None:
-    write_folder(tmp_path, edit_clips=lambda rows: rows[1].update({"subject": None}))
-    with pytest.raises(KilasError, match=r"clips\.csv has no subject for p1_2; say who it shows"):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"subject": None}, "there is no subject for p1_2; say who it shows"),
+        ({"clip": "lost"}, "it names lost, which is not beside it; add the video"),
+        ({"clip": None}, "it names no clip; give the file name of its video"),
+        ({"clip": "p1_1"}, "it names p1_1 a second time; give each clip one row"),
+    ],
+)
+def test_a_clip_that_cannot_be_is_skipped_with_its_expressions(
+    change: Cells, said: str, tmp_path: Path
+) -> None:
+    write_folder(tmp_path, edit_clips=lambda rows: rows[1].update(change))
+    found = read_dataset("folder", tmp_path)
+    assert [(one.where, one.why) for one in found.skipped] == [
+        ("clips.csv, row 3", said),
+        ("events.csv, row 3", "clips.csv has no usable clip p1_2; add it there"),
+    ]
+    assert [one.clip for one in found.clips] == ["p1_1", "p2_1", "p2_2"]
+    assert found.table["clip"].tolist() == ["p1_1", "p2_1", "p2_2"]
+
+
+def test_clips_of_nobody_at_all_are_refused_with_the_first_reason(tmp_path: Path) -> None:
+    write_folder(tmp_path, edit_clips=lambda rows: [row.update(subject=None) for row in rows])
+    with pytest.raises(
+        KilasError, match=r"No row of .*events\.csv is left, 8 .*: clips\.csv, row 2: there is no"
+    ):
         read_dataset("folder", tmp_path)
 
 
-def test_a_clip_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    write_folder(tmp_path, edit_clips=lambda rows: rows[1].update({"clip": "lost"}))
-    with pytest.raises(KilasError, match="names lost, which is not beside it"):
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("clips.csv", None, r"clips\.csv cannot be read"),
+        ("events.csv", None, r"events\.csv cannot be read"),
+        ("clips.csv", "clip,fps\np1_1,30\n", r"clips\.csv lacks the columns subject; add"),
+        ("events.csv", "clip,onset_s,label\np1_1,1,x\n", "lacks the columns offset_s; add"),
+    ],
+)
+def test_a_whole_table_that_cannot_be_is_refused(
+    file: str, content: str | None, said: str, tmp_path: Path
+) -> None:
+    write_folder(tmp_path)
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(KilasError, match=said):
         read_dataset("folder", tmp_path)
 
 

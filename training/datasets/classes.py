@@ -78,12 +78,20 @@ _SPELLINGS = (
 
 def spelled(word: str, dataset: str) -> str | None:
     """The word for an emotion as the dataset spells it, or None if it does not know it."""
-    shown, slash, elicited = word.strip().lower().partition("/")
+    shown, rest = _parts(word.strip().lower(), dataset)
     known = EMOTIONS[dataset]
     if not known or shown in known:
-        return shown + slash + elicited
+        return shown + rest
     same = {other for pair in _SPELLINGS if shown in pair for other in pair}
-    return next((other + slash + elicited for other in known if other in same), None)
+    return next((other + rest for other in known if other in same), None)
+
+
+def _parts(word: str, dataset: str) -> tuple[str, str]:
+    """What an expression shows, and `/` with what it was to be, which only CAS(ME)² tells."""
+    if dataset != "casme-squared":
+        return word, ""
+    shown, slash, elicited = word.partition("/")
+    return shown, slash + elicited
 
 
 def labels_of(emotions: Iterable[str | None], dataset: str, classes: str) -> pd.Series:
@@ -141,7 +149,7 @@ def _check_known(classes: str) -> None:
 def _class_of(word: str, dataset: str, classes: str) -> str | None:
     if not word:
         return None
-    shown, _, elicited = word.partition("/")
+    shown, rest = _parts(word, dataset)
     if EMOTIONS[dataset] and shown not in EMOTIONS[dataset]:
         raise KilasError(
             f"The dataset {dataset} has no emotion {word}; it has {', '.join(EMOTIONS[dataset])}. "
@@ -150,7 +158,7 @@ def _class_of(word: str, dataset: str, classes: str) -> str | None:
     if classes == "full":
         return shown
     if classes == "casme-squared":
-        return _AS_CASME_SQUARED.get(elicited or shown)
+        return _AS_CASME_SQUARED.get(rest.removeprefix("/") or shown)
     if classes == "megc" and shown in _MEGC_WITHOUT.get(dataset, ()):
         return None
     return _THREE.get(shown)

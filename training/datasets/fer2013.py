@@ -19,7 +19,7 @@ from realtime.errors import KilasError, SourceError
 from realtime.types import UInt8Array
 from training.datasets.annotations import as_table, known_emotion, refuse_empty
 from training.datasets.classes import EMOTIONS
-from training.datasets.frames import PICTURE_SUFFIXES, in_order
+from training.datasets.frames import PICTURE_SUFFIXES, in_order, read_picture
 from training.datasets.records import Annotations, Clip, Skipped, StillFile, StillRow
 from training.datasets.sheets import SkipRow, plain
 
@@ -58,10 +58,10 @@ def read(root: Path) -> Annotations:
 def read_stills(still: StillRow | StillFile) -> tuple[UInt8Array]:
     """The one picture of a still, uint8 [h, w]. Raises SourceError when it cannot be read."""
     if isinstance(still, StillFile):
-        image = cv2.imread(str(still.path), cv2.IMREAD_GRAYSCALE)
-        if image is None:
+        picture = read_picture(still.path, cv2.IMREAD_GRAYSCALE)
+        if picture is None:
             raise SourceError(f"{still.path} cannot be read as a picture; copy it again.")
-        return (np.asarray(image, np.uint8),)
+        return (picture,)
     try:
         with still.path.open("rb") as file:
             file.seek(still.offset)
@@ -169,19 +169,17 @@ def _row(
         **dict.fromkeys(("onset_s", "apex_s", "offset_s"), 0.0),
         **{"apex_estimated": False, "emotion": emotion, "au": "", "fps": _STILL_FPS},
         **{"frames": still, "usage": usage},
-        "copy_of": hashlib.blake2b(picture, digest_size=16).digest(),
+        "digest": hashlib.blake2b(picture, digest_size=16).digest(),
     }
 
 
 def _annotations(
     rows: list[dict[str, Any]], skipped: list[Skipped], notes: Iterable[str], file: str
 ) -> Annotations:
-    trained = {row["copy_of"]: row["clip"] for row in rows if row["usage"] == TRAINING}
-    copies = 0
+    trained = {row["digest"] for row in rows if row["usage"] == TRAINING}
     for row in rows:
-        same = trained.get(row["copy_of"], "") if row["usage"] != TRAINING else ""
-        row["copy_of"] = same
-        copies += bool(same)
+        row["is_copy"] = (row.pop("digest") in trained) and row["usage"] != TRAINING
+    copies = sum(row["is_copy"] for row in rows)
     told = (f"Stills of other parts that are exact copies of stills of {TRAINING}: {copies}.",)
     clips = (Clip("", row["clip"], _STILL_FPS, row["frames"], False) for row in rows)
     found = Annotations(

@@ -14,34 +14,37 @@ from typing import Any
 
 import pandas as pd
 
-from realtime.errors import KilasError
+from realtime.spec import NONE_LABEL
 from training.datasets.annotations import Taken, as_table, known_emotion, refuse_empty
 from training.datasets.frames import numbered_pictures
 from training.datasets.records import Annotations, Clip, FrameFiles, Skipped, VideoRange
 from training.datasets.sheets import SkipRow
-from training.tables import check_course, read_clips, read_truth
+from training.tables import Faults, examine_clips, examine_course, examine_truth
 
 KEPT = ("release_s", "intensity", "skew")
 """Columns of events.csv that are handed on where it has them."""
 
 
 def read(root: Path) -> Annotations:
-    table = read_clips(root, ("subject",), folders=True)
+    table, clip_faults = examine_clips(root, ("subject",), folders=True)
     events_csv = root / "events.csv"
-    truth = read_truth(events_csv, needs_apex=False)
-    check_course(events_csv, truth)
+    truth, time_faults = examine_truth(events_csv, needs_apex=False)
+    truth, course_faults = examine_course(truth)
+    event_faults = course_faults | time_faults
     clips: dict[str, Clip] = {}
     rows: list[dict[str, Any]] = []
     skipped: list[Skipped] = []
-    for line, row in enumerate(table.to_dict("records"), 2):
+    for place, row in enumerate(table.to_dict("records")):
         try:
+            _refuse(clip_faults, place)
             clips[str(row["clip"])] = _clip(root, row)
         except SkipRow as skip:
-            skipped.append(Skipped(f"clips.csv, row {line}", str(skip)))
+            skipped.append(Skipped(f"clips.csv, row {place + 2}", str(skip)))
     taken = Taken()
-    for line, row in enumerate(truth.to_dict("records"), 2):
-        where = f"events.csv, row {line}"
+    for place, row in enumerate(truth.to_dict("records")):
+        where = f"events.csv, row {place + 2}"
         try:
+            _refuse(event_faults, place)
             rows.append(_row(row, clips, taken, where))
         except SkipRow as skip:
             skipped.append(Skipped(where, str(skip)))
@@ -51,11 +54,17 @@ def read(root: Path) -> Annotations:
     return refuse_empty(found, str(events_csv))
 
 
+def _refuse(faults: Faults, place: int) -> None:
+    """Raise SkipRow when the row at this place has a fault."""
+    if place in faults:
+        raise SkipRow(f"it {faults[place]}")
+
+
 def _clip(root: Path, row: dict[Any, Any]) -> Clip:
-    """Raises SkipRow when the clip cannot be used, KilasError when nobody is named."""
+    """Raises SkipRow when the clip cannot be used."""
     name, subject = str(row["clip"]), row["subject"]
     if pd.isna(subject) or not str(subject).strip():
-        raise KilasError(f"{root / 'clips.csv'} has no subject for {name}; say who it shows.")
+        raise SkipRow(f"there is no subject for {name}; say who it shows")
     path = root / name
     fps = float(pd.to_numeric(row.get("fps", math.nan), errors="coerce"))
     frames: VideoRange | FrameFiles = VideoRange(path)
@@ -88,6 +97,11 @@ def _row(row: dict[Any, Any], clips: dict[str, Clip], taken: Taken, where: str) 
             "from its first frame, correct them"
         )
     emotion = known_emotion(str(row["label"]), "folder")
+    if emotion == NONE_LABEL:
+        raise SkipRow(
+            f"the label {NONE_LABEL} is reserved for the absence of an expression; take the row "
+            "out, or write another word"
+        )
     taken.take(clip.clip, onset_s, offset_s, where)
     estimated = bool(pd.isna(row["apex_s"]))
     au = row.get("units", row.get("au"))

@@ -11,7 +11,7 @@ import pandas as pd
 
 COLUMNS = (
     *("dataset", "subject", "clip", "kind", "onset", "apex", "offset", "apex_estimated"),
-    *("onset_s", "apex_s", "offset_s", "emotion", "au", "fps", "frames"),
+    *("onset_s", "apex_s", "offset_s", "emotion", "label", "au", "fps", "frames"),
 )
 """Of the table of annotations; a dataset may have more behind them."""
 
@@ -89,7 +89,8 @@ class Annotations:
     frame numbers as the dataset has them (missing where it tells seconds), `onset_s` and so on
     seconds from the clip's first frame. Where there is no apex, it is the middle of onset and
     offset, and `apex_estimated` is true. `kind` is `micro` or `macro`; `emotion` the dataset's
-    own word in lower case (`training.datasets.classes`), missing where it has none.
+    own word in lower case (`training.datasets.classes`), missing where it has none; `label` the
+    class that it counts as, missing where it is of none.
     `skipped`: every row that is left out. `notes`: what is odd but was used, one line each.
     """
 

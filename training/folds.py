@@ -1,0 +1,55 @@
+"""One fold of a run as a task that any process can do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+
+from realtime.spec import RegionLayout
+from training import devices
+from training.protocols import Fold
+from training.recipe import Recipe, commit
+from training.recognition_folds import recognise_fold, samples_of
+from training.results import FoldResult
+from training.spotting_folds import footage, spot_fold
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTask:
+    """All that a process has to know to train and test one fold. `kept`: where its result goes."""
+
+    recipe: Recipe
+    files: tuple[Path, ...]
+    fold: Fold
+    kept: Path
+
+    def __str__(self) -> str:
+        return f"{self.kept.parent.name}, fold {self.fold.name}"
+
+
+def content_key(recipe: Recipe) -> tuple[str, str]:
+    """All of a recipe that decides what is read of its files, as text."""
+    spec = recipe.spec
+    whole: RegionLayout = "single"  # gray samples are whole faces, cut when they are needed
+    layout = whole if recipe.samples is not None and spec.signal == "gray" else spec.region_layout
+    same = replace(
+        spec, name="", version="", architecture="", normalisation="", region_layout=layout
+    )
+    return replace(same, provenance={}).to_json(), recipe.classes
+
+
+def run_fold(task: FoldTask) -> FoldResult:
+    """Train on one side of a fold and test on the other."""
+    began_s = time.monotonic()
+    recipe, fold = task.recipe, task.fold
+    keras.utils.clear_session()
+    devices.make_deterministic(recipe.training.seed)
+    keras.mixed_precision.set_dtype_policy(devices.precision())
+    if recipe.samples is not None:
+        result = recognise_fold(recipe, samples_of(task.files, *content_key(recipe))[0], fold)
+    else:
+        result = spot_fold(recipe, footage(task.files, *content_key(recipe)), fold)
+    return replace(result, seconds=time.monotonic() - began_s, commit=commit())
