@@ -41,6 +41,7 @@ from realtime.timeline import UniformClock
 from realtime.types import Frame
 from training import prepare as preparing
 from training.datasets import Clip, FrameFiles, Skipped, read_dataset
+from training.pools import in_order
 from training.prepare import ALL, LONGEST_LIST, Pictures, Summary, prepare, tell
 from training.recipe import load_recipe
 from training.stream_file import StreamFile, full_table, open_stream_file
@@ -490,9 +491,16 @@ def test_an_interrupted_call_goes_on_and_reads_nothing_twice(
         with pytest.raises(KeyboardInterrupt):
             prepare("smic", root, out, SPEC, 1)
     assert not out.exists()
-    for path in pictures_of(root, f"{second}/*.jpg").values():
-        damage(path, "junk")  # would be seen if it were read again
+    read: list[str] = []
+
+    def watched(work: Any, tasks: Any, *arguments: Any) -> Any:
+        read.extend(task[0].clip for task in tasks)
+        return in_order(work, tasks, *arguments)
+
+    monkeypatch.setattr(preparing, "in_order", watched)
     summary = prepare("smic", root, out, SPEC, 1)
+    assert not {first, second} & set(read)
+    assert len(read) == 2
     assert out.read_bytes() == whole.read_bytes()
     assert [path.name for path in out.parent.iterdir()] == ["smic.npz"]
     assert summary.skipped == uninterrupted.skipped
@@ -500,7 +508,7 @@ def test_an_interrupted_call_goes_on_and_reads_nothing_twice(
     assert (summary.clips, summary.slots) == (uninterrupted.clips, uninterrupted.slots)
 
 
-@pytest.mark.parametrize("change", ["annotations", "mask"])
+@pytest.mark.parametrize("change", ["annotations", "mask", "pictures"])
 def test_what_was_read_for_something_else_is_not_gone_on_with(
     picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
@@ -513,6 +521,9 @@ def test_what_was_read_for_something_else_is_not_gone_on_with(
             prepare("folder", root, out, SPEC, 1)
     if change == "annotations":
         write_folder(root, **sizes, fps=25.0)
+    if change == "pictures":
+        for path in root.rglob("*_1/0003.png"):
+            path.write_bytes(path.with_name("0008.png").read_bytes())
     spec = MASKED if change == "mask" else SPEC
     prepare("folder", root, out, spec, 1)
     prepare("folder", root, expected, spec, 1)
