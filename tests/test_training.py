@@ -12,13 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from realtime.errors import KilasError, ModelError
 from realtime.model import Model
 from realtime.session import analyze
 from realtime.sources import DEMO_PATH
+from training.__main__ import DATASET_NAMES, PROTOCOL_NAMES, app
+from training.datasets import DATASETS
 from training.export import export_run
 from training.expressions import ScriptedEvent
+from training.protocols import PROTOCOLS
 from training.recipe import RECIPES, load_recipe
 from training.tables import read_events
 from training.train import train
@@ -141,6 +145,8 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
         ("[[data.spotting]]", "[data.spotting]", "is no TOML file"),
         ("epochs = 100", 'epochs = "100"', "epochs must be"),
         ("batch = 64", "batch = 0", "batch must be"),
+        ("batch = 64", "batches = 64", r"\[training\].*there is no batches; it has epochs, batch"),
+        ("batch = 64", 'batch = 64\nepoch = "best"', "trained to its last epoch"),
         ("batch = 64", "batch = 9000", "at least one batch"),
         ("per_epoch = 8000", "per_epoch = 0.5", "per_epoch must be"),
         ("[windows]", "[samples]", "labels are those of the classes"),
@@ -190,6 +196,49 @@ def test_a_network_that_cannot_be_built_is_refused_before_any_work(
     with pytest.raises(KilasError, match="network cannot be built"):
         train([tmp_path / "nothing"], load_recipe(str(path)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_settings_that_cannot_be_changed_are_told_in_plain_words() -> None:
+    for changes, said in (
+        ({"training": 5}, "it must be a table"),
+        ({"classes.all": 1}, "classes is no table"),
+        ({"samples.augment": "yes"}, "augment must be true or false"),
+        ({"model.labels": ["a"]}, "its labels are those of the classes"),
+    ):
+        with pytest.raises(KilasError, match=said):
+            load_recipe("triplepath-ha3dnet", changes)
+
+
+def test_the_commands_name_what_there_is() -> None:
+    assert tuple(DATASETS) == DATASET_NAMES
+    assert tuple(PROTOCOLS) == PROTOCOL_NAMES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("evaluate", "--protocol", "loso"), "Give either --protocol"),
+        (
+            ("evaluate", "a", "--protocol", "loso", "--out", "b", "--model", "c"),
+            "no use of --model",
+        ),
+        (("evaluate", "--videos", "a", "--labels", "b", "--set", "c=1"), "no use of --set"),
+        (("train", "a", "--out", "b", "--set", "epochs"), "write it as training.epochs=20"),
+        (("prepare", "casme", ".", "--out", "a.npz"), "no dataset casme"),
+        (
+            ("grid", "networks", "a.npz", "--out", "b", "--only", "experiment 9"),
+            "no run experiment",
+        ),
+    ],
+)
+def test_wrong_use_is_told(
+    arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, arguments)
+    told = " ".join((result.output + str(result.exception)).split())
+    assert result.exit_code != 0
+    assert said in told.replace("│ ", "").replace(" │", "")
 
 
 def write_clips(folder: Path, subjects: list[int]) -> None:
