@@ -478,6 +478,6 @@ def test_other_back_ends_train_the_same(
 
 
 def test_a_window_in_which_nothing_is_left_is_refused() -> None:
-    spec = make_spec("motion", frames=6)
+    spec = make_spec(frames=6)
     with pytest.raises(ValueError, match="second_convolution_left_upper has nothing left"):
         build(spec, second_filters=8)
