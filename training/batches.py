@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -26,6 +27,10 @@ def cut(faces: UInt8Array, layout: RegionLayout) -> UInt8Array:
         [faces[:, :, top:bottom, left:right, np.newaxis] for left, top, right, bottom in boxes],
         axis=2,
     )
+
+
+Batch = tuple[npt.NDArray[Any], ...]
+"""(signal, labels) or (signal, labels, weights)."""
 
 
 class SampleBatches(keras.utils.PyDataset):
@@ -70,6 +75,8 @@ class SampleBatches(keras.utils.PyDataset):
         self._devices = devices
         self._augmentation = augmentation
         self._weights = weights
+        self._maker = ThreadPoolExecutor(1)
+        self._ahead: tuple[tuple[int, int], Future[Batch]] | None = None
         self.start(0)
 
     def __len__(self) -> int:
@@ -82,8 +89,21 @@ class SampleBatches(keras.utils.PyDataset):
             order = np.random.default_rng([self._seed, epoch]).permutation(order)
         self._epoch = (epoch, order)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], ...]:
+    def __getitem__(self, index: int) -> Batch:
+        """One batch; the next one is made meanwhile, since TensorFlow does not look ahead when it
+        has to be deterministic."""
         epoch, order = self._epoch
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == (epoch, index):
+            batch = ahead[1].result()
+        else:
+            batch = self._make(epoch, order, index)
+        if index + 1 < len(self):
+            following = self._maker.submit(self._make, epoch, order, index + 1)
+            self._ahead = ((epoch, index + 1), following)
+        return batch
+
+    def _make(self, epoch: int, order: npt.NDArray[np.int64], index: int) -> Batch:
         shared = len(order) // self._devices
         first, end = np.arange(index, index + 2) * shared // len(self) * self._devices
         chosen = order[first:end]
