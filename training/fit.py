@@ -117,7 +117,6 @@ class _Record(keras.callbacks.Callback):
         self.history = pd.DataFrame()
         self.best: list[npt.NDArray[Any]] | None = None
         self._wants_best = settings.epoch == "best"
-        self._folder = folder
         self._checkpoints = folder / CHECKPOINT_FOLDER if keep else None
 
     def restore(self, network: keras.Model) -> int:

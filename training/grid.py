@@ -200,21 +200,12 @@ def _is_done(plan: _Plan) -> bool:
 
 def _report(grid: Grid, plans: Sequence[_Plan], out: Path) -> Path:
     """The report of all runs whose folds are there; the others are named as unfinished."""
-    runs = [
-        replace(
-            plan.run,
-            folds=tuple(read_fold(task.kept) for task in plan.tasks if _is_done(plan)),
-        )
-        for plan in plans
-    ]
+    runs = []
+    for plan in plans:
+        kept = [task.kept for task in plan.tasks] if _is_done(plan) else []
+        runs.append(replace(plan.run, folds=tuple(map(read_fold, kept))))
     notes = dict.fromkeys(note for plan in plans for note in plan.notes)
-    return write_report(
-        out,
-        grid.title,
-        runs,
-        notes=list(notes),
-        faces_of=_faces_of(plans),
-    )
+    return write_report(out, grid.title, runs, notes=list(notes), faces_of=_faces_of(plans))
 
 
 def _together(protocol: str, data: Sequence[_Data]) -> Iterator[list[_Data]]:
