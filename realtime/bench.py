@@ -17,12 +17,12 @@ from realtime.landmarks import FaceTracker, import_face_mesh
 from realtime.model import Device, Model
 from realtime.motion import MotionSignal
 from realtime.overlay import Overlay
-from realtime.recorder import VideoWriter
 from realtime.regions import extract_regions
 from realtime.session import Monitor, analyze
 from realtime.sources import PacedFile, VideoFile
 from realtime.timeline import GraySignal
 from realtime.types import Update
+from realtime.video_writer import VideoWriter
 
 ROUNDS = 3
 """End-to-end runs of each kind, taken in turns: machines get slower and faster meanwhile."""

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from realtime import cluster
 from realtime.errors import KilasError
-from training import cluster
-from training.pools import run_tasks
+from realtime.pools import run_tasks
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).resolve().parent

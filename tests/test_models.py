@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ import keras
 from keras.ops import convert_to_numpy
 from one_step import batch, one_step, scores, started
 
-from training.models import NETWORKS, PATHS, build, seed_dropout, with_attention
+from training.models import NETWORKS, PATHS, build, seed_dropout, seed_kernels, with_attention
 from training.recipe import load_recipe
 
 Float32Array = npt.NDArray[np.float32]
@@ -481,3 +482,18 @@ def test_a_window_in_which_nothing_is_left_is_refused() -> None:
     spec = make_spec(frames=6)
     with pytest.raises(ValueError, match="second_convolution_left_upper has nothing left"):
         build(spec, second_filters=8)
+
+
+def test_kernels_follow_from_the_seed_whoever_else_draws() -> None:
+    networks = []
+    for seed, draws in ((3, 0), (3, 1), (4, 0)):
+        keras.utils.set_random_seed(seed)
+        for _ in range(draws):
+            random.random()
+        networks.append(build(make_spec("TriplePath-HA3DNet", "gray")))
+        seed_kernels(networks[-1], seed)
+    one, same, other = (network.get_weights() for network in networks)
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    kernels = [number for number, weight in enumerate(one) if weight.any()]
+    assert kernels
+    assert not any(np.array_equal(one[number], other[number]) for number in kernels)

@@ -18,7 +18,7 @@ import pytest
 import threadpoolctl
 
 from realtime.errors import KilasError
-from training.pools import AHEAD, THREADS, for_all, in_order, run_tasks
+from realtime.pools import AHEAD, THREADS, for_all, in_order, run_tasks
 
 
 def square_late(number: int) -> int:
@@ -119,7 +119,7 @@ def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
     script = tmp_path / "sleepers.py"
     script.write_text(
         "import pathlib, sys, time\n"
-        "from training.pools import for_all\n"
+        "from realtime.pools import for_all\n"
         "def sleep(number):\n"
         "    (pathlib.Path(sys.argv[1]) / f'started-{number}').touch()\n"
         "    time.sleep(300)\n"

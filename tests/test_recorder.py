@@ -30,7 +30,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime import recorder
+from realtime import disk_file, recorder
 from realtime.errors import RecordingError
 from realtime.recorder import SessionRecorder, new_session_folder, session_folder_name
 from realtime.spec import ModelSpec
@@ -612,7 +612,7 @@ def test_full_disk_leaves_what_was_written(
     needed = sum((whole / name).stat().st_size for name in ("video.mp4", "scores.csv"))
     needed += (whole / "events.csv").stat().st_size
     disk = SmallDisk(needed - missing_bytes)
-    monkeypatch.setattr(recorder, "open", disk.open, raising=False)
+    monkeypatch.setattr(disk_file, "open", disk.open, raising=False)
     session = SessionRecorder(tmp_path / "a", SPEC, {}, None, True, origin_s=0.0)
     with pytest.raises(RecordingError, match="no space left") as caught:
         write_all(session, updates, then_close=True)
@@ -628,7 +628,7 @@ def test_full_disk_leaves_what_was_written(
 
 
 def test_full_disk_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "open", SmallDisk(10).open, raising=False)
+    monkeypatch.setattr(disk_file, "open", SmallDisk(10).open, raising=False)
     with pytest.raises(RecordingError, match="choose another folder"):
         SessionRecorder(tmp_path / "a", SPEC, {}, None, True)
 

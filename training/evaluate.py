@@ -20,6 +20,7 @@ import pandas as pd
 
 from realtime.errors import KilasError
 from realtime.model import Model
+from realtime.pools import for_all
 from realtime.session import Monitor
 from realtime.sources import VideoFile
 from realtime.spec import NONE_LABEL, ModelSpec
@@ -35,7 +36,6 @@ from training.metrics import (
     match,
     recognition,
 )
-from training.pools import for_all
 from training.recipe import commit
 from training.tables import read_activities, read_clips, read_truth
 

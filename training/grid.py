@@ -17,12 +17,12 @@ import numpy as np
 from rich.console import Console
 
 from realtime.errors import KilasError
+from realtime.pools import run_tasks
 from realtime.types import UInt8Array
 from training.balance import check_balance
 from training.folds import FoldTask, content_key, run_fold
 from training.grid_report import FacesOf, write_report
 from training.made_from import keep_made_from, sha256_of
-from training.pools import run_tasks
 from training.protocols import composite_note, plan_folds
 from training.recipe import RECIPES, load_recipe, read_toml, weights_from
 from training.recognition_folds import samples_of

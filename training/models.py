@@ -322,6 +322,18 @@ def with_attention(model: keras.Model, spec: ModelSpec, *, both_sides: bool = Fa
     return keras.Model(model.input, outputs)
 
 
+def seed_kernels(network: keras.Model, seed: int) -> None:
+    """Draw the kernels anew, as Keras does (Glorot and Bengio 2010, uniform), from `seed` alone.
+
+    Keras takes its layers' seeds from Python's `random`, where other threads of the process, such
+    as those of a Dask worker, draw as well.
+    """
+    kernels = [weight for weight in network.trainable_weights if weight.name == "kernel"]
+    for number, kernel in enumerate(kernels):
+        (key,) = np.random.SeedSequence([seed, number]).generate_state(1)
+        kernel.assign(keras.initializers.GlorotUniform(seed=int(key) >> 2)(kernel.shape))
+
+
 def seed_dropout(network: keras.Model, seed: int, epoch: int) -> None:
     """Let what dropout leaves out in an epoch follow from `seed` and `epoch` alone, layer by
     layer, so that a training that was interrupted goes on as if it had not been.

@@ -21,6 +21,7 @@ import pandas as pd
 
 from realtime.errors import KilasError, SourceError
 from realtime.landmarks import FaceTracker, view_68
+from realtime.pools import in_order
 from realtime.regions import extract_regions
 from realtime.sources import VideoFile
 from realtime.spec import ModelSpec
@@ -36,7 +37,6 @@ from training.datasets import (
 )
 from training.datasets.frames import read_picture
 from training.expressions import ScriptedEvent
-from training.pools import in_order
 from training.stream_file import Stream, StreamWriter, WrittenClip, full_table
 
 BEFORE_S = 2.0

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import av
 
+from realtime.pools import for_all
 from training.appearance import looks_of
 from training.expressions import reach_mm
 from training.face_model import load_face_model
 from training.made_from import keep_made_from, sha256_of
-from training.pools import for_all
 from training.script import TIME_BASE, ClipScript, person_name, plan_clip
 from training.stage import Scene, Stage
 from training.tables import COURSE_FIELDS

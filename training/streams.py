@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.errors import KilasError
+from realtime.pools import for_all
 from realtime.spec import ModelSpec
 from realtime.types import Frame
 from training.expressions import ScriptedEvent, draw_event
 from training.face_model import load_face_model
 from training.made_from import keep_made_from, sha256_of
-from training.pools import for_all
 from training.prepare import read_streams
 from training.script import (
     LONG_CLIP_S,

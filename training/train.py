@@ -81,11 +81,14 @@ def for_data(recipe: Recipe, prepared: Sequence[Path]) -> Recipe:
 
 
 def build_network(recipe: Recipe) -> keras.Model:
-    """The untrained network of a recipe. Raises KilasError when it cannot be built."""
+    """The untrained network of a recipe, whose kernels follow from its seed. Raises KilasError
+    when it cannot be built."""
     try:
-        return models.build(recipe.spec, **recipe.network)
+        network = models.build(recipe.spec, **recipe.network)
     except (TypeError, ValueError) as error:
         raise KilasError(f"The recipe's network cannot be built: {error}") from error
+    models.seed_kernels(network, recipe.training.seed)
+    return network
 
 
 def _train_on_windows(

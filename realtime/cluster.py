@@ -56,8 +56,8 @@ GONE_S = 60.0
 FETCH_S = 30.0
 """How long to wait for a finished result. If its worker died in between, the task begins anew."""
 
-PACKAGES = ("keras", "numpy", "tensorflow")
-"""Packages whose versions may change what a training gives."""
+PACKAGES = ("keras", "mediapipe", "numpy", "onnxruntime", "onnxruntime-gpu", "tensorflow")
+"""Packages whose versions may change what a training or an analysis gives."""
 
 _alone = threading.Lock()
 

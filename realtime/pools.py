@@ -101,7 +101,7 @@ def run_tasks(
     `on_result` is called in this thread, once a task, in the order in which they finish. `work`,
     a function of a module, runs in `jobs` processes of this machine, each with its share of the
     processors (few tasks for one job: in this process), or with `scheduler`, a Dask scheduler's
-    address or file, on that cluster's workers (`training.cluster`). `str(task)` names a task in
+    address or file, on that cluster's workers (`realtime.cluster`). `str(task)` names a task in
     messages. A progress bar shows how far it is; `done`: how many were done before.
 
     An error of `work` or `on_result` and Ctrl-C end everything; what was handed over stays.
@@ -110,7 +110,7 @@ def run_tasks(
     with _progress(description, done, len(tasks)) as (console, advance):
         if scheduler is not None:
             # Here and not above: it needs a package that only clusters need.
-            from training.cluster import on_cluster
+            from realtime.cluster import on_cluster
 
             finished = on_cluster(work, tasks, scheduler, console.out)
         elif len(tasks) < 2 or (jobs == 1 and len(tasks) <= RENEWED_AFTER):
