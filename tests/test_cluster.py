@@ -326,7 +326,7 @@ def test_a_worker_of_another_kilas_is_refused(machines: Machines, tmp_path: Path
 
 
 def test_a_worker_without_kilas_is_refused(machines: Machines, tmp_path: Path) -> None:
-    (tmp_path / "training.py").touch()
+    (tmp_path / "realtime.py").touch()
     machines.add_worker(tmp_path)
     with pytest.raises(KilasError, match="cannot run Kilas"):
         run(square, range(3), machines.file)
