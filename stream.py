@@ -20,13 +20,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from realtime.batch import analyze_batch
+from realtime.batch_inputs import find_inputs
 from realtime.display import Command, FileProgress, TerminalLine, Window, display_available
-from realtime.errors import KilasError, RecordingError, SourceError
+from realtime.errors import KilasError
+from realtime.exports import FORMATS, export_session
+from realtime.lsl import LslOutlet
+from realtime.mending import mend
 from realtime.meter import Meter
-from realtime.model import DEFAULT_MODEL, Device, device_report, find_model, list_models
-from realtime.recorder import PACKAGES, new_session_folder
+from realtime.model import DEFAULT_MODEL, Device, device_report, list_models
+from realtime.recorder import PACKAGES, Contents
 from realtime.recording import Recording
-from realtime.session import Monitor, analyze
+from realtime.session import Monitor
+from realtime.session_files import REPORT_FILE, SESSION_FILE, SUMMARY_FILE
 from realtime.sources import DEMO_PATH, list_cameras, open_source
 
 SESSIONS = Path("sessions")
@@ -50,7 +56,19 @@ Sensitivity = Annotated[
     float,
     typer.Option(min=0.0, max=1.0, help="0 spots only what is clearest, 1 whatever may be one."),
 ]
+Profile = Annotated[
+    Path | None,
+    typer.Option(help="A session folder whose neutral baseline is this person's."),
+]
+Video = Annotated[bool, typer.Option(help="Keep the annotated video.")]
 KeepClean = Annotated[bool, typer.Option(help="Keep the video without annotations, too.")]
+BlurFaces = Annotated[bool, typer.Option(help="Show no followed face in what is kept.")]
+Clips = Annotated[bool, typer.Option(help="Keep each event in slow motion.")]
+Report = Annotated[bool, typer.Option(help="Write report.html.")]
+Formats = Annotated[
+    str,
+    typer.Option("--format", help="Besides CSV, with commas between: parquet, jsonl, vtt, eaf."),
+]
 
 
 @app.command()
@@ -61,7 +79,16 @@ def watch(
     record: Annotated[
         Path | None, typer.Option(help="Record from the start, into a new folder in this one.")
     ] = None,
+    video: Video = True,
     keep_clean: KeepClean = False,
+    blur_faces: BlurFaces = False,
+    clips: Clips = True,
+    formats: Formats = "",
+    report: Report = True,
+    profile: Profile = None,
+    lsl: Annotated[
+        bool, typer.Option(help="Send scores and events over the Lab Streaming Layer.")
+    ] = False,
     window: Annotated[bool, typer.Option(help="Show the picture in a window.")] = True,
     max_faces: MaxFaces = 1,
     sensitivity: Sensitivity = 0.5,
@@ -70,11 +97,19 @@ def watch(
     ] = None,
 ) -> None:
     """Live scores and events of a camera, stream or file, in a window or in the terminal."""
+    contents = Contents(video, keep_clean, blur_faces, clips)
+    wanted_formats = parse_formats(formats)
     in_window = window and display_available()
     frames, why = open_source(source, live=True, loop_demo=in_window)
     with ExitStack() as opened:
         monitor = opened.enter_context(
-            Monitor(model, device=device, max_faces=max_faces, sensitivity=sensitivity)
+            Monitor(
+                model,
+                device=device,
+                max_faces=max_faces,
+                sensitivity=sensitivity,
+                profile=profile,
+            )
         )
         console.print(f"{why} Model {monitor.spec.name} on {monitor.model.device}.")
         if monitor.model.device_note:
@@ -88,10 +123,23 @@ def watch(
         )
         opened.callback(screen.close)
         recording = opened.enter_context(
-            Recording(monitor, frames, folder, screen.say, keep_clean=keep_clean)
+            Recording(
+                monitor,
+                frames,
+                folder,
+                screen.say,
+                contents=contents,
+                formats=wanted_formats,
+                report=report,
+            )
         )
         if record is not None:
             recording.start()
+        outlet = (
+            opened.enter_context(LslOutlet(monitor.spec, monitor.model.sha256, frames))
+            if lsl
+            else None
+        )
         frames.on_idle = lambda: frames.stop() if Command.QUIT in screen.wait() else None
         meter = Meter(monitor, frames)
         ends_s = math.inf
@@ -101,60 +149,112 @@ def watch(
                 commands = screen.show(update, meter.measure(update), recording=recording.is_on)
                 meter.shown(update)
                 recording.write(update)
+                if outlet is not None:
+                    outlet.push(update, frames.age_s(update.frame))
                 if Command.RECORD in commands:
                     recording.toggle()
                 if Command.HEAT_MAP in commands:
                     monitor.worker.want_attention ^= True
                 if Command.RECALIBRATE in commands:
                     monitor.recalibrate()
+                    screen.say("keep a neutral face for 2 s")
                 if duration is not None:
                     ends_s = min(ends_s, update.frame.t_s + duration)
                 if Command.QUIT in commands or update.frame.t_s >= ends_s:
                     break
+    for folder in recording.folders:
+        console.print(f"Recorded {folder / (REPORT_FILE if report else SESSION_FILE)}.")
     if record is not None and recording.failure is not None:
+        console.print(str(recording.failure), style="red")
         raise typer.Exit(1)
 
 
 @app.command("analyze")
 def analyze_files(
-    files: Annotated[list[Path], typer.Argument(help="Video files.")],
+    files: Annotated[list[str], typer.Argument(help="Video files, folders of them, or patterns.")],
     out: Annotated[Path, typer.Option(help="Folder for one session folder a file.")] = SESSIONS,
     model: ModelName = DEFAULT_MODEL,
     device: DeviceName = "auto",
     max_faces: MaxFaces = 1,
     sensitivity: Sensitivity = 0.5,
+    profile: Profile = None,
+    video: Video = True,
     keep_clean: KeepClean = False,
+    blur_faces: BlurFaces = False,
+    clips: Clips = True,
+    formats: Formats = "",
+    report: Report = True,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes of this machine.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask cluster's scheduler: its address or file.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option(help="Replace sessions made with other settings.")
+    ] = False,
 ) -> None:
-    """Every frame of video files, none dropped, as fast as it goes."""
-    find_model(model)
-    failed = 0
+    """Every frame of video files, none dropped, as fast as it goes. What is done is skipped."""
+    inputs = find_inputs(files)
+    options = {
+        "model": model,
+        "device": device,
+        "max_faces": max_faces,
+        "sensitivity": sensitivity,
+        "profile": profile,
+        "video": video,
+        "keep_clean": keep_clean,
+        "blur_faces": blur_faces,
+        "clips": clips,
+    }
+    wanted_formats = parse_formats(formats)
     with FileProgress(console=console) as progress:
-        for file in files:
-            try:
-                folder = new_session_folder(out, file.stem)
-                session = analyze(
-                    file,
-                    folder,
-                    model=model,
-                    device=device,
-                    max_faces=max_faces,
-                    sensitivity=sensitivity,
-                    keep_clean=keep_clean,
-                    on_update=lambda source, update: progress.advance(source.info, update),
-                )
-            except (SourceError, RecordingError) as error:
-                if "--debug" in sys.argv:
-                    raise
-                failed += 1
-                progress.finish(file.name)
-                console.print(f"{file.name}: {error}", style="red")
-                continue
-            progress.finish(session.facts["source"]["name"])
-            found = len(session.events)
-            console.print(f"  {found} event{'' if found == 1 else 's'}, {folder}")
-    if failed:
-        console.print(f"{failed} of {len(files)} files failed.", style="red")
+        table = analyze_batch(
+            inputs,
+            out,
+            jobs=jobs,
+            scheduler=scheduler,
+            options=options,
+            formats=wanted_formats,
+            report=report,
+            overwrite=overwrite,
+            # Of one file every frame is told, of many every file.
+            on_update=progress.advance if len(inputs) == 1 and scheduler is None else None,
+        )
+    for row in table.itertuples():
+        if row.status == "failed":
+            console.print(f"{row.file}: {row.reason}", style="red")
+    counts = table["status"].value_counts()
+    said = ", ".join(f"{counts[status]} {status}" for status in counts.index)
+    console.print(f"{said}; {int(table['events'].sum())} events in all; {out / SUMMARY_FILE}")
+    if counts.get("failed", 0):
         raise typer.Exit(1)
+
+
+@app.command("report")
+def make_report(
+    session: Annotated[Path, typer.Argument(help="A session folder.")],
+    formats: Formats = "",
+    report: Report = True,
+) -> None:
+    """Mend a session that was cut off, and make its report and exports anew."""
+    wanted = parse_formats(formats)
+    if mend(session):
+        console.print(f"{session} was cut off, and holds now what was recorded until then.")
+    export_session(session, wanted)
+    if report:
+        from realtime.report import write_report
+
+        console.print(str(write_report(session)))
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """The formats that a text names, with commas between them. Raises BadParameter."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown:
+        raise typer.BadParameter(
+            f"{', '.join(unknown)} is not among {', '.join(FORMATS)}", param_hint="--format"
+        )
+    return names
 
 
 @app.command()

@@ -7,11 +7,13 @@ checkout of Kilas and with the same packages as here:
     uv run --all-extras dask worker tcp://HOST:8786 --nworkers 2 --nthreads 1 --no-dashboard
 
 There are as many tasks under way as there are worker processes, whatever the number of their
-threads: trainings that shared a process would share TensorFlow's state. TensorFlow keeps about 30
-MB of every training; `--lifetime 6h --lifetime-restart` renews the workers. A process's processors
-are shared out by who starts it (TF_NUM_INTRAOP_THREADS, CUDA_VISIBLE_DEVICES). Tasks and results
-travel through the scheduler; files that a task names must be there on every machine. A task must
-not start processes, which Dask's workers may not.
+threads: trainings that shared a process would share TensorFlow's state, and analyses each have
+threads of their own. TensorFlow keeps about 30 MB of every training; `--lifetime 6h
+--lifetime-restart` renews the workers. A process's processors are shared out by who starts it
+(TF_NUM_INTRAOP_THREADS, CUDA_VISIBLE_DEVICES). Tasks and results travel through the scheduler;
+files do not. What a task names, a recipe's data or a video and the folder of its results, must be
+there on every machine under the same absolute path. A task must not start processes, which Dask's
+workers may not.
 
 Dask knows no passwords: whoever reaches a scheduler or worker can run programs there. Without TLS
 (Dask's configuration, addresses tls://) that is for networks of trusted people only.
@@ -56,7 +58,17 @@ GONE_S = 60.0
 FETCH_S = 30.0
 """How long to wait for a finished result. If its worker died in between, the task begins anew."""
 
-PACKAGES = ("keras", "mediapipe", "numpy", "onnxruntime", "onnxruntime-gpu", "tensorflow")
+PACKAGES = (
+    "av",
+    "keras",
+    "mediapipe",
+    "numba",
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "opencv-python",
+    "tensorflow",
+)
 """Packages whose versions may change what a training or an analysis gives."""
 
 _alone = threading.Lock()
@@ -67,20 +79,23 @@ def on_cluster(
     tasks: Sequence[Task],
     scheduler: str,
     say: Callable[[str], None],
+    on_killed: Callable[[Task, str], None] | None = None,
 ) -> Generator[tuple[Task, Result], None, None]:
     """Every task and what `work`, a function of a module, makes of it, in the order in which they
     finish.
 
     `scheduler`: its address (tcp://HOST:PORT), or the file that `dask scheduler --scheduler-file`
     wrote. `say` is told when there are no workers and why nothing happens. The tasks of a worker
-    that died begin anew on another. `str(task)` names a task in messages.
+    that died begin anew on another. `str(task)` names a task in messages. `on_killed` is called
+    with a task that has ended one worker after the other (the scheduler's `allowed-failures`), and
+    what can be said of it ("ended 4 workers ..."); the others go on.
 
     An error of `work` is raised here. It, Ctrl-C and the end of the generator take back what has
     not begun; Dask cannot stop what has, so its workers finish it, for nobody.
 
     Raises KilasError when there is no such scheduler or it is lost, when scheduler or workers are
-    of other versions, when a task has ended one worker after the other (the scheduler's
-    `allowed-failures`), and when all workers are gone and none has come back within GONE_S.
+    of other versions, when a task has ended one worker after the other and there is no `on_killed`,
+    and when all workers are gone and none has come back within GONE_S.
     """
     address = _address(scheduler)
     with _connected(address) as client:
@@ -126,10 +141,15 @@ def on_cluster(
                 except CancelledError as error:
                     raise _lost(address) from error
                 except KilledWorker as error:
-                    raise KilasError(
-                        f"{begun[future]} ended {error.allowed_failures + 1} workers, one after "
-                        "the other, perhaps for want of memory; their logs may say why."
-                    ) from error
+                    task = begun.pop(future)
+                    why = (
+                        f"ended {error.allowed_failures + 1} workers, one after the other, "
+                        "perhaps for want of memory; their logs may say why."
+                    )
+                    if on_killed is None:
+                        raise KilasError(f"{task} {why}") from error
+                    on_killed(task, why)
+                    continue
                 yield begun.pop(future), result
         finally:
             if client.status == "running":
@@ -220,7 +240,8 @@ def _check_versions(who: str, found: Mapping[str, str] | Exception) -> None:
     """`found`: what `_versions` gave there, or why it could not be called."""
     if isinstance(found, Exception):
         raise KilasError(
-            f"{who} cannot run Kilas ({found}); start it where `python -m training` works."
+            f"{who} cannot run Kilas ({found}); start it in a checkout with the same "
+            "packages as here."
         ) from found
     others = [
         f"{name} {found[name]} instead of {wanted}"
@@ -236,7 +257,7 @@ def _check_versions(who: str, found: Mapping[str, str] | Exception) -> None:
 
 @cache
 def _versions() -> dict[str, str]:
-    """What decides what a training gives: Python, packages, and Kilas's own code by its hash."""
+    """What decides what a task gives: Python, packages, and Kilas's own code by its hash."""
     root = Path(__file__).resolve().parents[1]
     code = hashlib.sha256()
     for file in sorted([*root.glob("realtime/**/*.py"), *root.glob("training/**/*.py")]):

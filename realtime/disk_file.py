@@ -1,9 +1,18 @@
-"""A file that a kill, a full disk or a loss of power leaves whole up to a moment before."""
+"""Files that a kill, a full disk or a loss of power leaves whole up to a moment before."""
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+SYNC_EVERY_S = 0.5
+"""Time between two rounds of a `SyncThread`: half of the second that a recording may lose."""
+
+PARTIAL = ".partial"
+"""What the name of a file ends in until the file is whole."""
 
 
 class DiskFile:
@@ -13,6 +22,9 @@ class DiskFile:
     because a muxer that is being closed goes on writing and would spoil what is there. Changes
     before the last mark wait until `close` for the same reason: the muxer turns fragments into
     a plain MP4 by changing its first bytes before it appends the index that these rely on.
+
+    A loss of power takes what was not yet on the disk itself; `sync` brings it there, from any
+    thread, but not at the same time as `close`, which does so too.
     Raises OSError, FileExistsError among them.
     """
 
@@ -55,6 +67,10 @@ class DiskFile:
             self.write(data)
             self.mark()
 
+    def sync(self) -> None:
+        """Wait until all that was written so far is on the disk itself."""
+        os.fsync(self._file.fileno())
+
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self._file.seek(offset, whence)
 
@@ -62,7 +78,99 @@ class DiskFile:
         return self._file.tell()
 
     def close(self) -> None:
+        if self._file.closed:
+            return
         with self._file:
-            for position, data in () if self._is_broken else self._changes:
+            self.sync()
+            changes = [] if self._is_broken else self._changes
+            for position, data in changes:
                 self._file.seek(position)
                 self._file.write(data)
+            if changes:
+                self.sync()
+
+
+class SyncThread:
+    """Brings files to the disk itself, about twice a second, on a thread of its own.
+
+    So whoever writes them never waits for the disk. An error of the thread ends it and is raised
+    by the next `replace` or by `stop`, which belong to one thread.
+    """
+
+    def __init__(self, syncs: Sequence[Callable[[], None]]) -> None:
+        """`syncs`: the `sync` of each file; none may be closed before `stop`."""
+        self._syncs = syncs
+        self._lock = threading.Lock()
+        self._replacements: dict[Path, bytes] = {}
+        self._is_stopped = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+        self._thread.start()
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Have `path` hold `data` from the next round on, after what was written so far."""
+        self._raise_error()
+        with self._lock:
+            self._replacements[path] = data
+
+    def stop(self) -> None:
+        """End the thread; what was not replaced yet is not replaced any more."""
+        self._is_stopped.set()
+        self._thread.join()
+        self._raise_error()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            while not self._is_stopped.wait(SYNC_EVERY_S):
+                with self._lock:
+                    replacements, self._replacements = self._replacements, {}
+                for sync in self._syncs:
+                    sync()
+                for path, data in replacements.items():
+                    replace_file(path, data)
+        except BaseException as error:  # noqa: BLE001 - replace or stop raises it in the caller
+            self._error = error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Make `path` hold `data`, so that no reader, kill or loss of power ever meets half of it.
+
+    Raises OSError; then `path` is what it was.
+    """
+    unfinished = path.with_name(path.name + PARTIAL)
+    try:
+        unfinished.write_bytes(data)
+        sync_file(unfinished)
+        os.replace(unfinished, path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file that somebody else wrote is on the disk itself."""
+    with path.open("rb+") as file:  # Windows syncs nothing that is only read
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of a folder's files are on the disk itself.
+
+    Windows and some network folders have no such call; there a loss of power may bring back the
+    file that was replaced last, which was whole as well.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

@@ -36,7 +36,7 @@ from realtime.errors import KilasError
 from realtime.overlay import Overlay, Status
 from realtime.palette import class_colours, class_marks
 from realtime.spec import ModelSpec
-from realtime.types import Event, Scores, SourceInfo, UInt8Array, Update
+from realtime.types import Event, Scores, Source, UInt8Array, Update
 
 WINDOW_NAME = "Kilas"
 
@@ -407,7 +407,8 @@ def _style(colour: tuple[int, int, int], *, bold: bool = False) -> str:
 
 
 class FileProgress:
-    """Progress of files that are analysed: how far, how fast, how long still.
+    """Progress of a file that is analysed: how far, how fast, how long still; shown from the first
+    frame on.
 
     Use as a context manager. One thread at a time.
     """
@@ -425,50 +426,31 @@ class FileProgress:
             disable=not self._console.is_terminal,
             expand=True,
         )
-        self._tasks: dict[str, TaskID] = {}
-        self._frames: dict[str, int] = {}
-        self._started_s: dict[str, float] = {}
+        self._task: TaskID | None = None
+        self._frames = 0
+        self._started_s = 0.0
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def advance(self, info: SourceInfo, update: Update) -> None:
-        """One more frame of this file went through; the first one puts the file on the list."""
-        if info.name not in self._tasks:
+    def advance(self, source: Source, update: Update) -> None:
+        """One more frame of the file went through."""
+        info = source.info
+        if self._task is None:
+            self._progress.start()
             total = info.frame_count or info.duration_s
-            self._tasks[info.name] = self._progress.add_task(info.name, total=total, done="")
-            self._frames[info.name] = 0
-            self._started_s[info.name] = time.monotonic()
-        self._frames[info.name] += 1
-        frames, t_s = self._frames[info.name], update.frame.t_s
+            self._task = self._progress.add_task(info.name, total=total, done="")
+            self._started_s = time.monotonic()
+        self._frames += 1
+        frames, t_s = self._frames, update.frame.t_s
         if info.frame_count:
             completed, done = float(frames), f"{frames} of {info.frame_count} frames"
         elif info.duration_s:
             completed, done = t_s, f"{t_s:.1f} of {info.duration_s:.1f} s"
         else:
             completed, done = float(frames), f"{frames} frames"
-        done += f"  {self._fps(info.name):.0f} fps"
-        self._progress.update(self._tasks[info.name], completed=completed, done=done)
-
-    def finish(self, name: str) -> None:
-        """The file of this name (`SourceInfo.name`) is done: one line about it stays."""
-        task = self._tasks.pop(name, None)
-        if task is None:
-            return
-        elapsed_s = time.monotonic() - self._started_s[name]
-        self._progress.remove_task(task)
-        self._progress.console.print(
-            f"{name}  {self._frames[name]} frames in {elapsed_s:.1f} s"
-            f"  ({self._fps(name):.0f} fps)",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-
-    def _fps(self, name: str) -> float:
-        elapsed_s = time.monotonic() - self._started_s[name]
-        return self._frames[name] / max(elapsed_s, 1e-3)
+        fps = frames / max(time.monotonic() - self._started_s, 1e-3)
+        self._progress.update(self._task, completed=completed, done=f"{done}  {fps:.0f} fps")

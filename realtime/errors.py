@@ -25,4 +25,8 @@ class DeviceError(KilasError):
 
 
 class RecordingError(KilasError):
-    """A session folder cannot be written (further)."""
+    """A session folder cannot be read or written (further)."""
+
+
+class ProfileError(KilasError):
+    """A session holds no baseline that can be used here."""

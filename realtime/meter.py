@@ -6,6 +6,7 @@ import math
 import statistics
 from collections import Counter, deque
 
+from realtime.conditions import warnings
 from realtime.overlay import Status
 from realtime.session import Monitor
 from realtime.types import Source, Update
@@ -32,6 +33,8 @@ class Meter:
         self._frames_s: deque[float] = deque()
         self._scores_s: deque[float] = deque()
         self._ages_s: deque[float] = deque(maxlen=AGES)
+        self._warned: Counter[str] = Counter()  # frames with each warning since the last state
+        self._frames_since = 0
         self._status = Status(device=monitor.model.device)
         self._next_s = -math.inf
 
@@ -41,6 +44,8 @@ class Meter:
         now_s = update.frame.t_s
         self._frames_s.append(now_s)
         self._scores_s.extend(sorted({scores.t_s for scores in update.scores}))
+        self._frames_since += 1
+        self._warned.update({word for one in update.conditions.values() for word in warnings(one)})
         if now_s < self._next_s:
             return self._status
         self._next_s = now_s + REFRESH_S
@@ -53,9 +58,18 @@ class Meter:
             latency_ms=statistics.median(self._ages_s) * 1e3 if self._ages_s else None,
             drops=Counter(self._source.drops) + self._monitor.drops,
             device=self._monitor.model.device,
-            warning=f"camera {fps_in:.0f} fps, model wants {wanted_hz:.0f}" if is_slow else "",
+            warning=f"camera {fps_in:.0f} fps, model wants {wanted_hz:.0f}"
+            if is_slow
+            else self._common_warning(),
         )
+        self._warned.clear()
+        self._frames_since = 0
         return self._status
+
+    def _common_warning(self) -> str:
+        """What was wrong with the conditions in most frames since the last state, if anything."""
+        word, count = next(iter(self._warned.most_common(1)), ("", 0))
+        return word if 2 * count > self._frames_since else ""
 
     def shown(self, update: Update) -> None:
         """Note that an update is on the screen now, which is where its latency ends. It is known

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.lettering import PALE, WHITE, shorten, width_of, write
+from realtime.marks import paint_mark
 from realtime.palette import class_colours, class_marks
 from realtime.spec import FACE_SIZE, LAYOUTS, NONE_LABEL, ModelSpec
 from realtime.types import Event, Face, Scores, State, UInt8Array, Update
@@ -361,7 +362,7 @@ class Overlay:
             level = WHITE if index == top_class else PALE
             middle = y + look.row // 2
             radius = look.text * 0.34
-            _paint_mark(
+            paint_mark(
                 image, self._marks[label], inner_left + radius, middle, radius, self._colours[label]
             )
             shown = shorten(label, look.text, look.label - look.pad)
@@ -393,7 +394,7 @@ class Overlay:
         if warning:
             y -= look.row
             radius = look.text * 0.4
-            _paint_mark(image, "▲", look.pad + radius, y + look.text * 0.6, radius, _AMBER)
+            paint_mark(image, "▲", look.pad + radius, y + look.text * 0.6, radius, _AMBER)
             x = look.pad + look.mark
             write(image, shorten(warning, look.text, width - x - look.pad), x, y, look.text)
         self._paint_timeline(image, (look.pad, strip_top, width - look.pad, y), now_s)
@@ -444,7 +445,7 @@ class Overlay:
                 lines[index, :, 1] += one
         for index in self._classes:
             if now_s - times_s[-1] < self._gap_s and probabilities[-1, index] >= 0.15:
-                _paint_mark(
+                paint_mark(
                     plot,
                     self._marks[self._labels[index]],
                     x[-1] / one,
@@ -486,7 +487,7 @@ class Overlay:
             middle = top + look.row / 2
             if word_left >= left and word_left + word_width + look.pad <= free_until:
                 mark = self._marks[event.label]
-                _paint_mark(image, mark, word_left + radius, middle, radius, colour)
+                paint_mark(image, mark, word_left + radius, middle, radius, colour)
                 write(image, event.label, word_left + look.mark, top, look.text)
                 free_until = word_left
 
@@ -516,7 +517,7 @@ class Overlay:
             x = left + look.pad
             y = top + look.pad // 2
             middle = y + size * 0.62
-            _paint_mark(image, self._marks[event.label], x + size * 0.4, middle, size * 0.4, colour)
+            paint_mark(image, self._marks[event.label], x + size * 0.4, middle, size * 0.4, colour)
             write(image, event.label, x + mark, y, size)
             baseline = y + round((size - look.text) * 0.98)
             x += mark + word_width + look.gap
@@ -538,7 +539,7 @@ class Overlay:
             x, text_y = self._paint_badge(image, width, y)
             middle = y + look.badge / 2
             if word == "REC":
-                _paint_mark(image, "●", x + radius, middle, radius, _RECORD_RED)
+                paint_mark(image, "●", x + radius, middle, radius, _RECORD_RED)
             elif word == "frozen":
                 bar = max(1, round(radius * 0.6))
                 bar_top = round(middle - radius)
@@ -754,44 +755,6 @@ def _paint_brackets(image: UInt8Array, box: Box, colour: Bgr, line: int) -> None
 
 def _grown(xs: list[int], ys: list[int], rim: int) -> Box:
     return (xs[0] - rim, ys[0] - rim, xs[1] + rim, ys[1] + rim)
-
-
-@lru_cache(maxsize=8)
-def _outline(mark: str) -> npt.NDArray[np.float64]:
-    """Corners of a mark of radius 1 [n, 2], y downwards."""
-    if mark == "▲":
-        return np.array([(0, -1), (0.95, 0.75), (-0.95, 0.75)])
-    if mark == "▼":
-        return np.array([(0, 1), (0.95, -0.75), (-0.95, -0.75)])
-    if mark == "◆":
-        return np.array([(0, -1), (1, 0), (0, 1), (-1, 0)], np.float64)
-    if mark == "■":
-        return np.array([(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)])
-    if mark == "▬":
-        return np.array([(-0.9, -0.25), (0.9, -0.25), (0.9, 0.25), (-0.9, 0.25)])
-    if mark == "★":
-        angles = np.arange(10) * np.pi / 5 - np.pi / 2
-        radii = np.where(np.arange(10) % 2 == 0, 1.1, 0.48)
-        return np.stack((radii * np.cos(angles), radii * np.sin(angles)), axis=1)
-    if mark == "✚":
-        tip, arm = 1.0, 0.35
-        quarter = np.array([(arm, -tip), (arm, -arm), (tip, -arm)])
-        turn = np.array([(0, 1), (-1, 0)])  # a quarter turn
-        return np.concatenate([quarter @ np.linalg.matrix_power(turn, k) for k in range(4)])
-    raise ValueError(f"{mark!r} is not one of the marks of the palette")
-
-
-def _paint_mark(
-    image: UInt8Array, mark: str, x: float, y: float, radius: float, colour: Bgr
-) -> None:
-    """One of the marks of `palette.class_marks`, centred on (x, y)."""
-    if mark == "●":
-        one = 1 << _SUBPIXEL_BITS
-        centre = (round(x * one), round(y * one))
-        cv2.circle(image, centre, round(radius * one), colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
-        return
-    points = (_outline(mark) * radius + (x, y)) * (1 << _SUBPIXEL_BITS)
-    cv2.fillPoly(image, [points.round().astype(np.int32)], colour, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -27,14 +28,18 @@ AHEAD = 3
 other processes waiting at once, and few results are kept."""
 
 RENEWED_AFTER = 12
-"""Long tasks that a process does before another takes its place: each training leaves about 30 MB
-behind in TensorFlow, and there may be thousands."""
+"""Trainings that a process does before another takes its place: each leaves about 30 MB behind in
+TensorFlow, and there may be thousands."""
 
 QUEUED = 2
 """Tasks a process that `run_tasks` has begun: one at work, one that follows without a pause."""
 
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 """Variables from which OpenMP, OpenBLAS and TensorFlow take the number of their threads."""
+
+
+class ProcessKilledError(KilasError):
+    """A process ended in the middle of its work."""
 
 
 def for_all(
@@ -94,29 +99,52 @@ def run_tasks(
     scheduler: str | None,
     description: str,
     on_result: Callable[[Task, Result], None],
+    on_killed: Callable[[Task, str], None] | None = None,
+    renewed_after: int | None = RENEWED_AFTER,
+    quiet: bool = False,
+    bar: bool = True,
     done: int = 0,
 ) -> None:
-    """Do long tasks, such as trainings, and hand over each result as soon as it is there.
+    """Do tasks such as trainings and analyses, and hand over each result as soon as it is there.
 
     `on_result` is called in this thread, once a task, in the order in which they finish. `work`,
     a function of a module, runs in `jobs` processes of this machine, each with its share of the
     processors (few tasks for one job: in this process), or with `scheduler`, a Dask scheduler's
     address or file, on that cluster's workers (`realtime.cluster`). `str(task)` names a task in
-    messages. A progress bar shows how far it is; `done`: how many were done before.
+    messages. A progress bar shows how far it is, unless `bar` is False; `done`: how many were done
+    before.
+
+    `renewed_after`: how many tasks a process of this machine does before another takes its place,
+    for work that leaves memory behind; None: any number. `quiet`: these processes' stderr is thrown
+    away, for work whose libraries write there what helps nobody.
 
     An error of `work` or `on_result` and Ctrl-C end everything; what was handed over stays.
+    A process that was killed does so too, unless `on_killed` is given. Then no task is done by
+    this process; those that were under way are begun anew, one at a time, and `on_killed` is
+    called in this thread with the one that ends its process again, and what can be said of it
+    ("ended its process ..."). The others go on.
+
     Raises KilasError when a process was killed and when the cluster cannot do the tasks.
     """
-    with _progress(description, done, len(tasks)) as (console, advance):
+    with _progress(description, done, len(tasks), is_shown=bar) as (console, advance):
+
+        def give_up(task: Task, why: str) -> None:
+            assert on_killed is not None
+            on_killed(task, why)
+            advance()
+
+        lose = None if on_killed is None else give_up
+        is_short = renewed_after is None or len(tasks) <= renewed_after
         if scheduler is not None:
             # Here and not above: it needs a package that only clusters need.
             from realtime.cluster import on_cluster
 
-            finished = on_cluster(work, tasks, scheduler, console.out)
-        elif len(tasks) < 2 or (jobs == 1 and len(tasks) <= RENEWED_AFTER):
+            finished = on_cluster(work, tasks, scheduler, console.out, lose)
+        elif on_killed is None and (len(tasks) < 2 or (jobs == 1 and is_short)):
             finished = ((task, work(task)) for task in tasks)
         else:
-            finished = _on_processes(work, tasks, min(jobs, len(tasks)))
+            count = min(jobs, len(tasks))
+            finished = _on_processes(work, deque(tasks), count, QUEUED, renewed_after, quiet, lose)
         with closing(finished):
             for task, result in finished:
                 on_result(task, result)
@@ -124,28 +152,58 @@ def run_tasks(
 
 
 def _on_processes(
-    work: Callable[[Task], Result], tasks: Sequence[Task], count: int
+    work: Callable[[Task], Result],
+    waiting: deque[Task],
+    count: int,
+    queued: int,
+    renewed_after: int | None,
+    quiet: bool,
+    on_killed: Callable[[Task, str], None] | None,
 ) -> Generator[tuple[Task, Result], None, None]:
-    size = RENEWED_AFTER * count
-    for first in range(0, len(tasks), size):
-        yield from _on_pool(work, tasks[first : first + size], count)
+    size = None if renewed_after is None else renewed_after * count
+    while waiting:
+        begun: dict[Future[Result], Task] = {}
+        try:
+            yield from _on_pool(work, waiting, count, queued, size, quiet, begun)
+        except ProcessKilledError:
+            if on_killed is None:
+                raise
+            suspects = deque(begun.values())
+            if len(suspects) == 1:
+                on_killed(
+                    suspects[0],
+                    "ended its process, perhaps for want of memory; please report it if there was "
+                    "enough.",
+                )
+            else:
+                yield from _on_processes(work, suspects, 1, 1, None, quiet, on_killed)
 
 
 def _on_pool(
-    work: Callable[[Task], Result], tasks: Sequence[Task], count: int
+    work: Callable[[Task], Result],
+    waiting: deque[Task],
+    count: int,
+    queued: int,
+    size: int | None,
+    quiet: bool,
+    begun: dict[Future[Result], Task],
 ) -> Generator[tuple[Task, Result], None, None]:
-    upcoming = iter(tasks)
-    begun: dict[Future[Result], Task] = {}
-    with _processes(count, max(1, (os.cpu_count() or 1) // count)) as pool:
+    """Does the first `size` of the waiting tasks. `begun`, empty at first: what was taken out of
+    them and is not handed over."""
+    left = len(waiting) if size is None else min(size, len(waiting))
+    with _processes(count, max(1, (os.cpu_count() or 1) // count), quiet) as pool:
         while True:
-            for task in islice(upcoming, QUEUED * count - len(begun)):
-                begun[pool.submit(work, task)] = task
+            while left and len(begun) < queued * count:
+                future = pool.submit(work, waiting[0])
+                begun[future] = waiting.popleft()
+                left -= 1
             if not begun:
                 return
             finished, _ = wait(begun, return_when=FIRST_COMPLETED)
             # An error ends everything, but not before what finished with it is handed over.
             for future in sorted(finished, key=lambda future: future.exception() is not None):
-                yield begun.pop(future), future.result()
+                result = future.result()
+                yield begun.pop(future), result
 
 
 def _wait_for(future: Future[Result], unfinished: set[Future[Result]]) -> None:
@@ -160,25 +218,27 @@ def _wait_for(future: Future[Result], unfinished: set[Future[Result]]) -> None:
 
 @contextmanager
 def _progress(
-    description: str, done: int, count: int
+    description: str, done: int, count: int, *, is_shown: bool = True
 ) -> Iterator[tuple[Console, Callable[[], None]]]:
     """A bar over all tasks: where to print beside it, and what to call when one is done."""
     columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
     # The time left follows from all tasks so far: some take longer than the usual half minute.
-    with Progress(*columns, speed_estimate_period=inf) as progress:
+    with Progress(*columns, speed_estimate_period=inf, disable=not is_shown) as progress:
         bar = progress.add_task("", total=done + count, completed=done)
         progress.advance(bar, 0)  # the tasks that finish first have taken time, too
         yield progress.console, lambda: progress.advance(bar)
 
 
 @contextmanager
-def _processes(count: int, threads: int | None = None) -> Iterator[ProcessPoolExecutor]:
+def _processes(
+    count: int, threads: int | None = None, quiet: bool = False
+) -> Iterator[ProcessPoolExecutor]:
     """Processes that end at once when the block is left by an error.
 
     `threads`: how many each of a process's libraries may use; None: as many as they like.
     """
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, spawn, _start_process, (threads,))
+    pool = ProcessPoolExecutor(count, spawn, _start_process, (threads, quiet))
     try:
         yield pool
     except BaseException as error:
@@ -186,7 +246,7 @@ def _processes(count: int, threads: int | None = None) -> Iterator[ProcessPoolEx
         for process in list(pool._processes.values()):
             process.terminate()
         if isinstance(error, BrokenProcessPool):
-            raise KilasError(
+            raise ProcessKilledError(
                 "A process was killed, perhaps for want of memory; try again with fewer --jobs."
             ) from error
         raise
@@ -194,7 +254,7 @@ def _processes(count: int, threads: int | None = None) -> Iterator[ProcessPoolEx
         pool.shutdown(cancel_futures=True)
 
 
-def _start_process(threads: int | None) -> None:
+def _start_process(threads: int | None, quiet: bool) -> None:
     if threads is not None:
         os.environ.update(dict.fromkeys(THREADS, str(threads)))
         # By default TensorFlow takes a graphics card's whole memory for one process.
@@ -206,3 +266,15 @@ def _start_process(threads: int | None) -> None:
     cv2.setNumThreads(1)
     # A terminal sends Ctrl-C to all processes; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if quiet:
+        # The descriptor itself: libraries in C++ do not ask for `sys.stderr`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for tasks for ever, with all its memory."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

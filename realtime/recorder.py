@@ -4,6 +4,8 @@
     clean.mp4     the same without annotations, if asked for
     scores.csv    one row for each frame and face
     events.csv    one row for each spotted micro-expression
+    clips/        events in slow motion; see `realtime.clips`
+    conditions.csv    how each face was seen: head pose, size, light; see `types.Conditions`
     session.json  versions, model, device, source, counts, drops and frame-rate statistics
 
 Times in the files are seconds from `origin_s`. `scores.csv` has these columns:
@@ -34,38 +36,40 @@ import csv
 import errno
 import io
 import json
-import os
 import platform
 import threading
 import time
-from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import av
-import numpy as np
 
-from realtime.disk_file import DiskFile
+from realtime.clips import ClipMaker
+from realtime.disk_file import DiskFile, SyncThread, replace_file
 from realtime.errors import RecordingError
+from realtime.folder_lock import FolderLock
+from realtime.frame_clock import FrameClock
+from realtime.session_files import (
+    CLEAN_FILE,
+    CONDITIONS_FILE,
+    EVENTS_FILE,
+    RECORDED_FILES,
+    SCORES_FILE,
+    SESSION_FILE,
+    VIDEO_FILE,
+)
 from realtime.spec import ModelSpec
-from realtime.types import Event, UInt8Array, Update
+from realtime.types import Conditions, Event, UInt8Array, Update
 from realtime.video_writer import TICKS_HZ, VideoWriter
 
 Paint = Callable[[Update], UInt8Array]
-
-SESSION_FILE = "session.json"
-SCORES_FILE = "scores.csv"
-EVENTS_FILE = "events.csv"
-VIDEO_FILE = "video.mp4"
-CLEAN_FILE = "clean.mp4"
-SESSION_FILES = (SESSION_FILE, SCORES_FILE, EVENTS_FILE, VIDEO_FILE, CLEAN_FILE)
 
 RECORDER_BUSY = "recorder busy"
 """Cause under which frames that the video lacks are counted."""
@@ -101,8 +105,9 @@ SESSION_EVERY_S = 3.0
 LIVE_DRAIN_S = 2.0
 """Seconds that `close` gives a live recording for the frames that still wait."""
 
-LIVE_JOIN_S = 3.0
-"""Seconds after which `close` gives up on a live recording."""
+LIVE_JOIN_S = 6.0
+"""Seconds after which `close` gives up on a live recording: what LIVE_DRAIN_S takes, a clip that
+is being made and the ends of the files."""
 
 STALL_S = 30.0
 """Seconds without a finished frame after which a recording of a file counts as stuck."""
@@ -119,6 +124,41 @@ EVENT_HEADER = (
     "score",
 )
 
+CONDITIONS_HEADER = ("frame", "timestamp", "face_id", *(one.name for one in fields(Conditions)))
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a session folder holds besides its tables.
+
+    `video`: the annotated video; `keep_clean`: the video without annotations, too. `blur_faces`:
+    no picture in the folder shows a face. `clips`: each event in slow motion.
+
+    Raises RecordingError for what cannot be had together.
+    """
+
+    video: bool = True
+    keep_clean: bool = False
+    blur_faces: bool = False
+    clips: bool = True
+
+    def __post_init__(self) -> None:
+        if self.keep_clean and self.blur_faces:
+            raise RecordingError(
+                "A clean video shows faces; leave out --keep-clean or --blur-faces."
+            )
+        if self.keep_clean and not self.video:
+            raise RecordingError("Without video there is no clean one; leave out one of the two.")
+
+    @property
+    def has_clips(self) -> bool:
+        """Whether events have clips, which show the face."""
+        return self.clips and self.video and not self.blur_faces
+
+
+EVERYTHING = Contents()
+"""What is kept unless something else is asked for."""
+
 
 def session_folder_name(start: datetime) -> str:
     """Default name of a live session: `2025-03-01_14-05-09`, valid on every file system."""
@@ -130,7 +170,7 @@ def new_session_folder(base: Path, name: str) -> Path:
     number = 1
     while True:
         folder = base / (name if number == 1 else f"{name}-{number}")
-        if not any((folder / file).exists() for file in SESSION_FILES):
+        if not any((folder / file).exists() for file in RECORDED_FILES):
             return folder
         number += 1
 
@@ -151,24 +191,23 @@ class SessionRecorder:
         wait: bool,
         *,
         origin_s: float | None = None,
-        video: bool = True,
-        keep_clean: bool = False,
+        contents: Contents = EVERYTHING,
         upstream_drops: Mapping[str, int] | None = None,
+        calibration: Callable[[float], Mapping[str, Any]] | None = None,
         score_wait_s: float | None = None,
     ) -> None:
         """Create `folder` if it is missing and begin the session in it.
 
         `meta`: what session.json states besides, such as `device` and `source`; its `model` is
         added to the model's name and version. `paint`: makes the picture for video.mp4, uint8
-        [height, width, 3]; None records the frames as they are. `video`: False writes the tables
-        alone. `wait`: True for files, then
+        [height, width, 3]; None records the frames as they are. `wait`: True for files, then
         `write` waits while the queue is full; False for live sources, then `write` never waits
         and pictures that do not fit are left out of the video and counted in `drops`, while
         scores and events are always kept. `origin_s`: `Frame.t_s` that is written as 0; None:
-        that of the first frame. `upstream_drops`: counts of the
-        stages before, by cause, read whenever session.json is written; what they hold now is
-        not counted. `score_wait_s`: how much later than a frame a score for it may come; None:
-        what follows from the model's window.
+        that of the first frame. `upstream_drops`: counts of the stages before, by cause, read
+        whenever session.json is written; what they hold now is not counted. `calibration`: gives
+        what session.json states of the neutral baselines, for an origin. `score_wait_s`: how much
+        later than a frame a score for it may come; None: what follows from the model's window.
 
         Raises RecordingError if the folder cannot be written or holds a recording already.
         """
@@ -179,18 +218,20 @@ class SessionRecorder:
         self._origin_s = origin_s
         self._upstream_drops = {} if upstream_drops is None else upstream_drops
         self._drops_before = Counter(self._upstream_drops)
+        self._calibration = calibration
         self._started = datetime.now().astimezone()
         self._meta = {
-            "versions": _versions(),
+            "versions": versions(),
             **meta,
             "model": {"name": spec.name, "version": spec.version, **meta.get("model", {})},
             "labels": list(spec.labels),
+            "settings": {**meta.get("settings", {}), **asdict(contents)},
         }
         if score_wait_s is None:
             slack_s = FILE_SLACK_S if wait else LIVE_SLACK_S
             score_wait_s = (spec.lookahead + spec.hop) / spec.rate_hz + slack_s
         self._table = _ScoreTable(spec.labels, spec.hop / spec.rate_hz, score_wait_s)
-        self._clock = _FrameClock()
+        self._clock = FrameClock()
         self._event_count = 0
 
         # Shared with the recorder's thread, under the condition's lock.
@@ -205,21 +246,31 @@ class SessionRecorder:
         self._was_raised = False
         self._is_closed = False
 
-        self._video = VideoWriter(folder / VIDEO_FILE) if video else None
-        self._clean = VideoWriter(folder / CLEAN_FILE) if keep_clean else None
-        if any((folder / file).exists() for file in SESSION_FILES):
-            raise RecordingError(f"{folder} already holds a recording; choose another folder.")
+        self._video = VideoWriter(folder / VIDEO_FILE) if contents.video else None
+        self._clean = VideoWriter(folder / CLEAN_FILE) if contents.keep_clean else None
+        self._clips: ClipMaker | None = None
+        if any((folder / file).exists() for file in RECORDED_FILES):
+            raise _is_taken(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with contextlib.ExitStack() as undo:
+                self._lock = undo.enter_context(FolderLock(folder))
+                if not self._lock.take():
+                    raise _is_taken(folder)
                 self._scores_file = undo.enter_context(DiskFile(folder / SCORES_FILE))
                 self._scores_file.append(_csv([self._table.header]))
                 self._events_file = undo.enter_context(DiskFile(folder / EVENTS_FILE))
                 self._events_file.append(_csv([EVENT_HEADER]))
-                self._write_session("recording")
+                self._conditions_file = undo.enter_context(DiskFile(folder / CONDITIONS_FILE))
+                self._conditions_file.append(_csv([CONDITIONS_HEADER]))
+                # Without waiting for the disk, as the live picture would then do; SyncThread does.
+                (folder / SESSION_FILE).write_bytes(self._session("recording"))
                 undo.pop_all()
         except OSError as error:
             raise _cannot_write(folder, error) from error
+        if contents.has_clips:
+            longest_s = spec.spotting.max_s
+            self._clips = ClipMaker(folder, spec.labels, wait=wait, longest_s=longest_s)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -260,7 +311,7 @@ class SessionRecorder:
     def close(self, error: BaseException | None = None) -> None:
         """Finish the files; a second call does nothing.
 
-        A file's recording is written to its end; a live one is ended within 3 s, and pictures
+        A file's recording is written to its end; a live one is ended within 6 s, and pictures
         that still wait after 2 s are left out and counted. `error`: what ended the session, if
         it failed; it is noted in session.json.
 
@@ -289,10 +340,19 @@ class SessionRecorder:
 
     def _run(self) -> None:
         videos = [video for video in (self._video, self._clean) if video is not None]
+        tables = [self._scores_file, self._events_file, self._conditions_file]
+        sync = SyncThread([table.sync for table in tables] + [video.sync for video in videos])
         # Each file is closed by itself: after one failed, the others may still be whole.
-        steps = (self._record, self._finish_rows, *(video.close for video in videos))
+        steps: tuple[Callable[[], None], ...] = (
+            partial(self._record, sync),
+            self._finish_clips,
+            sync.stop,
+            self._finish_rows,
+            *(video.close for video in videos),
+        )
         failures = [failure for step in steps if (failure := self._attempt(step)) is not None]
         unsaid = self._attempt(partial(self._finish_session, failures))
+        self._lock.release()
         with self._changed:
             self._failure = failures[0] if failures else unsaid
             self._frames.clear()
@@ -306,7 +366,7 @@ class SessionRecorder:
             return _as_recording_error(self._folder, error)
         return None
 
-    def _record(self) -> None:
+    def _record(self, sync: SyncThread) -> None:
         """Write what arrives until `close`: all rows first, then one picture at a time."""
         next_session_s = time.monotonic() + SESSION_EVERY_S
         while True:
@@ -330,20 +390,25 @@ class SessionRecorder:
             elif drain_until_s is not None:
                 return
             if time.monotonic() >= next_session_s:
-                self._write_session("recording")
+                sync.replace(self._folder / SESSION_FILE, self._session("recording"))
                 next_session_s = time.monotonic() + SESSION_EVERY_S
 
     def _write_records(self, records: Iterable[_Record]) -> None:
         rows: list[list[object]] = []
         events: list[list[object]] = []
+        conditions: list[list[object]] = []
         for record in records:
             self._clock.tick(record.t_s)
             rows += self._table.add(record)
+            conditions += _condition_rows(record)
             for event in record.events:
                 self._event_count += 1
                 events.append(_event_row(self._event_count, event, record.origin_s))
+                if self._clips is not None:
+                    self._clips.event(self._event_count, event)
         self._scores_file.append(_csv(rows))
         self._events_file.append(_csv(events))
+        self._conditions_file.append(_csv(conditions))
 
     def _write_picture(self, t_s: float, update: Update) -> None:
         image_bgr = update.frame.image_bgr
@@ -351,40 +416,53 @@ class SessionRecorder:
             self._video.write(t_s, image_bgr if self._paint is None else self._paint(update))
         if self._clean is not None:
             self._clean.write(t_s, image_bgr)
+        if self._clips is not None:
+            self._clips.add(update)
+
+    def _finish_clips(self) -> None:
+        if self._clips is not None:
+            # None after a failure, when nobody has asked for the end yet.
+            self._clips.close(self._drain_until_s or time.monotonic() + LIVE_DRAIN_S)
 
     def _finish_rows(self) -> None:
-        with self._scores_file, self._events_file:
+        with self._scores_file, self._events_file, self._conditions_file:
             self._scores_file.append(_csv(self._table.finish()))
 
     def _finish_session(self, failures: list[RecordingError]) -> None:
         cause = failures[0] if failures else self._session_error
-        self._write_session("complete" if cause is None else "failed", cause)
+        session = self._session("complete" if cause is None else "failed", cause)
+        replace_file(self._folder / SESSION_FILE, session)
 
-    def _write_session(self, status: str, cause: BaseException | None = None) -> None:
+    def _session(self, status: str, cause: BaseException | None = None) -> bytes:
+        """The content of session.json as things are now."""
+        encoder = None if self._video is None else self._video.encoder
         session = {
             "status": status,
             "error": None if cause is None else str(cause) or type(cause).__name__,
             "started": self._started.isoformat(timespec="milliseconds"),
             "updated": datetime.now().astimezone().isoformat(timespec="milliseconds"),
             **self._meta,
+            "video": encoder and {"encoder": encoder.name, "hardware": encoder.is_hardware},
+            "first_frame_s": self._clock.first_s,
             "frames": self._clock.count,
             "video_frames": 0 if self._video is None else self._video.frame_count,
             # Copied first: the writing thread may count another cause meanwhile.
-            "drops": dict(Counter(self._upstream_drops) - self._drops_before + Counter(self.drops)),
+            "drops": dict(
+                Counter(self._upstream_drops)
+                - self._drops_before
+                + Counter(self.drops)
+                + Counter({} if self._clips is None else self._clips.drops)
+            ),
             "duration_s": self._clock.duration_s,
             "frame_rate": self._clock.statistics(),
             "events": self._event_count,
+            "calibration": None
+            if self._calibration is None or self._origin_s is None
+            else self._calibration(self._origin_s),
         }
         text = json.dumps(session, indent=2, ensure_ascii=False, default=str) + "\n"
-        # Replaced as a whole, so that a reader or a kill never meets half a file.
-        path = self._folder / SESSION_FILE
-        unfinished = path.with_suffix(".json.partial")
-        try:
-            unfinished.write_text(text, encoding="utf-8")
-            os.replace(unfinished, path)
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
+        # A file's name may hold what is no text; then its bytes are written as JSON's escapes.
+        return text.encode(errors="backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +474,7 @@ class _Record:
     states: tuple[tuple[int, str], ...]
     scores: tuple[tuple[int, float, tuple[float, ...]], ...]
     events: tuple[Event, ...]
+    conditions: tuple[tuple[int, Conditions], ...]
     origin_s: float
 
     @classmethod
@@ -408,6 +487,7 @@ class _Record:
             ),
             scores=tuple((s.face_id, s.t_s - origin_s, s.probabilities) for s in update.scores),
             events=update.events,
+            conditions=tuple((id_, update.conditions[id_]) for id_ in sorted(update.conditions)),
             origin_s=origin_s,
         )
 
@@ -476,42 +556,6 @@ class _ScoreTable:
         return [f"{value:.6f}" for value in (max(probabilities), *probabilities)]
 
 
-class _FrameClock:
-    """Counts frames and keeps the times between them."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first_s = 0.0
-        self._last_s = 0.0
-        self._gaps_s = array("d")
-
-    def tick(self, t_s: float) -> None:
-        if self.count == 0:
-            self._first_s = t_s
-        else:
-            self._gaps_s.append(t_s - self._last_s)
-        self._last_s = t_s
-        self.count += 1
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds from the first frame to the last."""
-        return round(self._last_s - self._first_s, 6)
-
-    def statistics(self) -> dict[str, float] | None:
-        """Percentiles of the time between frames; None before there are two of them."""
-        if not self._gaps_s:
-            return None
-        p5, median, p95, longest = np.percentile(np.array(self._gaps_s), (5, 50, 95, 100))
-        return {
-            "median_hz": round(1 / float(median), 3) if median > 0 else 0.0,
-            "gap_p5_s": round(float(p5), 6),
-            "gap_median_s": round(float(median), 6),
-            "gap_p95_s": round(float(p95), 6),
-            "gap_max_s": round(float(longest), 6),
-        }
-
-
 def _event_row(event_id: int, event: Event, origin_s: float) -> list[object]:
     onset_s, apex_s, offset_s = (
         t_s - origin_s for t_s in (event.onset_s, event.apex_s, event.offset_s)
@@ -520,18 +564,36 @@ def _event_row(event_id: int, event: Event, origin_s: float) -> list[object]:
     return [event_id, event.face_id, *times, event.label, f"{event.score:.6f}"]
 
 
+def _condition_rows(record: _Record) -> list[list[object]]:
+    return [
+        [
+            record.frame_id,
+            f"{record.t_s:.6f}",
+            face_id,
+            *(f"{value:.3f}" for value in astuple(conditions)),
+        ]
+        for face_id, conditions in record.conditions
+    ]
+
+
 def _csv(rows: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
 
 
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+@cache
+def versions() -> dict[str, str]:
+    """What a session states of the packages; takes a moment the first time."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return versions
+            found[package] = metadata.version(package)
+    return found
+
+
+def _is_taken(folder: Path) -> RecordingError:
+    return RecordingError(f"{folder} already holds a recording; choose another folder.")
 
 
 def _cannot_write(folder: Path, error: OSError) -> RecordingError:

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import ChainMap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from realtime.errors import RecordingError
-from realtime.overlay import Overlay
-from realtime.recorder import SessionRecorder, new_session_folder, session_folder_name
-from realtime.session import Monitor
+from realtime.recorder import (
+    EVERYTHING,
+    Contents,
+    SessionRecorder,
+    new_session_folder,
+    session_folder_name,
+    versions,
+)
+from realtime.session import Monitor, painter
 from realtime.types import Source, Update
+
+COMMAND_LINE = Path(__file__).resolve().parents[1] / "stream.py"
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """What came of a recording once it was stopped. `folder`: None if it holds no whole one."""
+
+    folder: Path | None
+    failure: RecordingError | None
 
 
 class Recording:
     """Records the updates of a live run while it is on.
 
-    A recording that fails says so and ends; the run goes on, and what was recorded stays.
-    `failure` is the first that happened. Belongs to one thread; use as a context manager.
+    A recording that fails says so and ends; the run goes on, and what was recorded stays. One that
+    is stopped is finished beside the run: its last pictures are written by its own thread, and its
+    report and exports are made by a process of their own, so that the picture does not stand
+    still. `failure` is the first that happened; `folders`: those of finished recordings, which are
+    all there once the context is left. Belongs to one thread; use as a context manager.
     """
 
     def __init__(
@@ -30,17 +53,26 @@ class Recording:
         base: Path,
         say: Callable[[str], None],
         *,
-        keep_clean: bool = False,
+        contents: Contents = EVERYTHING,
+        formats: Sequence[str] = (),
+        report: bool = True,
     ) -> None:
         """`base`: where each recording gets a folder of its own. `say` tells the user where a
-        recording goes, and why one ended."""
+        recording goes, and why one ended. `formats`: see `realtime.exports`."""
         self.failure: RecordingError | None = None
+        self.folders: list[Path] = []
         self._monitor = monitor
         self._source = source
         self._base = base
         self._say = say
-        self._keep_clean = keep_clean
+        self._contents = contents
+        self._formats = tuple(formats)
+        self._report = report
+        self._folder = base
         self._recorder: SessionRecorder | None = None
+        self._finisher = ThreadPoolExecutor(1, "finish recording")
+        self._finishing: list[Future[_Finished]] = []
+        versions()  # so that the first start takes no longer than the others
 
     def __enter__(self) -> Self:
         return self
@@ -52,6 +84,8 @@ class Recording:
         trace: TracebackType | None,
     ) -> None:
         self.stop(error)
+        self._finisher.shutdown()
+        self._collect()
 
     @property
     def is_on(self) -> bool:
@@ -66,40 +100,77 @@ class Recording:
 
     def start(self) -> None:
         """Begin a recording in a new folder."""
-        folder = new_session_folder(self._base, session_folder_name(datetime.now()))
+        self._folder = new_session_folder(self._base, session_folder_name(datetime.now()))
         try:
             self._recorder = SessionRecorder(
-                folder,
+                self._folder,
                 self._monitor.spec,
                 self._monitor.describe(self._source),
-                Overlay(self._monitor.spec).paint,
+                painter(self._monitor.spec, blur_faces=self._contents.blur_faces),
                 wait=False,
-                keep_clean=self._keep_clean,
+                contents=self._contents,
                 upstream_drops=ChainMap(self._source.drops, self._monitor.drops),
+                calibration=self._monitor.calibration,
             )
         except RecordingError as error:
             self._fail(error)
         else:
-            self._say(f"Recording to {folder}.")
+            self._say(f"Recording to {self._folder}.")
 
     def write(self, update: Update) -> None:
-        """Record one update, if the recording is on."""
+        """Record one update, if the recording is on; and tell what became of earlier ones."""
+        self._collect()
         if self._recorder is not None:
             try:
                 self._recorder.write(update)
             except RecordingError as error:
+                self._recorder = None  # it has ended by itself
                 self._fail(error)
 
     def stop(self, error: BaseException | None = None) -> None:
-        """Finish the recording, if it is on. `error`: what ended the run, if it failed."""
+        """End the recording, if it is on. `error`: what ended the run, if it failed."""
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
-            try:
-                recorder.close(error)
-            except RecordingError as problem:
-                self._fail(problem)
+            work = self._finisher.submit(self._finish, recorder, self._folder, error)
+            self._finishing.append(work)
+
+    def _finish(
+        self, recorder: SessionRecorder, folder: Path, error: BaseException | None
+    ) -> _Finished:
+        """Close a recording and make its report and exports. Runs on a thread of its own."""
+        try:
+            recorder.close(error)
+        except RecordingError as problem:
+            return _Finished(None, problem)
+        if self._report or self._formats:
+            command = [sys.executable, str(COMMAND_LINE), "report", str(folder)]
+            command += ["--format", ",".join(self._formats)] if self._formats else []
+            command += [] if self._report else ["--no-report"]
+            # A session of its own: Ctrl-C ends the run, not the report of what it recorded.
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, start_new_session=True
+            )
+            if done.returncode != 0:
+                said = (done.stderr.strip().splitlines() or ["the process was killed"])[-1]
+                return _Finished(
+                    folder,
+                    RecordingError(
+                        f"The recording in {folder} is whole, but its report or exports could "
+                        f"not be made ({said}); make them with `stream.py report {folder}`."
+                    ),
+                )
+        return _Finished(folder, None)
+
+    def _collect(self) -> None:
+        """Take over what was finished."""
+        for work in [work for work in self._finishing if work.done()]:
+            self._finishing.remove(work)
+            finished = work.result()
+            if finished.folder is not None:
+                self.folders.append(finished.folder)
+            if finished.failure is not None:
+                self._fail(finished.failure)
 
     def _fail(self, error: RecordingError) -> None:
-        self._recorder = None
         self.failure = self.failure or error
         self._say(str(error))

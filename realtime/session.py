@@ -15,12 +15,16 @@ from typing import Any, Self
 
 import pandas as pd
 
-from realtime import motion, regions
-from realtime.errors import SourceError
+from realtime import conditions, motion, regions
+from realtime.baseline import Baseline, Calibration, as_facts, load_profile
+from realtime.errors import ProfileError, SourceError
 from realtime.landmarks import FaceTracker, view_68
 from realtime.model import DEFAULT_MODEL, Device, Model
+from realtime.model_card import card_excerpt
 from realtime.overlay import Overlay
-from realtime.recorder import EVENTS_FILE, SCORES_FILE, SESSION_FILE, SessionRecorder
+from realtime.privacy import FaceBlur
+from realtime.recorder import Contents, Paint, SessionRecorder
+from realtime.session_files import EVENTS_FILE, SCORES_FILE, SESSION_FILE
 from realtime.sources import VideoFile
 from realtime.spec import ModelSpec
 from realtime.spotting import Spotter
@@ -31,6 +35,16 @@ from realtime.worker import Worker
 FORGET_FACE_S = 5.0
 """A face that was away for longer has its pipeline thrown away; its identity is gone by then."""
 
+COLUMN_TYPES = {
+    "frame": "int64",
+    "event_id": "int64",
+    "face_id": "Int64",  # a frame may show no face
+    "success": "bool",
+    "label": "object",
+    "state": "object",
+}
+"""Types of the columns of a session's tables; the others are numbers with a fraction."""
+
 
 @dataclass(slots=True)
 class _FacePipeline:
@@ -39,6 +53,7 @@ class _FacePipeline:
     timeline: Timeline
     spotter: Spotter
     seen_s: float
+    calibration: Calibration | None
 
     @property
     def state(self) -> State:
@@ -55,10 +70,15 @@ class Monitor:
 
     `sensitivity`, 0 to 1, moves the model's spotting thresholds; see `SpottingSpec.at`.
 
+    `profile`: a session folder, or its session.json, from which the neutral baseline of the one
+    person comes; without it, each face's first calm seconds are its baseline. `baselines`: those
+    that there are, by face.
+
     All methods belong to one thread. Use as a context manager, or call `close`.
 
-    Raises ModelError when the model cannot be loaded and DeviceError when the device that was
-    asked for (`auto`, `cpu`, `cuda` or `tensorrt`) cannot be used.
+    Raises ModelError when the model cannot be loaded, DeviceError when the device that was
+    asked for (`auto`, `cpu`, `cuda` or `tensorrt`) cannot be used, and ProfileError when the
+    profile cannot, or when more than one face is to be followed with one.
     """
 
     def __init__(
@@ -69,14 +89,25 @@ class Monitor:
         max_faces: int = 1,
         live: bool = True,
         sensitivity: float = 0.5,
+        profile: str | Path | None = None,
     ) -> None:
         self.model = Model.load(model, device=device)
         self.spec: ModelSpec = self.model.spec
+        self.baselines: dict[int, Baseline] = {}
+        self._profile: Baseline | None = None
+        if profile is not None:
+            if max_faces > 1:
+                raise ProfileError(
+                    "A profile is of one person; follow one face with it (--max-faces 1)."
+                )
+            self._profile = load_profile(Path(profile), self.model.sha256)
         regions.warm_up(self.spec.sample_layout)
         if self.spec.signal == "motion":
             motion.warm_up(self.spec)
         self.model.warm_up(max_faces)
         self._live = live
+        self._max_faces = max_faces
+        self._sensitivity = sensitivity
         self._spotting = self.spec.spotting.at(sensitivity)
         self._faces: dict[int, _FacePipeline] = {}
         self._stages = ExitStack()
@@ -119,6 +150,7 @@ class Monitor:
             scores=tuple(scores),
             events=tuple(events),
             states={face.face_id: self._faces[face.face_id].state for face in faces},
+            conditions={face.face_id: conditions.measure(frame, face) for face in faces},
         )
 
     def updates(self, source: Source) -> Iterator[Update]:
@@ -153,20 +185,26 @@ class Monitor:
 
     def recalibrate(self) -> None:
         """Take each face as it is from now on for its neutral baseline."""
+        self._profile = None
         for pipeline in self._faces.values():
             pipeline.timeline.restart()
             pipeline.spotter.restart()
+            pipeline.calibration = Calibration(self.spec)
 
     def _pipeline(self, face: Face, t_s: float) -> _FacePipeline:
         if face.face_id not in self._faces:
             spec = self.spec
             signal = GraySignal() if spec.signal == "gray" else motion.MotionSignal(spec)
             nodes = motion.expression_nodes(spec.region_layout)
-            self._faces[face.face_id] = _FacePipeline(
+            pipeline = _FacePipeline(
                 timeline=Timeline(spec, signal),
                 spotter=Spotter(spec.labels, self._spotting, spec.max_gap_s, nodes),
                 seen_s=t_s,
+                calibration=Calibration(spec),
             )
+            self._faces[face.face_id] = pipeline
+            if self._profile is not None:
+                self._rest_at(face.face_id, self._profile)
         pipeline = self._faces[face.face_id]
         pipeline.seen_s = t_s
         return pipeline
@@ -186,12 +224,24 @@ class Monitor:
         )
 
     def _spot(self, scores: list[Scores]) -> list[Event]:
-        spotted = (
-            self._faces[one.face_id].spotter.update(one)
-            for one in scores
-            if one.face_id in self._faces
-        )
-        return [event for event in spotted if event is not None]
+        events = []
+        for one in scores:
+            pipeline = self._faces.get(one.face_id)
+            if pipeline is None:
+                continue
+            event = pipeline.spotter.update(one)
+            if event is not None:
+                events.append(event)
+            if pipeline.calibration is not None:
+                baseline = pipeline.calibration.update(one)
+                if baseline is not None:
+                    self._rest_at(one.face_id, baseline)
+        return events
+
+    def _rest_at(self, face_id: int, baseline: Baseline) -> None:
+        self.baselines[face_id] = baseline
+        self._faces[face_id].spotter.baseline = baseline.height
+        self._faces[face_id].calibration = None
 
     def _forget_absent(self, now_s: float) -> None:
         for face_id, pipeline in list(self._faces.items()):
@@ -201,11 +251,30 @@ class Monitor:
     def describe(self, source: Source) -> dict[str, Any]:
         """What a recording states of this monitor and its source."""
         return {
-            "model": {"file": self.model.path.name, "sha256": self.model.sha256},
+            "model": {
+                "file": self.model.path.name,
+                "sha256": self.model.sha256,
+                "card": card_excerpt(self.model.path),
+            },
             "spotting": dataclasses.asdict(self._spotting),
             "device": self.model.device,
             "source": dataclasses.asdict(source.info) | {"live": source.live},
+            "settings": _monitor_settings(self._max_faces, self._sensitivity, self._profile),
         }
+
+    def calibration(self, origin_s: float) -> dict[str, Any]:
+        """What a recording states of the baselines; times from `origin_s`. May be called by
+        another thread."""
+        return as_facts(dict(self.baselines), origin_s)
+
+
+def painter(spec: ModelSpec, *, blur_faces: bool) -> Paint:
+    """What makes the pictures of a session's annotated video."""
+    overlay = Overlay(spec)
+    if not blur_faces:
+        return overlay.paint
+    blur = FaceBlur()
+    return lambda update: overlay.paint(blur(update))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,13 +291,57 @@ class Session:
 
 
 def load_session(folder: str | Path) -> Session:
-    """Read a session folder. Raises OSError when one of its files is missing."""
+    """Read a session folder. Raises OSError when one of its files is missing, and ValueError when
+    one is not what Kilas writes."""
     folder = Path(folder)
     return Session(
-        scores=pd.read_csv(folder / SCORES_FILE, dtype={"face_id": "Int64"}),
-        events=pd.read_csv(folder / EVENTS_FILE),
+        scores=_read_table(folder / SCORES_FILE),
+        events=_read_table(folder / EVENTS_FILE),
         facts=json.loads((folder / SESSION_FILE).read_text(encoding="utf-8")),
     )
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    # Words are read as such: a label may be "NA". Numbers are given their types afterwards,
+    # because a column that is empty throughout has none in the file.
+    table = pd.read_csv(
+        path,
+        dtype={"face_id": "Int64", "label": "object", "state": "object"},
+        keep_default_na=False,
+        na_values=[""],
+    )
+    return table.astype({name: COLUMN_TYPES.get(name, "float64") for name in table.columns})
+
+
+def settings_of(
+    model_sha256: str,
+    *,
+    max_faces: int = 1,
+    sensitivity: float = 0.5,
+    profile: str | Path | None = None,
+    video: bool = True,
+    keep_clean: bool = False,
+    blur_faces: bool = False,
+    clips: bool = True,
+) -> dict[str, Any]:
+    """What session.json states as `settings` when `analyze` is called with these arguments and a
+    model of that hash: all that decides what is in a session, besides its file and the model.
+
+    Raises ProfileError and RecordingError as `analyze` does.
+    """
+    baseline = None if profile is None else load_profile(Path(profile), model_sha256)
+    contents = Contents(video, keep_clean, blur_faces, clips)
+    return _monitor_settings(max_faces, sensitivity, baseline) | dataclasses.asdict(contents)
+
+
+def _monitor_settings(
+    max_faces: int, sensitivity: float, profile: Baseline | None
+) -> dict[str, Any]:
+    return {
+        "max_faces": max_faces,
+        "sensitivity": sensitivity,
+        "baseline": None if profile is None else profile.height,
+    }
 
 
 def analyze(
@@ -239,18 +352,21 @@ def analyze(
     device: Device = "auto",
     max_faces: int = 1,
     sensitivity: float = 0.5,
+    profile: str | Path | None = None,
     video: bool = True,
     keep_clean: bool = False,
+    blur_faces: bool = False,
+    clips: bool = True,
     on_update: Callable[[Source, Update], None] | None = None,
 ) -> Session:
     """Every frame of a video file through the monitor, as fast as it goes.
 
-    `out`: session folder to write, with the annotated video unless `video` is False; without it
-    nothing is kept on disk and no video is made.
+    `out`: session folder to write; without it nothing is kept on disk and no video is made.
+    `model` to `profile`: see `Monitor`; `video` to `clips`: see `realtime.recorder.Contents`.
     `on_update` is called after each frame. When the file breaks half way, what was read stays
     in the folder.
 
-    Raises SourceError, ModelError, DeviceError or RecordingError.
+    Raises SourceError, ModelError, DeviceError, ProfileError or RecordingError.
     """
     if out is None:
         with tempfile.TemporaryDirectory(prefix="kilas-") as folder:
@@ -261,29 +377,35 @@ def analyze(
                 device=device,
                 max_faces=max_faces,
                 sensitivity=sensitivity,
+                profile=profile,
                 video=False,
                 on_update=on_update,
             )
+    contents = Contents(video, keep_clean, blur_faces, clips)
     with (
         Monitor(
-            model, device=device, max_faces=max_faces, live=False, sensitivity=sensitivity
+            model,
+            device=device,
+            max_faces=max_faces,
+            live=False,
+            sensitivity=sensitivity,
+            profile=profile,
         ) as monitor,
         VideoFile(path) as source,
-    ):
-        recorder = SessionRecorder(
+        SessionRecorder(
             Path(out),
             monitor.spec,
             monitor.describe(source),
-            Overlay(monitor.spec).paint,
+            painter(monitor.spec, blur_faces=blur_faces),
             wait=True,
             origin_s=0.0,
-            video=video,
-            keep_clean=keep_clean,
+            contents=contents,
             upstream_drops=ChainMap(source.drops, monitor.drops),
-        )
-        with recorder:
-            for update in monitor.updates(source):
-                recorder.write(update)
-                if on_update is not None:
-                    on_update(source, update)
+            calibration=monitor.calibration,
+        ) as recorder,
+    ):
+        for update in monitor.updates(source):
+            recorder.write(update)
+            if on_update is not None:
+                on_update(source, update)
     return load_session(out)

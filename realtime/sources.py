@@ -25,6 +25,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -232,12 +233,15 @@ class VideoFile:
         elif container.duration is not None:
             duration_s = container.duration / av.time_base
         height, width = first.image_bgr.shape[:2]
+        state = self._path.stat()
         return SourceInfo(
             name=self._path.name,
             size_wh=(width, height),
             rate_hz=float(rate) if rate else None,
             duration_s=duration_s,
             frame_count=stream.frames or None,
+            bytes=state.st_size,
+            modified=datetime.fromtimestamp(state.st_mtime).astimezone().isoformat(),
         )
 
     def _read(self, first: Frame, decoded: Iterator[Frame]) -> Generator[Frame, None, None]:

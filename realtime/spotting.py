@@ -59,6 +59,11 @@ class Spotter:
     from, an event whose apex is still there after its offset (`max_residual`) is none: it was the
     beginning of something that stays, which the network lost sight of.
 
+    `baseline`, 0 to 1, is the probability of an expression that this person's neutral face has.
+    What is above it counts as a share of what can be above it, as Abbott's formula (1925, "A
+    method of computing the effectiveness of an insecticide") takes the deaths that need no cause
+    out of those that are seen.
+
     A model without a `none` label always claims an expression, so it cannot spot: the state is
     `expression` and there are no events.
     """
@@ -75,6 +80,7 @@ class Spotter:
         self._spotting = spotting
         self._max_gap_s = max_gap_s
         self._nodes = nodes
+        self.baseline = 0.0
         self._can_spot = NONE_LABEL in labels
         self._none = labels.index(NONE_LABEL) if self._can_spot else -1
         self.restart()
@@ -83,6 +89,7 @@ class Spotter:
         """Forget the past, as for a face that was never seen."""
         self.state: State = "warming up"
         self._last: Scores | None = None
+        self._last_height = 0.0
         self._run: _Run | None = None
         self._motions: deque[tuple[float, FloatArray]] = deque()
 
@@ -110,15 +117,18 @@ class Spotter:
             if self._run is None:
                 # What was there from the first scores on began at an unknown time and cannot be
                 # a micro-expression.
-                self._run = _Run(-np.inf if self._last is None else self._crossing_s(scores))
+                self._run = _Run(
+                    -np.inf if self._last is None else self._crossing_s(scores.t_s, height)
+                )
             if scores.t_s - self._run.onset_s <= self._spotting.max_s:
                 self._run.scores.append(scores)
             self._run.has_entered |= height >= self._spotting.enter
         elif self._run is not None:
             if self._run.has_entered:
-                event = self._finish(self._run, self._crossing_s(scores), scores.motion)
+                offset_s = self._crossing_s(scores.t_s, height)
+                event = self._finish(self._run, offset_s, scores.motion)
             self._run = None
-        self._last = scores
+        self._last, self._last_height = scores, height
 
         if self._run is None or not self._run.has_entered:
             self.state = "neutral"
@@ -129,15 +139,15 @@ class Spotter:
         return event
 
     def _height(self, scores: Scores) -> float:
-        """Probability that there is an expression."""
-        return 1.0 - scores.probabilities[self._none]
+        """Probability that there is an expression, above the baseline."""
+        above = 1.0 - scores.probabilities[self._none] - self.baseline
+        return max(0.0, above / (1.0 - self.baseline))
 
-    def _crossing_s(self, scores: Scores) -> float:
-        """Where the line from the last scores' height to that of these crosses `leave`."""
+    def _crossing_s(self, t_s: float, height: float) -> float:
+        """Where the line from the last scores' height to `height` at `t_s` crosses `leave`."""
         assert self._last is not None
-        before, now = self._height(self._last), self._height(scores)
-        share = (self._spotting.leave - before) / (now - before)
-        return self._last.t_s + share * (scores.t_s - self._last.t_s)
+        share = (self._spotting.leave - self._last_height) / (height - self._last_height)
+        return self._last.t_s + share * (t_s - self._last.t_s)
 
     def _finish(self, run: _Run, offset_s: float, latest: FloatArray | None) -> Event | None:
         if not self._spotting.min_s <= offset_s - run.onset_s <= self._spotting.max_s:

@@ -59,6 +59,24 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class Conditions:
+    """The conditions under which a face is seen.
+
+    Degrees: `yaw_deg` > 0: turned to the right of the picture; `pitch_deg` > 0: looking up;
+    `roll_deg` > 0: leaning to the right of the picture. `face_px`: width of the face, pixels.
+    `brightness`: mean gray of the face, 0 to 255. `unevenness`: difference of the mean grays of
+    its left and right half over their sum, 0 to 1.
+    """
+
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    face_px: float
+    brightness: float
+    unevenness: float
+
+
+@dataclass(frozen=True, slots=True)
 class RegionSample:
     """The aligned gray regions of one face in one frame. `regions`: uint8 [R, H, W]."""
 
@@ -123,7 +141,7 @@ class Update:
 
     `scores` and `events` are those that arrived since the previous update; they speak of
     moments before this frame, because a window has to be complete before it is scored.
-    `states`: one a face of this frame.
+    `states` and `conditions`: one a face of this frame.
     """
 
     frame: Frame
@@ -131,6 +149,7 @@ class Update:
     scores: tuple[Scores, ...]
     events: tuple[Event, ...]
     states: dict[int, State]
+    conditions: dict[int, Conditions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +158,7 @@ class SourceInfo:
 
     `size_wh`: width and height of the frames that it delivers, after rotation.
     `rate_hz`: nominal frame rate. `duration_s`, `frame_count`: as the container states them.
+    `bytes`, `modified`: size of a file, and when it was written, ISO 8601.
     """
 
     name: str
@@ -146,6 +166,8 @@ class SourceInfo:
     rate_hz: float | None = None
     duration_s: float | None = None
     frame_count: int | None = None
+    bytes: int | None = None
+    modified: str | None = None
 
 
 class Source(Protocol):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +16,7 @@ from typing import Self
 import av
 import cv2
 import numpy as np
+from av.codec.codec import UnknownCodecError
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace
 
@@ -33,26 +38,119 @@ MUXER_BUFFER_BYTES = 2**20
 LONE_FRAME_S = 1 / 30
 """Duration of a video of one frame, whose duration nothing states."""
 
+
+@dataclass(frozen=True)
+class Encoder:
+    """An H.264 encoder of FFmpeg's and the options that it is used with."""
+
+    name: str
+    options: Mapping[str, str]
+    is_hardware: bool = True
+
+
 # Measured on 640 x 480 with camera noise, one core: `ultrafast` takes 1.7 ms a frame at 38.2 dB
 # (crf 20: 2.0 ms, 38.6 dB), `veryfast` with crf 20 3.5 ms. `zerolatency` holds no frame back.
-ENCODER_OPTIONS = {
-    "preset": "ultrafast",
-    "tune": "zerolatency",
-    "crf": "23",
-    "forced-idr": "1",
-    "g": "100000",
-}
+# Key frames come when they are asked for, so a group of pictures may have any length.
+SOFTWARE_ENCODER = Encoder(
+    "libx264",
+    {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "crf": "23",
+        "forced-idr": "1",
+        "g": "100000",
+    },
+    is_hardware=False,
+)
 MAX_ENCODER_THREADS = 4
+
+_COMMON = {"g": "100000", "bf": "0"}
+"""Key frames where they are asked for alone, and no picture that builds on a later one."""
+
+# Of each maker: constant quality meant to be near libx264's crf 23, no frame held back. A maker's
+# scale of quality is its own, and these figures follow FFmpeg's documentation, not a measurement.
+# VA-API is not among them: it wants its pictures in the memory of the graphics card, where PyAV
+# cannot bring them.
+HARDWARE_ENCODERS = (
+    Encoder(
+        "h264_nvenc",
+        _COMMON
+        | {
+            "preset": "p4",
+            "tune": "ll",
+            "rc": "vbr",
+            "cq": "23",
+            "delay": "0",
+            "zerolatency": "1",
+            "forced-idr": "1",
+        },
+    ),
+    Encoder(
+        "h264_qsv",
+        _COMMON
+        | {
+            "preset": "veryfast",
+            "global_quality": "23",
+            "async_depth": "1",
+            "look_ahead": "0",
+            "forced_idr": "1",
+        },
+    ),
+    Encoder(
+        "h264_amf",
+        _COMMON
+        | {
+            "usage": "lowlatency",
+            "quality": "speed",
+            "rc": "cqp",
+            "qp_i": "23",
+            "qp_p": "23",
+            "forced_idr": "1",
+        },
+    ),
+    # FFmpeg counts 118 units to one step of this encoder's quality of 1 to 100.
+    Encoder(
+        "h264_videotoolbox",
+        _COMMON | {"realtime": "1", "flags": "+qscale", "global_quality": str(65 * 118)},
+    ),
+    Encoder(
+        "h264_mf",
+        _COMMON
+        | {
+            "hw_encoding": "1",
+            "rate_control": "quality",
+            "quality": "70",
+            "scenario": "live_streaming",
+        },
+    ),
+)
+"""Those that are tried, in this order; which of them there are depends on the platform."""
+
+PROBE_SIZE_WH = (320, 240)
+"""Larger than the smallest picture of any of them (145 x 49 for NVENC, 128 x 128 for AMF)."""
+
+PROBE_FRAMES = 20
+PROBE_KEY_FRAME = 10
+"""Pictures that are tried, and the one of them that is asked to be a key frame."""
+
+PROBE_HELD_FRAMES = 8
+"""Frames that an encoder may hold back: a quarter of a second at 30 frames a second."""
+
+PROBE_GRAY_TOLERANCE = 16
+"""How far the mean of a decoded gray picture may be off, of 255."""
 
 
 class VideoWriter:
     """One H.264 file with the frames' own times; the file is created with the first frame.
 
-    Raises OSError and av.FFmpegError.
+    `encoder`: what the video is made with, a hardware encoder where one works; None before the
+    first frame. All methods belong to one thread, except for `sync`, which any other may call
+    until `close`. Raises OSError and av.FFmpegError.
     """
 
     def __init__(self, path: Path) -> None:
         self.frame_count = 0
+        self.encoder: Encoder | None = None
         self._path = path
         self._file: DiskFile | None = None
         self._size_wh = (0, 0)
@@ -77,20 +175,26 @@ class VideoWriter:
     def write(self, t_s: float, image_bgr: UInt8Array) -> None:
         """Add a picture, uint8 [height, width, 3], to be shown from `t_s` seconds on."""
         if self._file is None:
-            self._open(image_bgr.shape[1], image_bgr.shape[0])
+            # 4:2:0 colour needs even sides; `_fit` repeats the last line where one is missing.
+            height, width = image_bgr.shape[:2]
+            self._size_wh = (width + width % 2, height + height % 2)
         if not self.frame_count:
             self._start_s = t_s  # a player starts with the first frame, whenever that was
         # No two frames may have one moment.
         self._pts = max(self._pts + 1, round((t_s - self._start_s) * TICKS_HZ))
-        image_yuv = cv2.cvtColor(_fit(image_bgr, self._size_wh), cv2.COLOR_BGR2YUV_I420)
-        frame = av.VideoFrame.from_ndarray(np.asarray(image_yuv, np.uint8), format="yuv420p")
-        frame.pts = self._pts
-        frame.time_base = Fraction(1, TICKS_HZ)
-        if self._pts >= self._next_key_pts:
-            frame.pict_type = PictureType.I
+        is_key = self._pts >= self._next_key_pts
+        if is_key:
             self._next_key_pts = self._pts + round(KEYFRAME_S * TICKS_HZ)
+        frame = _frame(_fit(image_bgr, self._size_wh), self._pts, is_key)
+        if self._file is None:
+            self._file = self._open()
         self.frame_count += 1
         self._mux(self._stream.encode(frame))
+
+    def sync(self) -> None:
+        """Wait until what was written so far is on the disk itself."""
+        if self._file is not None:
+            self._file.sync()
 
     def close(self) -> None:
         """Finish the file, or leave it as it is if it could not be written further."""
@@ -102,12 +206,23 @@ class VideoWriter:
                 self._held.duration = self._typical_duration()
                 self._output.mux(self._held)
 
-    def _open(self, width: int, height: int) -> None:
-        # 4:2:0 colour needs even sides; `_fit` repeats the last line where one is missing.
-        self._size_wh = (width + width % 2, height + height % 2)
-        self._file = DiskFile(self._path)
+    def _open(self) -> DiskFile:
+        encoder = working_encoder()
+        with contextlib.ExitStack() as undo:
+            file = undo.enter_context(DiskFile(self._path))
+            try:
+                self._start(file, encoder)
+            except av.FFmpegError:
+                if not encoder.is_hardware:
+                    raise
+                # Many graphics cards encode no more than a few videos at a time.
+                self._start(file, SOFTWARE_ENCODER)
+            undo.pop_all()
+        return file
+
+    def _start(self, file: DiskFile, encoder: Encoder) -> None:
         self._output = av.open(
-            self._file,
+            file,
             "w",
             format="mp4",
             buffer_size=MUXER_BUFFER_BYTES,
@@ -117,17 +232,8 @@ class VideoWriter:
                 "flush_packets": "1",
             },
         )
-        threads = min(MAX_ENCODER_THREADS, 1 + width * height // 1_000_000)
-        self._stream = self._output.add_stream(
-            "libx264", rate=60, options={**ENCODER_OPTIONS, "threads": str(threads)}
-        )
-        self._stream.width, self._stream.height = self._size_wh
-        self._stream.pix_fmt = "yuv420p"
-        codec = self._stream.codec_context
-        codec.time_base = Fraction(1, TICKS_HZ)
-        # What OpenCV's conversion makes; untagged large pictures would be shown as BT.709.
-        codec.colorspace = Colorspace.SMPTE170M
-        codec.color_range = ColorRange.MPEG
+        self._stream = open_stream(self._output, encoder, self._size_wh)
+        self.encoder = encoder
 
     def _mux(self, packets: Iterable[av.Packet]) -> None:
         """Write packets, each once the next one tells how long its picture is shown."""
@@ -147,6 +253,91 @@ class VideoWriter:
         if not self._durations:
             return round(LONE_FRAME_S * TICKS_HZ)
         return sorted(self._durations.elements())[self._durations.total() // 2]
+
+
+@cache
+def working_encoder() -> Encoder:
+    """The first hardware encoder that really works here, else the software encoder.
+
+    Tried once a process; takes a moment.
+    """
+    return next(filter(works, HARDWARE_ENCODERS), SOFTWARE_ENCODER)
+
+
+def works(encoder: Encoder) -> bool:
+    """Whether a few pictures come out of an encoder as they went in.
+
+    Each must have its own time and gray, in order, none held back for long, and a key frame
+    must come where it is asked for.
+    """
+    grays = np.linspace(32, 224, PROBE_FRAMES).astype(np.uint8)
+    # Uneven, as the times of a camera.
+    times = [round(i * TICKS_HZ / 30) + 7 * (i % 3) for i in range(PROBE_FRAMES)]
+    keys = [i in (0, PROBE_KEY_FRAME) for i in range(PROBE_FRAMES)]
+    file = io.BytesIO()
+    # As in a recording, what a player has to know beforehand is written with the first frames.
+    fragments = {"movflags": "frag_every_frame+default_base_moof"}
+    try:
+        with av.open(file, "w", format="mp4", options=fragments) as output:
+            stream = open_stream(output, encoder, PROBE_SIZE_WH)
+            packets = []
+            for gray, pts, is_key in zip(grays, times, keys, strict=True):
+                image_bgr = np.full((PROBE_SIZE_WH[1], PROBE_SIZE_WH[0], 3), gray, np.uint8)
+                packets += stream.encode(_frame(image_bgr, pts, is_key))
+            held_frames = PROBE_FRAMES - len(packets)
+            packets += stream.encode(None)
+            came = [(packet.pts, packet.dts) for packet in packets]
+            are_keys = [packet.is_keyframe for packet in packets]
+            output.mux(packets)
+        file.seek(0)
+        with av.open(file, "r") as written:
+            frames = list(written.decode(video=0))
+    except (av.FFmpegError, UnknownCodecError):
+        return False
+    means = [float(frame.to_ndarray(format="gray").mean()) for frame in frames]
+    return (
+        held_frames <= PROBE_HELD_FRAMES
+        and came == [(pts, pts) for pts in times]
+        and all(is_key for is_key, asked in zip(are_keys, keys, strict=True) if asked)
+        and [frame.pts for frame in frames] == times
+        and bool(np.allclose(means, grays, rtol=0, atol=PROBE_GRAY_TOLERANCE))
+    )
+
+
+def open_stream(
+    output: av.container.OutputContainer, encoder: Encoder, size_wh: tuple[int, int]
+) -> av.VideoStream:
+    """Add a stream for pictures of `size_wh` whose encoder is ready.
+
+    Raises av.FFmpegError, and UnknownCodecError if FFmpeg was built without the encoder.
+    """
+    options = dict(encoder.options)
+    width, height = size_wh
+    if not encoder.is_hardware:
+        options["threads"] = str(min(MAX_ENCODER_THREADS, 1 + width * height // 1_000_000))
+    stream = output.add_stream(encoder.name, rate=60, options=options)
+    assert isinstance(stream, av.VideoStream)
+    stream.width, stream.height = size_wh
+    codec = stream.codec_context
+    formats = {one.name for one in codec.codec.video_formats or ()}
+    # Those that do not take the pictures' own planes get them converted.
+    stream.pix_fmt = "yuv420p" if "yuv420p" in formats else "nv12"
+    codec.time_base = Fraction(1, TICKS_HZ)
+    # What OpenCV's conversion makes; untagged large pictures would be shown as BT.709.
+    codec.colorspace = Colorspace.SMPTE170M
+    codec.color_range = ColorRange.MPEG
+    codec.open()
+    return stream
+
+
+def _frame(image_bgr: UInt8Array, pts: int, is_key: bool) -> av.VideoFrame:
+    image_yuv = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2YUV_I420)
+    frame = av.VideoFrame.from_ndarray(np.asarray(image_yuv, np.uint8), format="yuv420p")
+    frame.pts = pts
+    frame.time_base = Fraction(1, TICKS_HZ)
+    if is_key:
+        frame.pict_type = PictureType.I
+    return frame
 
 
 def _fit(image_bgr: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:

@@ -271,6 +271,25 @@ def test_a_task_that_ends_every_worker_is_named(machines: Machines) -> None:
         run(die_at_one, range(4), machines.file)
 
 
+def test_the_others_go_on_after_a_task_that_ended_every_worker(machines: Machines) -> None:
+    for _ in range(4):
+        machines.add_worker()
+    found: list[int] = []
+    killed: list[tuple[int, str]] = []
+    run_tasks(
+        die_at_one,
+        range(8),
+        jobs=1,
+        scheduler=str(machines.file),
+        description="dying",
+        on_result=lambda task, _: found.append(task),
+        on_killed=lambda *pair: killed.append(pair),
+    )
+    assert sorted(found) == [0, 2, 3, 4, 5, 6, 7]
+    assert [task for task, _ in killed] == [1]
+    assert killed[0][1].startswith("ended 2 workers")
+
+
 def test_waiting_for_workers_is_said(
     machines: Machines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

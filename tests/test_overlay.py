@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from realtime import overlay as overlay_module
 from realtime.lettering import lettering, shorten, width_of, write
+from realtime.marks import paint_mark
 from realtime.overlay import FLASH_S, TIMELINE_S, Overlay, Status
 from realtime.palette import GRAY, class_colours, class_marks
 from realtime.spec import ModelSpec
@@ -412,7 +413,7 @@ def test_every_mark_can_be_painted() -> None:
     labels = [f"class {index}" for index in range(20)] + ["none"]
     for mark in class_marks(labels).values():
         image = np.zeros((40, 40, 3), np.uint8)
-        overlay_module._paint_mark(image, mark, 20, 20, 10, (255, 255, 255))
+        paint_mark(image, mark, 20, 20, 10, (255, 255, 255))
         rows, columns = np.nonzero(image[:, :, 0])
         assert 60 < len(rows) < 450, mark
         assert rows.min() >= 8, mark

@@ -62,6 +62,12 @@ def first_waits_to_go(task: tuple[Path, int]) -> int:
     return number
 
 
+def die_at_two(number: int) -> tuple[int, int]:
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number, os.getpid()
+
+
 def own_process(_: int) -> int:
     return os.getpid()
 
@@ -90,6 +96,29 @@ def run(
     run_tasks(work, tasks, jobs=jobs, scheduler=None, description="trying", on_result=on_result)
 
 
+def start_sleepers(folder: Path) -> subprocess.Popen[str]:
+    """A program whose two processes leave a file `started-NUMBER` each and sleep."""
+    script = folder / "sleepers.py"
+    script.write_text(
+        "import pathlib, sys, time\n"
+        "from realtime.pools import for_all\n"
+        "def sleep(number):\n"
+        "    (pathlib.Path(sys.argv[1]) / f'started-{number}').touch()\n"
+        "    time.sleep(300)\n"
+        "if __name__ == '__main__':\n"
+        "    for_all(sleep, range(4), 2, 'sleeping')\n"
+    )
+    root = Path(__file__).resolve().parents[1]
+    return subprocess.Popen(
+        [sys.executable, str(script), str(folder)],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_results_come_in_the_order_of_the_tasks(jobs: int) -> None:
     assert for_all(square_late, range(5), jobs, "squaring") == [0, 1, 4, 9, 16]
@@ -116,25 +145,7 @@ def test_an_error_ends_all_processes_at_once() -> None:
 @pytest.mark.timeout(60)
 def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
     """A whole process group gets the signal, as from a terminal."""
-    script = tmp_path / "sleepers.py"
-    script.write_text(
-        "import pathlib, sys, time\n"
-        "from realtime.pools import for_all\n"
-        "def sleep(number):\n"
-        "    (pathlib.Path(sys.argv[1]) / f'started-{number}').touch()\n"
-        "    time.sleep(300)\n"
-        "if __name__ == '__main__':\n"
-        "    for_all(sleep, range(4), 2, 'sleeping')\n"
-    )
-    root = Path(__file__).resolve().parents[1]
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": str(root)},
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = start_sleepers(tmp_path)
     try:
         while len(list(tmp_path.glob("started-*"))) < 2:
             assert process.poll() is None
@@ -223,6 +234,60 @@ def test_what_was_handed_over_before_a_process_was_killed_stays(tmp_path: Path) 
         run(die_at_four, list(product([tmp_path], range(5))), keep)
     assert {file.name for file in tmp_path.iterdir()} == {"0", "1", "2", "3"}
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_task_that_ends_its_process_is_found_and_the_others_go_on(jobs: int) -> None:
+    found: list[int] = []
+    killed: list[tuple[int, str]] = []
+    run_tasks(
+        die_at_two,
+        range(8),
+        jobs=jobs,
+        scheduler=None,
+        description="dying",
+        on_result=lambda task, _: found.append(task),
+        on_killed=lambda *pair: killed.append(pair),
+    )
+    assert sorted(found) == [0, 1, 3, 4, 5, 6, 7]
+    assert [task for task, _ in killed] == [2]
+    assert killed[0][1].startswith("ended its process")
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize(("renewed_after", "processes"), [(2, 3), (None, 1)])
+def test_processes_are_renewed_as_often_as_asked_for(
+    renewed_after: int | None, processes: int
+) -> None:
+    found: dict[int, int] = {}
+    run_tasks(
+        own_process,
+        range(5),
+        jobs=1,
+        scheduler=None,
+        description="looking",
+        on_result=found.__setitem__,
+        on_killed=lambda task, why: pytest.fail(why),
+        renewed_after=renewed_after,
+    )
+    assert len(set(found.values())) == processes
+    assert os.getpid() not in found.values()
+
+
+@pytest.mark.timeout(60)
+def test_processes_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    process = start_sleepers(tmp_path)
+    try:
+        while len(list(tmp_path.glob("started-*"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+        # Ends only when nobody can write any more, so when all processes are gone.
+        process.communicate(timeout=20)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_trainings_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:

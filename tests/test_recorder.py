@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 
 from realtime import disk_file, recorder
 from realtime.errors import RecordingError
-from realtime.recorder import SessionRecorder, new_session_folder, session_folder_name
+from realtime.recorder import Contents, SessionRecorder, new_session_folder, session_folder_name
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, Scores, State, UInt8Array, Update
 
@@ -244,7 +244,7 @@ def test_painted_and_clean_pictures(tmp_path: Path) -> None:
         return np.full_like(item.frame.image_bgr, 255)
 
     updates = [update(i, i / 30) for i in range(5)]
-    folder = record(tmp_path / "a", updates, paint=paint, keep_clean=True)
+    folder = record(tmp_path / "a", updates, paint=paint, contents=Contents(keep_clean=True))
     assert pictures(folder / "video.mp4")[2].mean() > 250
     assert abs(pictures(folder / "clean.mp4")[2].mean() - 128) < 3
     assert not (record(tmp_path / "b", updates) / "clean.mp4").exists()

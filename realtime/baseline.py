@@ -1,0 +1,107 @@
+"""A person's neutral baseline: what the network says of a face that shows nothing.
+
+Some faces look to a network as if they always showed a little of something. The spotter takes
+that share out (`realtime.spotting`). What the face looks like needs no such care: the motion
+signal renews its own baseline every two seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from realtime.errors import ProfileError
+from realtime.spec import NONE_LABEL, ModelSpec
+from realtime.types import Scores
+
+CALIBRATION_S = 2.0
+"""Length of scores that a baseline is taken from: long against a blink, short enough to sit still
+for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """`height`: median probability, 0 to 1, that a neutral face shows an expression; `from_s` and
+    `to_s`: when that was seen, seconds on the clock of the frames; None for one that was brought
+    from another session."""
+
+    height: float
+    from_s: float | None = None
+    to_s: float | None = None
+
+
+class Calibration:
+    """Finds the baseline of one face in its first seconds of scores.
+
+    An expression that lasts for most of them is no neutral face; then the next seconds are tried,
+    and there is no baseline until a calm stretch has been seen.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._none = spec.labels.index(NONE_LABEL) if NONE_LABEL in spec.labels else None
+        self._limit = spec.spotting.leave
+        self._max_gap_s = spec.max_gap_s
+        self._heights: list[float] = []
+        self._from_s = self._to_s = -math.inf
+
+    def update(self, scores: Scores) -> Baseline | None:
+        """Take the next scores; the baseline once there is one. Models without the label `none`
+        have none."""
+        if self._none is None:
+            return None
+        if not self._heights or scores.t_s - self._to_s > self._max_gap_s:
+            self._heights.clear()
+            self._from_s = scores.t_s
+        self._to_s = scores.t_s
+        self._heights.append(1.0 - scores.probabilities[self._none])
+        if self._to_s - self._from_s < CALIBRATION_S:
+            return None
+        height = statistics.median(self._heights)
+        self._heights.clear()
+        return Baseline(height, self._from_s, self._to_s) if height < self._limit else None
+
+
+def load_profile(path: Path, model_sha256: str) -> Baseline:
+    """The baseline that a session folder, or its session.json, holds of its one person.
+
+    Raises ProfileError where there is none, where there are several, and where it was taken with
+    another model.
+    """
+    file = path / "session.json" if path.is_dir() else path
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        name, sha256 = facts["model"].get("name"), facts["model"]["sha256"]
+        heights = [float(one["height"]) for one in (facts["calibration"] or {}).values()]
+        if not all(0 <= height < 1 for height in heights):
+            raise ValueError("a height is a probability")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProfileError(
+            f"{path} holds no profile; give a session folder that Kilas recorded."
+        ) from error
+    if len(heights) != 1:
+        raise ProfileError(
+            f"{path} holds the baselines of {len(heights)} faces; give a session in which one "
+            "person was calibrated."
+        )
+    if sha256 != model_sha256:
+        raise ProfileError(
+            f"The profile in {path} was made with another model ({name}); "
+            "record a new one with this model, or choose that one with --model."
+        )
+    return Baseline(heights[0])
+
+
+def as_facts(baselines: dict[int, Baseline], origin_s: float) -> dict[str, Any]:
+    """What session.json says of the baselines of faces; times from `origin_s`."""
+    return {
+        str(face_id): {
+            "height": round(one.height, 6),
+            "from_s": None if one.from_s is None else round(one.from_s - origin_s, 6),
+            "to_s": None if one.to_s is None else round(one.to_s - origin_s, 6),
+        }
+        for face_id, one in baselines.items()
+    }

@@ -1,0 +1,183 @@
+"""Session folders of an earlier run: what is wanted already, in the way, or left half done."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from realtime.disk_file import PARTIAL
+from realtime.errors import RecordingError
+from realtime.folder_lock import LOCK_FILE, QUIET_S, FolderLock
+from realtime.mending import SCORES_BEGIN
+from realtime.session_files import (
+    CLIPS_FOLDER,
+    EVENTS_FILE,
+    EXPORTED_FILES,
+    RECORDED_FILES,
+    REPORT_FILE,
+    SCORES_FILE,
+    SESSION_FILE,
+)
+
+OWN_FILES = (*RECORDED_FILES, *EXPORTED_FILES, REPORT_FILE)
+"""All that Kilas writes into a session folder, besides the clips."""
+
+CLIP_PATTERNS = ("event-*.mp4", "event-*.png")
+
+MODIFIED_WITHIN_S = 2.0
+"""Two statements of when a file was changed that differ by less are the same: the file systems of
+memory cards, and ZIP files, round to this."""
+
+RETRY_S = 0.5
+"""Between two looks whether somebody still writes a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What decides what is in a session folder. `settings`: see `session.settings_of`."""
+
+    source: Path
+    model_sha256: str
+    settings: Mapping[str, Any]
+
+
+def is_complete(folder: Path, wanted: Wanted) -> bool:
+    """Whether the folder holds a complete session of what is wanted. Raises OSError and ValueError,
+    and RecordingError when its session.json is no session's."""
+    facts = _facts(folder)
+    has_tables = all((folder / name).exists() for name in (SCORES_FILE, EVENTS_FILE))
+    return (
+        facts is not None
+        and facts["status"] == "complete"
+        and has_tables
+        and not _others(facts, wanted)
+    )
+
+
+def make_room(folder: Path, wanted: Wanted, *, overwrite: bool) -> None:
+    """Remove a session of this file that was not completed; with `overwrite` that of any file.
+    Files that Kilas did not write stay, and so do live recordings, which nobody can make again.
+
+    Raises OSError, and RecordingError when what is in the way is not removed, when somebody is
+    writing it, and when the source itself lies in the folder.
+    """
+    if folder in wanted.source.parents:
+        raise RecordingError(
+            f"{wanted.source} lies in {folder}, where its own session would go; choose another "
+            "--out."
+        )
+    facts = _facts(folder)
+    if facts is None:
+        if not _has_begun(folder):
+            return
+        if _has_rows(folder) and not overwrite:
+            raise RecordingError(
+                f"{folder} holds a session whose {SESSION_FILE} was lost; choose another --out, or "
+                "replace it with --overwrite."
+            )
+        _wait_until_free(folder)
+    else:
+        if facts["source"].get("live"):
+            raise RecordingError(f"{folder} holds a live recording; choose another --out.")
+        is_of_same = facts["source"].get("name") == wanted.source.name
+        is_unfinished = facts["status"] != "complete" and is_of_same
+        others = _others(facts, wanted)
+        if others and not is_unfinished and not overwrite:
+            raise RecordingError(
+                f"{folder} holds a session of {' and '.join(others)}; choose another --out, or "
+                "replace it with --overwrite."
+            )
+        if facts["status"] == "recording":
+            _wait_until_free(folder)
+    _remove(folder)
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    """What session.json says; None if there is none, or half of one."""
+    try:
+        text = (folder / SESSION_FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        facts = json.loads(text)
+    except ValueError as error:
+        if _has_begun(folder):
+            return None
+        raise _foreign(folder) from error
+    is_sessions = isinstance(facts, dict) and "status" in facts
+    if not is_sessions or not all(isinstance(facts.get(k), dict) for k in ("model", "source")):
+        raise _foreign(folder)
+    return dict(facts)
+
+
+def _foreign(folder: Path) -> RecordingError:
+    return RecordingError(
+        f"{folder / SESSION_FILE} was not written by Kilas; choose another --out."
+    )
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether it was a recorder that has begun to write this folder."""
+    header = ",".join(SCORES_BEGIN).encode()
+    return _scores(folder).startswith(header) or (folder / LOCK_FILE).exists()
+
+
+def _has_rows(folder: Path) -> bool:
+    return _scores(folder).count(b"\n") > 1
+
+
+def _scores(folder: Path) -> bytes:
+    try:
+        return (folder / SCORES_FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+
+
+def _others(facts: Mapping[str, Any], wanted: Wanted) -> list[str]:
+    """In what a session differs from what is wanted, in words."""
+    others = []
+    if not _is_of(facts["source"], wanted.source):
+        others.append("another file, or the same before it was changed")
+    if facts["model"].get("sha256") != wanted.model_sha256:
+        others.append("another model")
+    found = facts.get("settings")
+    expected = json.loads(json.dumps(dict(wanted.settings)))  # as they come out of a file
+    if not isinstance(found, dict):
+        others.append("unknown settings")
+    elif keys := sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key)):
+        others.append(f"other settings ({', '.join(keys)})")
+    return others
+
+
+def _is_of(stated: Mapping[str, Any], source: Path) -> bool:
+    if stated.get("bytes") is None or stated.get("modified") is None:
+        return False
+    now = source.stat()
+    then_s = datetime.fromisoformat(stated["modified"]).timestamp()
+    return bool(stated["bytes"] == now.st_size and abs(then_s - now.st_mtime) < MODIFIED_WITHIN_S)
+
+
+def _wait_until_free(folder: Path) -> None:
+    """A recorder that was killed a moment ago looks alive where file systems have no locks."""
+    until_s = time.monotonic() + QUIET_S + RETRY_S
+    lock = FolderLock(folder)
+    while not lock.take_over():
+        if time.monotonic() > until_s:
+            raise RecordingError(f"{folder} is being written by another run; wait for its end.")
+        time.sleep(RETRY_S)
+    lock.release()
+
+
+def _remove(folder: Path) -> None:
+    for pattern in CLIP_PATTERNS:
+        for clip in (folder / CLIPS_FOLDER).glob(pattern):
+            clip.unlink()
+    # The session's own file last: what is left of a removal that was interrupted is known for it.
+    for name in sorted(OWN_FILES, key=lambda name: name == SESSION_FILE):
+        for file in (folder / f"{name}{PARTIAL}", folder / name):
+            file.unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""Who writes a session folder, told to every process of the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import Self
+
+from filelock import lock_descriptor
+
+LOCK_FILE = "recording.lock"
+
+QUIET_S = 10.0
+"""Where no lock tells: a folder in which nothing was written for so long is not recorded. A
+recorder writes session.json every 3 s, whatever else comes."""
+
+
+class FolderLock:
+    """Held by whoever writes a session folder, until `release`.
+
+    The system frees it when the process ends, however it ends; only the lock's file is left
+    then, and that alone says nothing. On file systems without locks there is no such file, and
+    `take_over` goes by when the folder was written last.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOCK_FILE
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.release()
+        else:
+            self._free()  # with its file left, the next one need not wait to take over
+
+    def take(self) -> bool:
+        """Take the lock of a folder; False: somebody else holds it.
+
+        True also where there are no locks. Raises OSError if the lock's file cannot be written.
+        """
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            is_free = lock_descriptor(descriptor, blocking=False)
+        except OSError:  # the file system has no locks
+            os.close(descriptor)
+            self._path.unlink()
+            return True
+        if is_free:
+            self._descriptor = descriptor
+        else:
+            os.close(descriptor)
+        return is_free
+
+    def take_over(self) -> bool:
+        """Take the lock of a folder whose recorder should be gone.
+
+        False: it is not, as far as can be told. Raises OSError as `take` does.
+        """
+        was_locked = self._path.exists()
+        if not was_locked and _is_recent(self._path.parent):
+            return False
+        return self.take()
+
+    def release(self) -> None:
+        """Free the lock and remove its file; does nothing where none is held."""
+        if self._free():
+            # Windows removes no open file. Whoever takes the lock in between finds a session to
+            # which nothing is left to do.
+            with contextlib.suppress(PermissionError):
+                self._path.unlink(missing_ok=True)
+
+    def _free(self) -> bool:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+        return descriptor is not None
+
+
+def _is_recent(folder: Path) -> bool:
+    """Whether something in the folder was written a moment ago."""
+    written_s = max((file.stat().st_mtime for file in folder.iterdir()), default=0.0)
+    return time.time() - written_s < QUIET_S

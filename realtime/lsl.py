@@ -1,0 +1,194 @@
+"""Live scores and events on the Lab Streaming Layer (LSL), beside EEG, eye trackers and stimuli.
+
+    Kilas scores   type Expression, irregular rate, float32: `face_id`, then one channel a label
+    Kilas events   type Markers, irregular rate, one string: one marker an event, as JSON with
+                   face_id, label, score, onset_s, apex_s and offset_s
+
+A sample is stamped with the moment that it speaks of: a score with that of the picture, a marker
+with its event's onset, because that is what other signals are cut by. All times are on LSL's
+clock. They lie in the past when they arrive: a score by the time that the network looks ahead,
+a marker by the length of its event in addition.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections import deque
+from types import TracebackType
+from typing import Any, Self
+
+from realtime.errors import KilasError
+from realtime.spec import ModelSpec
+from realtime.types import Source, Update
+
+SCORES_STREAM = "Kilas scores"
+EVENTS_STREAM = "Kilas events"
+
+READINGS = 31
+"""Readings of the two clocks of which the smallest counts: a second at 30 frames a second, in
+which no two clocks drift apart by a tenth of a millisecond."""
+
+JUMP_S = 0.1
+"""A reading that is further off than this shows a clock that was set, not a late reading: threads
+wait for each other for some milliseconds."""
+
+
+class LslOutlet:
+    """Puts the updates of a live run on the Lab Streaming Layer.
+
+    From the start until `close` every program on the local network can find the streams and
+    listen. Nobody need; a listener that is lost is forgotten, and one that comes back finds the
+    streams under the same `source_id`: one for each machine, source and model.
+
+    All methods belong to one thread. None of them waits for the network: liblsl sends on
+    threads of its own, and drops the oldest samples of a listener that does not keep up.
+    Use as a context manager, or call `close`.
+    """
+
+    def __init__(self, spec: ModelSpec, model_sha256: str, source: Source) -> None:
+        """`source`: entered already. Raises KilasError when LSL cannot be used, and for a source
+        that is not live, whose frames have no time of their own in the laboratory."""
+        if not source.live:
+            raise KilasError(
+                "A file that is analyzed cannot be streamed, because its frames are not of now; "
+                "use `watch`, which plays it at its own speed."
+            )
+        try:
+            import pylsl
+        except ImportError as error:
+            raise KilasError(
+                "The Lab Streaming Layer needs the package pylsl; "
+                "start Kilas with `uv run --extra lsl stream.py --lsl`."
+            ) from error
+        except RuntimeError as error:
+            raise KilasError(
+                "The library liblsl was not found or cannot be loaded; "
+                "install it as pylsl's documentation says."
+            ) from error
+        origin = f"{platform.node()}\n{source.info.name}\n{model_sha256}"
+        source_id = hashlib.sha256(origin.encode()).hexdigest()[:16]
+        scores = pylsl.StreamInfo(
+            SCORES_STREAM,
+            "Expression",
+            1 + len(spec.labels),
+            pylsl.IRREGULAR_RATE,
+            "float32",
+            f"kilas-scores-{source_id}",
+        )
+        events = pylsl.StreamInfo(
+            EVENTS_STREAM, "Markers", 1, pylsl.IRREGULAR_RATE, "string", f"kilas-events-{source_id}"
+        )
+        _describe(
+            scores,
+            [
+                ("face_id", "number", "Identity"),
+                *((label, "probability", "Expression") for label in spec.labels),
+            ],
+            spec,
+            model_sha256,
+        )
+        _describe(events, [("event", "JSON", "Marker")], spec, model_sha256)
+        self._clock = _LabClock(pylsl.local_clock)
+        try:
+            self._outlets = [pylsl.StreamOutlet(scores), pylsl.StreamOutlet(events)]
+        except RuntimeError as error:
+            raise KilasError(
+                "The streams could not be put on the network; check that this machine has one "
+                "and that its firewall lets Kilas use it."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def push(self, update: Update, age_s: float | None) -> None:
+        """Send the scores and events of one update.
+
+        `age_s`: `Source.age_s` of the update's frame, asked for now. None: not known yet, as for
+        the first frame of a file that is played; until it was known once, nothing is sent.
+        Must not be called after `close`.
+        """
+        if age_s is not None:
+            self._clock.read(update.frame.t_s + age_s)
+        if not self._clock.is_set:
+            return
+        scores_outlet, events_outlet = self._outlets
+        for scores in update.scores:
+            stamp_s = self._clock.at(scores.t_s)
+            scores_outlet.push_sample([scores.face_id, *scores.probabilities], stamp_s)
+        for event in update.events:
+            onset_s = self._clock.at(event.onset_s)
+            marker = {
+                "face_id": event.face_id,
+                "label": event.label,
+                "score": round(event.score, 6),
+                "onset_s": round(onset_s, 6),
+                "apex_s": round(self._clock.at(event.apex_s), 6),
+                "offset_s": round(self._clock.at(event.offset_s), 6),
+            }
+            events_outlet.push_sample([json.dumps(marker)], onset_s)
+
+    def close(self) -> None:
+        """Take the streams from the network; may be called twice."""
+        self._outlets.clear()  # pylsl frees an outlet with its last reference
+
+
+class _LabClock:
+    """Times of frames on LSL's clock.
+
+    Both clocks run alike, so their difference is a constant that every frame shows again: too
+    large by what passes between reading one and the other, and by what a coarse clock cuts off,
+    never too small. So the smallest of the latest readings is nearest to the truth, whatever
+    time the frames took. Clocks that drift apart are followed, and when the difference jumps the
+    readings start anew.
+    """
+
+    def __init__(self, local_clock: Any) -> None:
+        self._local_clock = local_clock
+        self._readings_s: deque[float] = deque(maxlen=READINGS)
+        self._offset_s = 0.0
+
+    @property
+    def is_set(self) -> bool:
+        return bool(self._readings_s)
+
+    def read(self, now_s: float) -> None:
+        """`now_s`: this moment on the clock of the frames."""
+        reading_s = self._local_clock() - now_s
+        if abs(reading_s - self._offset_s) > JUMP_S:
+            self._readings_s.clear()
+        self._readings_s.append(reading_s)
+        self._offset_s = min(self._readings_s)
+
+    def at(self, t_s: float) -> float:
+        """`t_s`: on the clock of the frames. Returns it on LSL's."""
+        return t_s + self._offset_s
+
+
+def _describe(
+    info: Any, channels: list[tuple[str, str, str]], spec: ModelSpec, model_sha256: str
+) -> None:
+    """Metadata as the XDF specification lays them out. `channels`: label, unit, type."""
+    description = info.desc()
+    listed = description.append_child("channels")
+    for label, unit, kind in channels:
+        channel = listed.append_child("channel")
+        channel.append_child_value("label", label)
+        channel.append_child_value("unit", unit)
+        channel.append_child_value("type", kind)
+    acquisition = description.append_child("acquisition")
+    acquisition.append_child_value("software", "Kilas")
+    acquisition.append_child_value("model", spec.name)
+    acquisition.append_child_value("model_version", spec.version)
+    acquisition.append_child_value("model_sha256", model_sha256)
+    # Moments without a face, and windows that the network had no time for, have no sample.
+    description.append_child("synchronization").append_child_value("can_drop_samples", "true")

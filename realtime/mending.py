@@ -1,0 +1,365 @@
+"""Finish a session whose recording was cut off: by a kill, a loss of power or a full disk.
+
+Everything is taken from the files themselves. What is whole in them is kept: rows to the last
+one, pictures to the last fragment, each with its own time; nothing is encoded anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import av
+
+from realtime.disk_file import PARTIAL, replace_file, sync_file, sync_folder
+from realtime.errors import RecordingError
+from realtime.folder_lock import FolderLock
+from realtime.frame_clock import FrameClock
+from realtime.recorder import CONDITIONS_HEADER, EVENT_HEADER
+from realtime.session_files import (
+    CLEAN_FILE,
+    CLIPS_FOLDER,
+    CONDITIONS_FILE,
+    EVENTS_FILE,
+    RECORDED_FILES,
+    SCORES_FILE,
+    SESSION_FILE,
+    VIDEO_FILE,
+)
+from realtime.video_writer import MUXER_BUFFER_BYTES
+
+SCORES_BEGIN = ("frame", "timestamp", "face_id", "success", "confidence")
+"""Columns of scores.csv before those of the labels; after these comes `state`."""
+
+VIDEOS = (VIDEO_FILE, CLEAN_FILE)
+
+NAL_LENGTH_BYTES = 4
+"""In MP4 each unit of H.264 begins with its length (ISO/IEC 14496-15)."""
+
+
+def mend(folder: Path) -> bool:
+    """Finish the session in `folder` if nobody else will; False: there was nothing to mend.
+
+    Half rows and what a loss of power left of others are cut out of the tables, the videos
+    become plain MP4 files with the same pictures at the same times, and session.json says
+    "recovered" and what is in the files. A session that failed is completed likewise. What is
+    left of a mending that was cut off itself is mended the next time.
+
+    Raises RecordingError if the folder is no session, is being recorded, or cannot be written;
+    what was recorded is still there then.
+    """
+    try:
+        facts = _read_facts(folder)
+        if _is_finished(facts):
+            return False
+        if facts is None and _labels(folder / SCORES_FILE) is None:
+            raise RecordingError(
+                f"{folder} is not a recorded session; name the folder that has its {SESSION_FILE}."
+            )
+        with FolderLock(folder) as lock:
+            has_failed = facts is not None and facts.get("status") == "failed"
+            if not (lock.take() if has_failed else lock.take_over()):
+                raise RecordingError(
+                    f"{folder} is still being recorded; stop that recording and try again."
+                )
+            return _mend(folder)
+    except OSError as error:
+        raise _cannot_mend(folder, error) from error
+
+
+def _mend(folder: Path) -> bool:
+    facts = _read_facts(folder)  # of now, when nobody else writes them any more
+    if _is_finished(facts):
+        return False
+    labels = _labels(folder / SCORES_FILE)
+    if labels is None:
+        labels = [] if facts is None else facts.get("labels", [])
+    tables = {
+        SCORES_FILE: (*SCORES_BEGIN, *labels, "state"),
+        EVENTS_FILE: EVENT_HEADER,
+    }
+    if (folder / CONDITIONS_FILE).exists():
+        tables[CONDITIONS_FILE] = CONDITIONS_HEADER
+    written_s = (folder / SCORES_FILE).stat().st_mtime if facts is None else 0.0
+
+    is_changed = [_mend_table(folder / name, header) for name, header in tables.items()]
+    is_changed += [_mend_video(folder / name) for name in VIDEOS]
+    if facts is not None and facts.get("status") == "failed" and not any(is_changed):
+        return False
+
+    known = _facts_of_files(folder)
+    if facts is None:
+        # A copy of the folder may be younger; nothing else tells when the session began.
+        started = datetime.fromtimestamp(written_s - known["duration_s"]).astimezone()
+        facts = _unknown_facts(labels, started)
+    elif facts.get("status") != "failed":
+        facts["error"] = f"The recording was cut off soon after {facts.get('updated')}."
+    facts |= {"status": "recovered", "updated": _stamp(datetime.now().astimezone())} | known
+    text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+    replace_file(folder / SESSION_FILE, text.encode())
+    for name in RECORDED_FILES:
+        (folder / (name + PARTIAL)).unlink(missing_ok=True)
+    for clip in (folder / CLIPS_FOLDER).glob("*" + PARTIAL):
+        clip.unlink()
+    return True
+
+
+# Facts
+
+
+def _read_facts(folder: Path) -> dict[str, Any] | None:
+    """Content of session.json; None if it is missing or cannot be read."""
+    try:
+        facts = json.loads((folder / SESSION_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _is_finished(facts: dict[str, Any] | None) -> bool:
+    return facts is not None and facts.get("status") not in ("recording", "failed")
+
+
+def _facts_of_files(folder: Path) -> dict[str, Any]:
+    """What the tables and the video themselves say, as session.json states it."""
+    clock = FrameClock()
+    with open(folder / SCORES_FILE, newline="", encoding="utf-8") as file:
+        last_frame = None
+        for row in csv.DictReader(file):
+            if row["frame"] != last_frame:
+                clock.tick(float(row["timestamp"]))
+                last_frame = row["frame"]
+    with open(folder / EVENTS_FILE, newline="", encoding="utf-8") as file:
+        events = sum(1 for _ in csv.DictReader(file))
+    return {
+        "first_frame_s": clock.first_s,
+        "frames": clock.count,
+        "video_frames": _count_pictures(folder / VIDEO_FILE),
+        "duration_s": clock.duration_s,
+        "frame_rate": clock.statistics(),
+        "events": events,
+    }
+
+
+def _unknown_facts(labels: list[str], started: datetime) -> dict[str, Any]:
+    """In place of a session.json that was lost."""
+    return {
+        "status": "recovered",
+        "error": f"The recording was cut off and {SESSION_FILE} was lost: "
+        "what made the recording is not known.",
+        "started": _stamp(started),
+        "updated": "",
+        "versions": {},
+        "model": {"name": "unknown", "version": "unknown"},
+        "device": "unknown",
+        "source": {"name": "unknown"},
+        "labels": labels,
+        "drops": {},
+    }
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
+
+
+# Tables
+
+
+def _labels(path: Path) -> list[str] | None:
+    """The labels in the header of scores.csv; None if the file does not begin with it."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header = next(csv.reader(file), [])
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, csv.Error):
+        return None
+    begin = len(SCORES_BEGIN)
+    if tuple(header[:begin]) != SCORES_BEGIN or header[begin:][-1:] != ["state"]:
+        return None
+    return header[begin:-1]
+
+
+def _mend_table(path: Path, header: Sequence[str]) -> bool:
+    """Leave the header and whole rows in a table; True if that changed it.
+
+    `header`: what is written if the file has lost its own.
+    """
+    data = path.read_bytes() if path.exists() else b""
+    lines = data.split(b"\n")[:-1]
+    own_header = _cells(lines[0]) if lines else []
+    if own_header[:1] == [header[0]]:
+        header = own_header
+    else:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="").writerow(header)
+        lines.insert(0, text.getvalue().encode())
+    whole = b"".join(line + b"\n" for line in lines if len(_cells(line)) == len(header))
+    if whole == data:
+        return False
+    if data.startswith(whole):  # so that a full disk does not matter
+        os.truncate(path, len(whole))
+        sync_file(path)
+    else:
+        replace_file(path, whole)
+    return True
+
+
+def _cells(line: bytes) -> list[str]:
+    """Cells of a line; none if it is no text, as a loss of power may leave NUL bytes or data of
+    other files."""
+    try:
+        text = line.decode()
+        return [] if "\0" in text else next(csv.reader([text]), [])
+    except (UnicodeDecodeError, csv.Error):
+        return []
+
+
+# Videos
+
+
+def _mend_video(path: Path) -> bool:
+    """Make a plain MP4 of a video in fragments; True if that changed it.
+
+    A video that has not come to its first fragment is removed; one that cannot be read is left
+    as it is.
+    """
+    if not path.exists():
+        return False
+    boxes, whole_bytes = _whole_boxes(path)
+    if "mdat" not in boxes:
+        if path.stat().st_size > MUXER_BUFFER_BYTES:
+            return False
+        path.unlink()
+        return True
+    if "moov" not in boxes[: boxes.index("mdat")]:
+        return False  # a plain MP4 has its index behind the pictures
+    unfinished = path.with_name(path.name + PARTIAL)
+    unfinished.unlink(missing_ok=True)
+    try:
+        with av.open(_beginning(path, whole_bytes), "r") as fragments:
+            if not fragments.streams.video:
+                return False
+            pictures = _remux(fragments, unfinished)
+        if pictures:
+            sync_file(unfinished)
+            os.replace(unfinished, path)
+        else:
+            path.unlink()
+        sync_folder(path.parent)
+    except av.InvalidDataError:
+        return False
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return True
+
+
+def _remux(fragments: av.container.InputContainer, path: Path) -> int:
+    """Write all whole pictures, with their own times, into a new file; returns their number."""
+    template = fragments.streams.video[0]
+    assert template.time_base is not None
+    clock = {"video_track_timescale": str(template.time_base.denominator)}
+    pictures = last_dts = 0
+    with av.open(str(path), "w", format="mp4", options=clock) as output:
+        stream = output.add_stream_from_template(template, opaque=True)
+        stream.time_base = template.time_base
+        for packet in _whole_pictures(fragments):
+            assert packet.dts is not None
+            # All others' follow from the times; the last is shown as long as the one before it.
+            if pictures:
+                packet.duration = packet.dts - last_dts
+            pictures, last_dts = pictures + 1, packet.dts
+            packet.stream = stream
+            output.mux(packet)
+    return pictures
+
+
+def _whole_pictures(fragments: av.container.InputContainer) -> Iterator[av.Packet]:
+    """Pictures in order; after one that is broken, those from the next key frame on."""
+    last_dts = -1
+    is_broken = True
+    packets = fragments.demux(video=0)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.InvalidDataError:  # in a fragment's own description
+            return
+        if packet is None:
+            return
+        if packet.dts is None or packet.dts <= last_dts or not _is_whole(bytes(packet)):
+            is_broken = True
+        elif packet.is_keyframe or not is_broken:
+            is_broken = False
+            last_dts = packet.dts
+            yield packet
+
+
+def _is_whole(picture: bytes) -> bool:
+    """Whether a picture is made of H.264 units from end to end.
+
+    None of them may hold three NUL bytes in a row or end in one (ITU-T H.264, 7.4.1), so that
+    what a loss of power leaves is seen in their middle, too.
+    """
+    begin = 0
+    while begin + NAL_LENGTH_BYTES < len(picture):
+        length = int.from_bytes(picture[begin : begin + NAL_LENGTH_BYTES], "big")
+        begin += NAL_LENGTH_BYTES
+        unit = picture[begin : begin + length]
+        if not unit or b"\0\0\0" in unit or unit.endswith(b"\0"):
+            return False
+        begin += length
+    return 0 < begin == len(picture)
+
+
+def _whole_boxes(path: Path) -> tuple[list[str], int]:
+    """Names of an MP4 file's boxes up to the first that is torn, and their bytes together."""
+    size = path.stat().st_size
+    names: list[str] = []
+    begin = 0
+    with open(path, "rb") as file:
+        while True:
+            file.seek(begin)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:  # a large box has its length behind its name
+                length = int.from_bytes(head[8:16], "big")
+            if length < 8 or begin + length > size:
+                return names, begin
+            names.append(head[4:8].decode("latin-1"))
+            begin += length
+
+
+def _beginning(path: Path, length: int) -> str:
+    """FFmpeg's name of the first `length` bytes of a file."""
+    return f"subfile,,start,0,end,{length},,:file:{path}"
+
+
+def _count_pictures(path: Path) -> int:
+    """Pictures of a video; 0 where there is none that can be read."""
+    try:
+        with contextlib.closing(av.open(str(path))) as video:
+            return sum(stream.frames for stream in video.streams.video)
+    except (FileNotFoundError, av.InvalidDataError):
+        return 0
+
+
+def _cannot_mend(folder: Path, error: OSError) -> RecordingError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        needed = max(
+            ((folder / name).stat().st_size for name in VIDEOS if (folder / name).exists()),
+            default=0,
+        )
+        return RecordingError(
+            f"There is no space left to mend {folder}; free {1 + needed // 2**20} MB and try "
+            "again; nothing that was recorded is lost."
+        )
+    return RecordingError(
+        f"{folder} cannot be mended ({error.strerror}); check that its files can be written and "
+        "are open in no other program; nothing that was recorded is lost."
+    )

@@ -1,0 +1,180 @@
+"""Self-contained HTML pages: nothing is requested, and only the scripts written here run.
+
+What comes from files is escaped by Jinja. As a second lock the page's Content-Security-Policy
+allows no connection at all, and no script but those whose hash it states: whatever a name or an
+error text holds, it is never run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from realtime.palette import Rgb, class_colours, class_marks
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+NOTHING = "-"
+"""Stands where there is no figure."""
+
+
+def write_page(path: Path, template: str, scripts: Mapping[str, str], **values: object) -> None:
+    """Write a page whole or not at all. `scripts`: JavaScript by the name that the template has
+    for it.
+
+    Raises OSError.
+    """
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            policy=_policy(scripts.values()),
+            scripts={name: Markup(text) for name, text in scripts.items()},
+            **values,
+        )
+    )
+    unfinished = path.with_name(path.name + ".partial")
+    try:
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(unfinished, path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def script(name: str) -> str:
+    """One of the project's own scripts."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def bokeh_script() -> str:
+    """BokehJS without widgets, tables and WebGL."""
+    from bokeh.resources import Resources
+
+    library, *_ = Resources(mode="inline", components=["bokeh"]).js_raw  # then: a log level
+    return library
+
+
+def markdown(text: str) -> Markup:
+    """Markdown as HTML without links, pictures and HTML of its own, headings two levels down."""
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.disable(["link", "image", "autolink", "html_block", "html_inline", "reference"])
+    tokens = reader.parse(text)
+    for token in tokens:
+        if token.tag in ("h1", "h2", "h3", "h4"):
+            token.tag = f"h{int(token.tag[1]) + 2}"
+    return Markup(reader.renderer.render(tokens, reader.options, {}))
+
+
+def css_colour(colour: Rgb) -> str:
+    return "#" + "".join(f"{part:02x}" for part in colour)
+
+
+def chips(labels: Sequence[str]) -> dict[str, Markup]:
+    """Mark and word of each label, the mark on the class's own colour."""
+    colours, marks = class_colours(labels), class_marks(labels)
+    return {
+        label: Markup('<span class="chip"><i style="background:{}">{}</i> {}</span>').format(
+            css_colour(colours[label]), marks[label], label
+        )
+        for label in labels
+    }
+
+
+def clock(t_s: float | None, digits: int = 3) -> str:
+    """A moment: minutes and seconds, with hours where there are some."""
+    if t_s is None or t_s != t_s:
+        return NOTHING
+    sign = "-" if t_s < 0 else ""
+    ticks = round(abs(t_s) * 10**digits)
+    seconds, part = divmod(ticks, 10**digits)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}:{minutes:02d}" if hours else str(minutes)
+    return f"{sign}{head}:{seconds:02d}" + (f".{part:0{digits}d}" if digits else "")
+
+
+def duration(time_s: float | None) -> str:
+    """A length of time in words."""
+    if time_s is None or time_s != time_s:
+        return NOTHING
+    if time_s < 60:
+        return f"{time_s:.3g} s"
+    minutes, seconds = divmod(round(time_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    return NOTHING if value is None or value != value else f"{value:,.{digits}f}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    return NOTHING if share is None or share != share else f"{100 * share:.{digits}f} %"
+
+
+def counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+
+def lines_of(value: object, name: str = "") -> list[tuple[str, str]]:
+    """Nested settings as lines of `a, b` and their value."""
+    if isinstance(value, dict) and (value or not name):
+        return [
+            line
+            for key, inner in value.items()
+            for line in lines_of(inner, f"{name}, {key}" if name else str(key))
+        ]
+    if isinstance(value, dict | list | tuple):
+        return [(name, ", ".join(map(_word, value)) or "none")]
+    return [(name, _word(value))]
+
+
+def _word(value: object) -> str:
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "media-src blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "clock": clock,
+        "duration": duration,
+        "number": number,
+        "percent": percent,
+        "counted": counted,
+    }
+    environment.filters.update(filters)
+    # Bokeh reads documents in order: what is referred to comes first.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    environment.globals["style"] = Markup(script("page.css"))
+    return environment

@@ -1,0 +1,531 @@
+"""report.html of a session: one self-contained page, made from the session folder alone."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from realtime.errors import RecordingError
+from realtime.meter import TOO_SLOW
+from realtime.page import (
+    NOTHING,
+    bokeh_script,
+    chips,
+    clock,
+    counted,
+    duration,
+    lines_of,
+    markdown,
+    number,
+    percent,
+    script,
+    write_page,
+)
+from realtime.report_plots import Charts, condition_bin_s
+from realtime.session import Session, load_session
+from realtime.session_figures import (
+    FaceFigures,
+    Float64Array,
+    Presence,
+    Warned,
+    face_figures,
+    frame_times,
+    hole_s,
+    label_figures,
+    per_minute,
+    presence,
+    warnings,
+)
+from realtime.spec import NONE_LABEL
+
+REPORT_FILE = "report.html"
+CONDITIONS_FILE = "conditions.csv"
+CLIPS_FOLDER = "clips"
+
+SCRIPTS = ("charts", "timeline", "clips")
+
+MAX_CHARTED_FACES = 4
+"""More would push the events off the screen; two to three people are filmed together."""
+
+MAX_ABSENCES = 5
+
+MAX_MEDIA_BYTES = 64 * 2**20
+"""Of clips inside a page: browsers and mail still take it. The clips of the surest events come
+first."""
+
+STILLS_WIDTH = 608
+"""Pixels of the stills: twice what a row of the table shows."""
+
+STILLS_QUALITY = 80
+"""WebP, of 100: nothing is seen to be missing, at a tenth of a PNG's bytes."""
+
+WARNED_SHARE = 0.05
+"""Conditions that are outside of their bounds in less of the time than this are told in the table
+alone: one event in twenty."""
+
+STEADY = 1.5
+"""Over so many usual gaps at the 95th percentile, every twentieth frame is missing or late."""
+
+DROP_MEANINGS = {
+    "late": "frames of the camera that came while others were worked on",
+    "model busy": "moments that were not scored, since the network was not done with those before",
+    "recorder busy": "pictures that the video lacks; their scores are there",
+    "clips busy": "clips that there was no time for",
+    "clip without face": "events of whose face no picture was kept",
+    "damaged": "frames of the file that cannot be decoded",
+    "no time": "frames of the file without a time",
+    "time not increasing": "frames of the file that go back in time",
+    "camera lost": "times that the camera was gone",
+    "connection lost": "times that the connection was gone",
+    "stopped": "moments that still waited to be scored at the end",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    title: str
+    meaning: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stills:
+    url: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """A row of the table of events; `clip` and `stills` are None where there are none, and then
+    `why_no_clip` and `why_no_stills` say why."""
+
+    event_id: int
+    face_id: int
+    label: str
+    chip: Markup
+    score: float
+    onset_s: float
+    apex_s: float
+    offset_s: float
+    duration_s: float
+    clip: str | None
+    why_no_clip: str
+    stills: _Stills | None
+    why_no_stills: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """A face that has charts. `warned`: None where its conditions are not known."""
+
+    figures: FaceFigures
+    warned: list[Warned] | None
+
+
+def write_report(folder: Path) -> Path:
+    """Make `report.html` of a session folder in it, whole or not at all; replaces an older one.
+
+    Raises RecordingError when the folder holds no session or cannot be written.
+    """
+    try:
+        session = load_session(folder)
+        conditions = _conditions(folder)
+    except (OSError, ValueError) as error:
+        raise RecordingError(
+            f"{folder} cannot be read as a session ({error}); "
+            "name a folder that a recording has written."
+        ) from error
+    path = folder / REPORT_FILE
+    try:
+        write_page(
+            path,
+            "report.html",
+            {"bokeh": bokeh_script(), **{name: script(f"{name}.js") for name in SCRIPTS}},
+            **_content(folder, session, conditions),
+        )
+    except OSError as error:
+        raise RecordingError(
+            f"{path} cannot be written ({error.strerror}); free some space or change its rights."
+        ) from error
+    return path
+
+
+def _conditions(folder: Path) -> pd.DataFrame | None:
+    path = folder / CONDITIONS_FILE
+    if not path.is_file():
+        return None
+    return pd.read_csv(path, dtype={"face_id": "Int64"}).dropna(subset=["timestamp", "face_id"])
+
+
+def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) -> dict[str, object]:
+    facts, scores = session.facts, session.scores
+    events = session.events.sort_values("onset_s")
+    labels = [label for label in facts["labels"] if label in scores.columns]
+    expressions = [label for label in labels if label != NONE_LABEL]
+    times_s = frame_times(scores)
+    seen = presence(scores)
+    all_faces = face_figures(scores, events)
+    charted = all_faces[:MAX_CHARTED_FACES]
+    warned = [_warned(conditions, face) for face in charted]
+    charts = _charts(labels, scores, events, conditions, charted, times_s, _model_hz(facts))
+    rows = _event_rows(folder, events, labels, facts)
+    card = facts.get("model", {}).get("card")
+    return {
+        "name": facts.get("source", {}).get("name") or folder.name,
+        "subtitle": _subtitle(facts, seen),
+        "status": _status(facts),
+        "tiles": _tiles(facts, events, seen),
+        "labels": labels,
+        "faces": [_Face(*one) for one in zip(charted, warned, strict=True)],
+        "all_faces": all_faces,
+        "more_faces": len(all_faces) - len(charted),
+        "many_faces": len(all_faces) > 1,
+        "charts": charts.data() if charts.places else None,
+        "charted": bool(charted),
+        "no_timeline": "No face was found in any frame."
+        if len(times_s)
+        else "The session has no frames.",
+        "events": rows,
+        "media_note": _media_note(rows),
+        "no_events": "No micro-expression was spotted."
+        if NONE_LABEL in labels or not labels
+        else "This model has no label for a face at rest, so it gives scores and no events.",
+        "rates": [
+            (chip, one)
+            for chip, one in zip(
+                chips(labels).values(), label_figures(labels, events, seen), strict=True
+            )
+            if one.label in expressions
+        ],
+        "rate_face": per_minute(len(events), seen.with_face_s),
+        "rate_all": per_minute(len(events), seen.total_s),
+        "presence": seen,
+        "shares": _shares(seen),
+        "absences": seen.absences[:MAX_ABSENCES],
+        "conditions_known": conditions is not None and len(conditions) > 0,
+        "condition_warnings": _condition_warnings(charted, warned),
+        "condition_bin_s": condition_bin_s(seen.total_s),
+        "frame_lines": _frame_lines(facts),
+        "frame_warnings": _frame_warnings(facts),
+        "drops": [
+            (cause, count, DROP_MEANINGS.get(cause, ""))
+            for cause, count in facts.get("drops", {}).items()
+        ],
+        "has_gaps": "gaps" in charts.places,
+        "model_hz": _model_hz(facts),
+        "model_lines": lines_of(
+            {key: value for key, value in facts.get("model", {}).items() if key != "card"}
+            | {"labels": labels, "runs on": facts.get("device")}
+        ),
+        "source_lines": lines_of(facts.get("source", {})),
+        "setting_lines": lines_of(facts.get("settings") or {}),
+        "spotting_lines": lines_of(facts.get("spotting") or {}),
+        "calibration_lines": _calibration_lines(facts),
+        "version_lines": lines_of(facts.get("versions") or {}),
+        "card": markdown(card) if card else None,
+    }
+
+
+def _charts(
+    labels: Sequence[str],
+    scores: pd.DataFrame,
+    events: pd.DataFrame,
+    conditions: pd.DataFrame | None,
+    faces: Sequence[FaceFigures],
+    times_s: Float64Array,
+    model_hz: float | None,
+) -> Charts:
+    charts = Charts(
+        start_s=float(times_s[0]) if len(times_s) else 0.0,
+        end_s=float(times_s[-1]) if len(times_s) else 0.0,
+    )
+    for i, face in enumerate(faces):
+        charts.add_scores(
+            f"scores-{i}",
+            labels,
+            scores[scores["face_id"] == face.face_id],
+            events[events["face_id"] == face.face_id],
+            face,
+            hole_s(times_s),
+        )
+    if faces:
+        charts.add_overview("overview", labels, scores, events)
+    for i, face in enumerate(faces):
+        if conditions is not None and (conditions["face_id"] == face.face_id).any():
+            charts.add_conditions(
+                f"conditions-{i}", conditions[conditions["face_id"] == face.face_id]
+            )
+    if len(times_s) > 1:
+        charts.add_gaps("gaps", times_s, model_hz)
+    return charts
+
+
+def _subtitle(facts: Mapping[str, Any], seen: Presence) -> str:
+    started = facts.get("started")
+    words = [
+        _date(started) if started else "",
+        duration(facts.get("duration_s", seen.total_s)),
+        "live" if facts.get("source", {}).get("live") else "",
+        counted(facts.get("frames", 0), "frame"),
+        facts.get("status", ""),
+    ]
+    return " · ".join(filter(None, words))
+
+
+def _date(stamp: str) -> str:
+    try:
+        moment = datetime.fromisoformat(stamp)
+    except ValueError:
+        return stamp
+    return f"{moment.day} {moment:%B %Y, %H:%M %Z}".strip()
+
+
+def _status(facts: Mapping[str, Any]) -> _Status | None:
+    """What is to be said of a session that did not end in order."""
+    updated = facts.get("updated")
+    until = f" The figures are as of {_date(updated)}." if updated else ""
+    title, meaning = {
+        "recording": (
+            "This session is still being recorded, or its recorder was killed.",
+            f"Tables and figures may end before the recording does.{until}",
+        ),
+        "failed": (
+            "This session ended with an error.",
+            "What was recorded until then is whole and counted here; what came after is missing.",
+        ),
+        "recovered": (
+            "This session was cut off and has been mended.",
+            "Its recorder was killed, or the power failed. About the last second is missing, so "
+            "may be clips, and counts of dropped frames may be too low.",
+        ),
+    }.get(facts.get("status", ""), ("", ""))
+    return _Status(title, meaning, facts.get("error")) if title else None
+
+
+def _tiles(
+    facts: Mapping[str, Any], events: pd.DataFrame, seen: Presence
+) -> list[tuple[str, str, str]]:
+    rate = facts.get("frame_rate") or {}
+    drops = facts.get("drops", {})
+    share = _shares(seen)["with_face"]
+    per_face = per_minute(len(events), seen.with_face_s)
+    return [
+        ("Events", f"{len(events):,}", "spotted micro-expressions"),
+        (
+            "Events a minute",
+            number(per_face, 1),
+            f"of time with a face; {number(per_minute(len(events), seen.total_s), 1)} of all time",
+        ),
+        (
+            "Time with a face",
+            percent(share, 0),
+            f"{duration(seen.with_face_s)} of {duration(seen.total_s)}",
+        ),
+        ("Frame rate", number(rate.get("median_hz"), 1), "frames a second at the median"),
+        (
+            "Left out",
+            f"{sum(drops.values()):,}",
+            ", ".join(f"{count:,} {cause}" for cause, count in drops.items()) or "nothing",
+        ),
+    ]
+
+
+def _shares(seen: Presence) -> dict[str, float | None]:
+    def share(part_s: float) -> float | None:
+        return part_s / seen.total_s if seen.total_s > 0 else None
+
+    return {
+        "with_face": share(seen.with_face_s),
+        "without_face": share(seen.without_face_s),
+        "unseen": share(seen.unseen_s),
+    }
+
+
+def _warned(conditions: pd.DataFrame | None, face: FaceFigures) -> list[Warned] | None:
+    if conditions is None:
+        return None
+    own = conditions[conditions["face_id"] == face.face_id]
+    return warnings(own) if len(own) else None
+
+
+def _condition_warnings(
+    faces: Sequence[FaceFigures], warned: Sequence[list[Warned] | None]
+) -> list[str]:
+    texts = []
+    for face, figures in zip(faces, warned, strict=True):
+        found = [
+            f"{one.name} in {percent(one.share, 0)} of its frames ({one.bound})"
+            for one in figures or ()
+            if one.share >= WARNED_SHARE
+        ]
+        if found:
+            whose = "The face" if len(faces) == 1 else f"Face {face.face_id}"
+            texts.append(f"{whose}: {'; '.join(found)}. Read the scores of such moments with care.")
+    return texts
+
+
+def _model_hz(facts: Mapping[str, Any]) -> float | None:
+    """Slots a second of the model's clock, if the session states it."""
+    rate_hz = facts.get("model", {}).get("rate_hz")
+    return float(rate_hz) if rate_hz else None
+
+
+def _frame_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rate = facts.get("frame_rate") or {}
+    model_hz = _model_hz(facts)
+    nominal_hz = facts.get("source", {}).get("rate_hz")
+    lines = [
+        ("frames", f"{facts.get('frames', 0):,}"),
+        ("frames in the video", f"{facts.get('video_frames', 0):,}"),
+        ("rate at the median", _with_unit(rate.get("median_hz"), 2, "a second")),
+        ("rate that the source states", _with_unit(nominal_hz, 2, "a second")),
+        ("rate of the model's clock", _with_unit(model_hz, 2, "a second")),
+    ]
+    for name, key in (
+        ("shortest twentieth of gaps, up to", "gap_p5_s"),
+        ("gap at the median", "gap_median_s"),
+        ("longest twentieth of gaps, from", "gap_p95_s"),
+        ("longest gap", "gap_max_s"),
+    ):
+        gap_s = rate.get(key)
+        lines.append((name, NOTHING if gap_s is None else f"{1000 * gap_s:,.1f} ms"))
+    return lines
+
+
+def _with_unit(value: float | None, digits: int, unit: str) -> str:
+    return NOTHING if value is None else f"{number(value, digits)} {unit}"
+
+
+def _frame_warnings(facts: Mapping[str, Any]) -> list[str]:
+    rate = facts.get("frame_rate") or {}
+    median_hz, model_hz = rate.get("median_hz"), _model_hz(facts)
+    texts = []
+    if median_hz and model_hz and median_hz < TOO_SLOW * model_hz:
+        texts.append(
+            f"The source gave {median_hz:.1f} frames a second, the model wants {model_hz:g}: most "
+            "of what it saw was interpolated, and short expressions may have been missed."
+        )
+    if rate and rate["gap_p95_s"] > STEADY * rate["gap_median_s"]:
+        texts.append(
+            f"The frames did not come steadily: one gap in twenty is longer than "
+            f"{1000 * rate['gap_p95_s']:.0f} ms, the usual one is "
+            f"{1000 * rate['gap_median_s']:.0f} ms."
+        )
+    return texts
+
+
+def _calibration_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    calibration = facts.get("calibration")
+    if not isinstance(calibration, Mapping):
+        return []
+    at_s = calibration.get("at_s")
+    lines = [("at", clock(at_s))] if at_s is not None else []
+    for face_id, values in (calibration.get("faces") or {}).items():
+        lines += lines_of(values, f"face {face_id}")
+    return lines
+
+
+def _event_rows(
+    folder: Path, events: pd.DataFrame, labels: Sequence[str], facts: Mapping[str, Any]
+) -> list[_Event]:
+    told = chips([*labels, *sorted(set(map(str, events["label"])) - set(labels))])
+    media = _Media(folder / CLIPS_FOLDER)
+    for event_id in events.sort_values("score", ascending=False)["event_id"]:
+        media.take(int(event_id))
+    why = _why_no_media(facts)
+    rows = []
+    for event in events.to_dict("records"):
+        event_id, label = int(event["event_id"]), str(event["label"])
+        clip, stills = media.clips.get(event_id), media.stills.get(event_id)
+        rows.append(
+            _Event(
+                event_id=event_id,
+                face_id=int(event["face_id"]),
+                label=label,
+                chip=told[label],
+                score=event["score"],
+                onset_s=event["onset_s"],
+                apex_s=event["apex_s"],
+                offset_s=event["offset_s"],
+                duration_s=event["duration_s"],
+                clip=clip,
+                why_no_clip="" if clip else media.left_out.get(event_id, why),
+                stills=stills,
+                why_no_stills="" if stills else why,
+            )
+        )
+    return rows
+
+
+class _Media:
+    """Clips and stills of events, as far as they are there and fit into a page."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clips: dict[int, str] = {}
+        self.stills: dict[int, _Stills] = {}
+        self.left_out: dict[int, str] = {}
+        self._folder = folder
+        self._room = MAX_MEDIA_BYTES
+
+    def take(self, event_id: int) -> None:
+        clip = self._folder / f"event-{event_id:04d}.mp4"
+        if clip.is_file():
+            size = clip.stat().st_size
+            if size <= self._room:
+                self._room -= size
+                self.clips[event_id] = base64.b64encode(clip.read_bytes()).decode()
+            else:
+                self.left_out[event_id] = (
+                    f"Not in this page, which would be too large; see {CLIPS_FOLDER}/{clip.name}."
+                )
+        stills = _stills(clip.with_suffix(".png"))
+        if stills is not None:
+            self.stills[event_id] = stills
+
+
+def _stills(path: Path) -> _Stills | None:
+    """A picture, smaller and as WebP; None if it is missing or is no picture."""
+    if not path.is_file():
+        return None
+    image_bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    if image_bgr is None:
+        return None
+    height, width = image_bgr.shape[:2]
+    if width > STILLS_WIDTH:
+        height, width = round(height * STILLS_WIDTH / width), STILLS_WIDTH
+        image_bgr = cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".webp", image_bgr, [cv2.IMWRITE_WEBP_QUALITY, STILLS_QUALITY])
+    return _Stills(
+        f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}", width, height
+    )
+
+
+def _why_no_media(facts: Mapping[str, Any]) -> str:
+    settings = facts.get("settings") or {}
+    if settings.get("video") is False:
+        return "None: the session was recorded without pictures."
+    if settings.get("clips") is False:
+        return "None: clips were turned off."
+    if settings.get("blur_faces"):
+        return "None: faces are hidden in this session."
+    if facts.get("status") in ("recording", "recovered", "failed"):
+        return "None: the session was cut off before it was made."
+    return "None was made."
+
+
+def _media_note(rows: Sequence[_Event]) -> str:
+    """Said once above the table rather than in each row, where no event has a clip or stills."""
+    reasons = {one.why_no_clip for one in rows if not one.clip}
+    if len(reasons) == 1 and not any(one.clip or one.stills for one in rows):
+        return f"Clips and stills: {reasons.pop()}"
+    return ""

@@ -1,0 +1,564 @@
+"""Charts of a session's report: scores by face, conditions and frame gaps, drawn by Bokeh.
+
+The scores of an hour are more than can be drawn at once. They travel as binary numbers, and
+`timeline.js` draws of them what the pixels can show: the mean and the highest of the frames that
+share a pixel, so that no peak is lost. Bokeh's callbacks in JavaScript are not used, since they
+would need `eval`, which the page's policy forbids.
+
+Charts over time share one axis in milliseconds, the unit of Bokeh's axes of time.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from bokeh.core.json_encoder import serialize_json
+from bokeh.document import Document
+from bokeh.models import (
+    ColumnDataSource,
+    CrosshairTool,
+    DatetimeTickFormatter,
+    FixedTicker,
+    HoverTool,
+    PanTool,
+    Plot,
+    Range1d,
+    RangeTool,
+    WheelZoomTool,
+)
+from bokeh.models.annotations import BoxAnnotation, Span
+from bokeh.models.renderers import GlyphRenderer
+from bokeh.plotting import figure
+
+from realtime.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG
+from realtime.page import css_colour
+from realtime.palette import BLUE, ORANGE, PURPLE, Rgb, class_colours, class_marks
+from realtime.session_figures import FaceFigures, Float64Array, Stretch
+from realtime.spec import NONE_LABEL
+
+INK, FAINT, LINE = "#1f2328", "#57606a", "#d8dee4"
+FONT = "system-ui, sans-serif"
+
+MS = 1000.0
+
+HOUR_S = 3600.0
+
+LANE_PX = 44
+"""Height of one label's lane: a peak and its foot can be told apart."""
+
+LANE_FILL = 0.86
+"""Share of a lane that a score of 1 fills."""
+
+SHADE = 0.55
+"""Of a class's colour for the edge of its area, so that yellow stands out from the page."""
+
+EVENT_ALPHA = 0.14
+"""Of an event's span behind the scores."""
+
+MARKS_LANE = 0.55
+"""Height of the strip above the lanes that holds the events' marks, in lanes."""
+
+AXIS_PX = 52
+"""Height that a chart needs besides what it draws."""
+
+LEFT_PX = 104
+"""Room for the names on the left, the same in all charts over time, so that moments align."""
+
+NAME_CHARS = 12
+"""Of a label's name beside its lane; the table of labels has all of it."""
+
+OVERVIEW_BINS = 1200
+"""At most: about a pixel each."""
+
+CONDITION_S = 0.2
+"""The head moves little in less, and a mean of so long is free of jitter."""
+
+MAX_CONDITION_BINS = 4000
+"""Longer sessions have longer bins."""
+
+CONTEXT_MS = 200.0
+"""The least time that a chart shows: half of a micro-expression."""
+
+GAP_BINS = 50
+"""Such that the usual gap, a quarter of all, is in the middle of a bar."""
+
+LONG_GAP = 4.0
+"""Gaps between frames over so many usual ones share the last bar."""
+
+# How stretches look behind the scores: fill, hatch, its colour.
+BANDS = {
+    "no face": ("#d0d7de", "/", "#8c959f"),
+    "warming up": ("#eaeef2", ".", "#8c959f"),
+    "macro": ("#fdf0dc", "\\", "#b08a4a"),
+}
+
+ANGLES = (("yaw", BLUE, "solid"), ("pitch", ORANGE, "dashed"), ("roll", PURPLE, "dotdash"))
+"""Of the head: name, colour and dash of its line."""
+
+_BOKEH_MARKERS = {
+    "▲": "triangle",
+    "●": "circle",
+    "◆": "diamond",
+    "■": "square",
+    "▼": "inverted_triangle",
+    "★": "star",
+    "✚": "plus",
+    "▬": "dash",
+}
+
+
+def condition_bin_s(session_s: float) -> float:
+    """Seconds that a point of the charts of head and light is the mean of."""
+    return max(CONDITION_S, session_s / MAX_CONDITION_BINS)
+
+
+@dataclass(slots=True)
+class Charts:
+    """Charts of one page that share an axis of time. `places`: the id of the element that each is
+    drawn in. `tracks`: the scores that `timeline.js` draws."""
+
+    start_s: float
+    end_s: float
+    places: dict[str, Plot] = field(default_factory=dict)
+    tracks: list[dict[str, Any]] = field(default_factory=list)
+    time_ms: Range1d = field(init=False)
+
+    def __post_init__(self) -> None:
+        start_ms, end_ms = self.start_s * MS, max(self.end_s * MS, self.start_s * MS + CONTEXT_MS)
+        self.time_ms = Range1d(
+            start=start_ms,
+            end=end_ms,
+            bounds=(start_ms, end_ms),
+            min_interval=CONTEXT_MS,
+            max_interval=end_ms - start_ms,
+            name="time",
+        )
+
+    @property
+    def clock(self) -> str:
+        """How Bokeh writes a moment."""
+        return "%H:%M:%S" if self.end_s >= HOUR_S else "%M:%S"
+
+    def data(self) -> dict[str, Any]:
+        """What the page's scripts need, as JSON."""
+        return drawn_in(self.places) | {"tracks": self.tracks}
+
+    def add_scores(
+        self,
+        place: str,
+        labels: Sequence[str],
+        scores: pd.DataFrame,
+        events: pd.DataFrame,
+        face: FaceFigures,
+        hole_s: float,
+    ) -> None:
+        """A lane for each label with the scores of one face; its events as spans over the lanes
+        with a mark above; its stretches as bands behind."""
+        lanes = len(labels)
+        plot = self._over_time(
+            round(LANE_PX * (lanes + MARKS_LANE)), (-lanes + 0.9, 1 + MARKS_LANE)
+        )
+        _bands(plot, face.stretches, -lanes, 1 + MARKS_LANE)
+        colours, marks = class_colours(labels), class_marks(labels)
+        drawn = ("mean", "high", "said")
+        columns = ["t", "event", *(f"{kind}{i}" for kind in drawn for i in range(lanes))]
+        source = ColumnDataSource({column: [] for column in columns}, name=place)
+        for i, label in enumerate(labels):
+            colour = css_colour(colours[label])
+            plot.varea("t", -i, f"high{i}", source=source, color=colour, alpha=0.4)
+            plot.varea("t", -i, f"mean{i}", source=source, color=colour)
+            outline = plot.line(
+                "t", f"high{i}", source=source, color=_shade(colours[label]), line_width=0.8
+            )
+            if i == 0:
+                plot.add_tools(
+                    HoverTool(
+                        renderers=[outline],
+                        mode="vline",
+                        point_policy="follow_mouse",
+                        attachment="horizontal",
+                        tooltips=tooltip(
+                            [
+                                ("time", f"@t{{{self.clock}.%3N}}"),
+                                *(
+                                    (f"{marks[one]} {one}", f"@said{j}")
+                                    for j, one in enumerate(labels)
+                                ),
+                                ("event", "@event"),
+                            ]
+                        ),
+                        formatters={"@t": "datetime"},
+                    )
+                )
+        _events(plot, events, labels, colours, marks, -lanes + 1)
+        middles = [LANE_FILL / 2 - i for i in range(lanes)]
+        plot.yaxis.ticker = middles
+        plot.yaxis.major_tick_line_color = None
+        plot.ygrid.ticker = FixedTicker(ticks=[-i for i in range(lanes)])
+        plot.yaxis.major_label_overrides = {
+            middles[i]: f"{marks[label]} {_short(label)}" for i, label in enumerate(labels)
+        }
+        self.places[place] = plot
+        self.tracks.append(_track(place, labels, scores, events, marks, hole_s))
+
+    def add_overview(
+        self, place: str, labels: Sequence[str], scores: pd.DataFrame, events: pd.DataFrame
+    ) -> None:
+        """The highest score of any expression over the whole session, with a handle for the
+        time that the other charts show."""
+        plot = self._over_time(34, (0, 1.5), is_overview=True)
+        shown = [label for label in labels if label != NONE_LABEL]
+        highest = scores[shown].max(axis=1).to_numpy(np.float64)
+        times_s = scores["timestamp"].to_numpy(np.float64)
+        edges_s, highs = _binned_max(times_s, highest, self.start_s, self.end_s)
+        source = ColumnDataSource({"t": edges_s * MS, "high": highs})
+        plot.varea("t", 0, "high", source=source, color="#9aa4af")
+        colours, marks = class_colours(labels), class_marks(labels)
+        _marks(plot, events, labels, colours, marks, 1.25, size=6)
+        plot.yaxis.visible = plot.ygrid.visible = False
+        tool = RangeTool(x_range=self.time_ms)
+        tool.overlay.fill_color = css_colour(BLUE)
+        tool.overlay.fill_alpha = 0.12
+        tool.overlay.line_color = css_colour(BLUE)
+        tool.overlay.line_alpha = 1
+        plot.add_tools(tool)
+        self.places[place] = plot
+
+    def add_conditions(self, place: str, conditions: pd.DataFrame) -> None:
+        """Three charts of one face: `place`-head, `place`-light and `place`-size."""
+        table = _binned_mean(conditions, self.start_s, self.end_s)
+        source = ColumnDataSource(
+            {"t": table.index.to_numpy() * MS}
+            | {str(name): table[name].to_numpy() for name in table.columns}
+        )
+        limit = max(45.0, float(np.nanmax(np.abs(table[["yaw_deg", "pitch_deg", "roll_deg"]]))))
+        head = self._over_time(142, (-limit, limit))
+        head.add_layout(_outside(bottom=TURNED_DEG))
+        head.add_layout(_outside(top=-TURNED_DEG))
+        moment = ("time", f"@t{{{self.clock}.%1N}}")
+        lines = [
+            head.line(
+                "t",
+                f"{name}_deg",
+                source=source,
+                color=css_colour(colour),
+                line_dash=dash,
+                line_width=1.6,
+                legend_label=name,
+            )
+            for name, colour, dash in ANGLES
+        ]
+        head.yaxis.axis_label = "degrees"
+        _legend_above(head)
+        angles = [(name, f"@{name}_deg{{0.0}}°") for name, *_ in ANGLES]
+        _hover(head, lines[0], [moment, *angles])
+        light = self._over_time(100, (0, 255))
+        light.add_layout(_outside(top=DARK))
+        light.add_layout(_outside(bottom=BRIGHT))
+        line = light.line("t", "brightness", source=source, color=css_colour(BLUE), line_width=1.6)
+        light.yaxis.axis_label = "mean gray"
+        _hover(
+            light,
+            line,
+            [moment, ("mean gray", "@brightness{0}"), ("unevenness", "@unevenness{0.00}")],
+        )
+        widest_px = float(np.nanmax(table["face_px"]))
+        size = self._over_time(100, (0, 1.15 * max(widest_px, SMALL_PX)))
+        size.add_layout(_outside(top=SMALL_PX))
+        line = size.line("t", "face_px", source=source, color=css_colour(BLUE), line_width=1.6)
+        size.yaxis.axis_label = "pixels"
+        _hover(size, line, [moment, ("width", "@face_px{0} px")])
+        self.places |= {f"{place}-head": head, f"{place}-light": light, f"{place}-size": size}
+
+    def add_gaps(self, place: str, times_s: Float64Array, model_hz: float | None) -> None:
+        """How often which time passed from one frame to the next."""
+        gaps_ms = np.diff(times_s) * MS
+        top_ms = LONG_GAP * float(np.median(gaps_ms))
+        counts, edges_ms = np.histogram(
+            np.minimum(gaps_ms, top_ms * (1 - 1e-6)), GAP_BINS, (0.0, max(top_ms, 1.0))
+        )
+        plot = new_plot(
+            150,
+            x_range=Range1d(start=0.0, end=float(edges_ms[-1])),
+            y_range=Range1d(start=0.5, end=2.0 * max(1, int(counts.max()))),
+            y_axis_type="log",
+        )
+        filled = counts > 0
+        source = ColumnDataSource(
+            {
+                "left": edges_ms[:-1][filled],
+                "right": edges_ms[1:][filled],
+                "count": counts[filled],
+            }
+        )
+        bars = plot.quad(
+            left="left",
+            right="right",
+            top="count",
+            bottom=0.5,
+            source=source,
+            color=css_colour(BLUE),
+            line_color="white",
+        )
+        if model_hz:
+            plot.add_layout(
+                Span(location=MS / model_hz, dimension="height", line_color=INK, line_dash="dashed")
+            )
+            plot.xaxis.axis_label = "milliseconds from one frame to the next"
+        plot.yaxis.axis_label = "frames"
+        plot.add_tools(
+            HoverTool(
+                renderers=[bars],
+                tooltips=tooltip([("gap", "@left{0.0} to @right{0.0} ms"), ("frames", "@count")]),
+            )
+        )
+        self.places[place] = plot
+
+    def _over_time(
+        self,
+        height_px: int,
+        limits: tuple[float, float],
+        *,
+        is_overview: bool = False,
+    ) -> figure:
+        whole = Range1d(start=self.time_ms.start, end=self.time_ms.end)
+        plot = new_plot(
+            height_px,
+            x_range=whole if is_overview else self.time_ms,
+            y_range=Range1d(start=limits[0], end=limits[1]),
+            x_axis_type="datetime",
+        )
+        # `days` is also the beginning, which Bokeh takes for midnight.
+        names = ("seconds", "minsec", "minutes", "hourmin", "hours", "days")
+        plot.xaxis.formatter = DatetimeTickFormatter(
+            milliseconds=f"{self.clock}.%3N", **dict.fromkeys(names, self.clock)
+        )
+        if not is_overview:
+            drag = PanTool(dimensions="width")
+            # The wheel alone goes on through the page.
+            wheel = WheelZoomTool(dimensions="width", modifiers={"ctrl": True})
+            plot.add_tools(drag, wheel)
+            plot.toolbar.active_drag, plot.toolbar.active_scroll = drag, wheel
+        plot.min_border_left = LEFT_PX
+        return plot
+
+
+def tooltip(rows: Sequence[tuple[str, str]]) -> str:
+    """What is shown at the pointer: names, and values with Bokeh's placeholders; as HTML, because
+    Bokeh's own names are too pale to be read."""
+    lines = "".join(
+        f'<tr><th style="text-align: right; padding-right: 6px">{_plain(name)}</th>'
+        f'<td style="color: {INK}">{value}</td></tr>'
+        for name, value in rows
+    )
+    return f'<table style="font: 12px {FONT}; color: {FAINT}">{lines}</table>'
+
+
+def _plain(name: str) -> str:
+    """A name in which neither HTML nor a placeholder is seen."""
+    return html.escape(name).replace("@", "&#64;").replace("$", "&#36;")
+
+
+def drawn_in(places: Mapping[str, Plot]) -> dict[str, Any]:
+    """Charts as `charts.js` draws them, each in the element whose id is its key; as JSON."""
+    document = Document()
+    with document.models.freeze():  # else each chart has all the others looked through again
+        for plot in places.values():
+            document.add_root(plot)
+    roots = {plot.id: place for place, plot in places.items()}
+    return {
+        "docs": {"charts": json.loads(serialize_json(document.to_json(deferred=False)))},
+        "items": [{"docid": "charts", "roots": roots, "root_ids": list(roots)}],
+    }
+
+
+def new_plot(height_px: int, **kwargs: Any) -> figure:
+    """An empty chart in the page's look; `height_px` of what it draws."""
+    kwargs |= {
+        "height": height_px + AXIS_PX,
+        "sizing_mode": "stretch_width",
+        "toolbar_location": None,
+        "tools": "",
+        "lod_threshold": None,
+        "outline_line_color": LINE,
+    }
+    plot = figure(**kwargs)
+    plot.toolbar.logo = None
+    plot.xgrid.grid_line_color = plot.ygrid.grid_line_color = "#eaeef2"
+    for axis in (*plot.xaxis, *plot.yaxis):
+        axis.axis_line_color = axis.major_tick_line_color = FAINT
+        axis.minor_tick_line_color = None
+        axis.major_label_text_color = axis.axis_label_text_color = INK
+        axis.major_label_text_font = axis.axis_label_text_font = FONT
+        axis.axis_label_text_font_style = "normal"
+        axis.major_label_text_font_size = axis.axis_label_text_font_size = "12px"
+    return plot
+
+
+def _bands(plot: figure, stretches: Sequence[Stretch], bottom: float, top: float) -> None:
+    for state, (fill, hatch, hatch_colour) in BANDS.items():
+        shown = [one for one in stretches if one.state == state]
+        if shown:
+            plot.quad(
+                left=[one.start_s * MS for one in shown],
+                right=[one.end_s * MS for one in shown],
+                bottom=bottom,
+                top=top,
+                fill_color=fill,
+                line_color=None,
+                hatch_pattern=hatch,
+                hatch_color=hatch_colour,
+                hatch_weight=0.6,
+                hatch_scale=8,
+                level="underlay",
+            )
+
+
+def _events(
+    plot: figure,
+    events: pd.DataFrame,
+    labels: Sequence[str],
+    colours: dict[str, Rgb],
+    marks: dict[str, str],
+    bottom: float,
+) -> None:
+    if len(events):
+        plot.quad(
+            left=events["onset_s"].to_numpy() * MS,
+            right=events["offset_s"].to_numpy() * MS,
+            bottom=bottom,
+            top=1 + MARKS_LANE,
+            fill_color=INK,
+            fill_alpha=EVENT_ALPHA,
+            line_color=None,
+            level="underlay",
+        )
+        _marks(plot, events, labels, colours, marks, 1 + MARKS_LANE / 2, size=11)
+
+
+def _marks(
+    plot: figure,
+    events: pd.DataFrame,
+    labels: Sequence[str],
+    colours: dict[str, Rgb],
+    marks: dict[str, str],
+    y: float,
+    size: float,
+) -> None:
+    for label in labels:
+        own = events[events["label"] == label]
+        if len(own):
+            plot.scatter(
+                own["apex_s"].to_numpy() * MS,
+                y,
+                marker=_BOKEH_MARKERS[marks[label]],
+                size=size,
+                fill_color=css_colour(colours[label]),
+                line_color=INK,
+                line_width=0.8,
+            )
+
+
+def _legend_above(plot: figure) -> None:
+    legend = plot.legend[0]
+    plot.center.remove(legend)
+    plot.add_layout(legend, "above")
+    legend.orientation = "horizontal"
+    legend.border_line_color = None
+    legend.label_text_font, legend.label_text_font_size = FONT, "12px"
+
+
+def _hover(plot: figure, line: GlyphRenderer, rows: list[tuple[str, str]]) -> None:
+    plot.add_tools(
+        HoverTool(
+            renderers=[line],
+            mode="vline",
+            point_policy="follow_mouse",
+            tooltips=tooltip(rows),
+            formatters={"@t": "datetime"},
+        ),
+        CrosshairTool(dimensions="height", line_color=FAINT, line_alpha=0.5),
+    )
+
+
+def _outside(**bounds: Any) -> BoxAnnotation:
+    """Where a condition makes scores doubtful."""
+    return BoxAnnotation(
+        fill_color="#f6dfd0", fill_alpha=0.6, line_color=None, level="underlay", **bounds
+    )
+
+
+def _shade(colour: Rgb) -> str:
+    """The same colour, darker."""
+    red, green, blue = (round(SHADE * part) for part in colour)
+    return css_colour((red, green, blue))
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= NAME_CHARS else label[: NAME_CHARS - 1] + "…"
+
+
+def _track(
+    place: str,
+    labels: Sequence[str],
+    scores: pd.DataFrame,
+    events: pd.DataFrame,
+    marks: dict[str, str],
+    hole_s: float,
+) -> dict[str, Any]:
+    """Scores of one face as `timeline.js` reads them: times float64 [N] in milliseconds, scores
+    float32 [C, N]; frames without scores are left out."""
+    scored = scores.dropna(subset=list(labels))
+    return {
+        "source": place,
+        "lanes": len(labels),
+        "fill": LANE_FILL,
+        "hole_ms": hole_s * MS,
+        "t": _base64(scored["timestamp"].to_numpy("<f8") * MS),
+        "scores": _base64(scored[list(labels)].to_numpy("<f4").T),
+        "events": [
+            {
+                "from": event["onset_s"] * MS,
+                "to": event["offset_s"] * MS,
+                "text": f"#{event['event_id']} {marks.get(event['label'], '')} {event['label']} "
+                f"{event['score']:.2f}",
+            }
+            for event in events.to_dict("records")
+        ],
+    }
+
+
+def _base64(array: npt.NDArray[Any]) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def _binned_max(
+    times_s: Float64Array, values: Float64Array, start_s: float, end_s: float
+) -> tuple[Float64Array, Float64Array]:
+    """Middles and highest values of equal bins; bins without a value are 0."""
+    is_there = np.isfinite(values)
+    count = min(OVERVIEW_BINS, max(1, int(is_there.sum()) // 2))  # a few scores in each
+    edges_s = np.linspace(start_s, max(end_s, start_s + 1e-3), count + 1)
+    bins = np.clip(np.searchsorted(edges_s, times_s[is_there], "right") - 1, 0, count - 1)
+    highs = np.full(count, -np.inf)
+    np.maximum.at(highs, bins, values[is_there])
+    return (edges_s[1:] + edges_s[:-1]) / 2, np.where(np.isfinite(highs), highs, 0.0)
+
+
+def _binned_mean(conditions: pd.DataFrame, start_s: float, end_s: float) -> pd.DataFrame:
+    """Means of equal bins, indexed by their middles; empty bins are NaN, so that lines break."""
+    bin_s = condition_bin_s(end_s - start_s)
+    bins = ((conditions["timestamp"] - start_s) // bin_s).astype(int)
+    values = conditions.drop(columns=["frame", "timestamp", "face_id"])
+    means = values.groupby(bins).mean()
+    means = means.reindex(range(int(bins.min()), int(bins.max()) + 1))
+    means.index = start_s + (means.index + 0.5) * bin_s
+    return means

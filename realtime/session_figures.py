@@ -1,0 +1,228 @@
+"""What the tables of a session come to: time with a face, absences, states, conditions, frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from realtime.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG, UNEVEN
+
+Float64Array = npt.NDArray[np.float64]
+
+HOLE_S = 0.2
+"""A longer time without a frame is no time that was seen; the default `max_gap_s` of models."""
+
+HOLE_FRAMES = 2.5
+"""Sources slower than 1 / HOLE_S have holes from so many usual gaps on: more than one frame is
+missing then."""
+
+ROUNDING_S = 1e-6
+"""The tables state times to a microsecond."""
+
+SHOWN_STATES = ("warming up", "macro")
+"""States that are told as stretches; `expression` becomes an event or nothing."""
+
+AWAY = "no face"
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From `start_s` to `end_s` a face, or nobody, was in `state`."""
+
+    state: str
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How much of a session showed a face. `unseen_s`: holes between frames, in which nothing is
+    known. `absences`: stretches without any face, the longest first."""
+
+    with_face_s: float
+    without_face_s: float
+    unseen_s: float
+    absences: tuple[Stretch, ...]
+
+    @property
+    def total_s(self) -> float:
+        return self.with_face_s + self.without_face_s + self.unseen_s
+
+
+@dataclass(frozen=True, slots=True)
+class FaceFigures:
+    """One face: when it was seen, and its stretches in time order."""
+
+    face_id: int
+    first_s: float
+    last_s: float
+    seen_s: float
+    events: int
+    stretches: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """One condition that makes scores doubtful. `share`: of the frames with this face, 0 to 1."""
+
+    name: str
+    bound: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFigures:
+    """Events of one label. Rates are None where there was no time to count in."""
+
+    label: str
+    count: int
+    per_face_minute: float | None
+    per_minute: float | None
+    median_duration_s: float | None
+    median_score: float | None
+
+
+def frame_times(scores: pd.DataFrame) -> Float64Array:
+    """Seconds [N], the time of each frame of scores.csv, in order."""
+    times_s = scores.drop_duplicates("frame")["timestamp"].dropna().to_numpy(np.float64)
+    return np.sort(times_s)
+
+
+def hole_s(times_s: Float64Array) -> float:
+    """The time between two frames from which on something is missing between them."""
+    usual_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+    return max(HOLE_S, HOLE_FRAMES * usual_s)
+
+
+def presence(scores: pd.DataFrame) -> Presence:
+    """Each frame counts until the next one; what is longer than a hole is unseen, not face."""
+    frames = scores.groupby("timestamp", sort=True)["success"].max()
+    times_s, is_face = frames.index.to_numpy(np.float64), frames.to_numpy() > 0
+    if not len(times_s):
+        return Presence(0.0, 0.0, 0.0, ())
+    held_s, unseen_s = _held(times_s)
+    states = np.where(is_face, "face", AWAY)
+    absences = [one for one in _runs(times_s, held_s, states) if one.state == AWAY]
+    return Presence(
+        with_face_s=float(held_s[is_face].sum()),
+        without_face_s=float(held_s[~is_face].sum()),
+        unseen_s=unseen_s,
+        absences=tuple(sorted(absences, key=lambda one: -one.duration_s)),
+    )
+
+
+def face_figures(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceFigures]:
+    """Every face of a session, the one that was seen longest first."""
+    times_s = frame_times(scores)
+    if not len(times_s):
+        return []
+    every_hole_s = hole_s(times_s)
+    end_s = float(times_s[-1])
+    faces = []
+    found = scores[scores["success"] > 0].sort_values("timestamp")
+    for face_id in map(int, found["face_id"].dropna().unique()):
+        ordered = found[found["face_id"] == face_id]
+        own_s = ordered["timestamp"].to_numpy(np.float64)
+        held_s, _ = _held(own_s, every_hole_s)
+        told = [
+            one
+            for one in _runs(own_s, held_s, ordered["state"].astype(str).to_numpy())
+            if one.state in SHOWN_STATES
+        ]
+        away = _away(own_s, held_s, float(times_s[0]), end_s)
+        faces.append(
+            FaceFigures(
+                face_id=face_id,
+                first_s=float(own_s[0]),
+                last_s=float(own_s[-1]),
+                seen_s=float(held_s.sum()),
+                events=int((events["face_id"] == face_id).sum()),
+                stretches=tuple(sorted(told + away, key=lambda one: one.start_s)),
+            )
+        )
+    return sorted(faces, key=lambda face: -face.seen_s)
+
+
+def warnings(conditions: pd.DataFrame) -> list[Warned]:
+    """How much of one face's frames lie outside of the bounds of `realtime.conditions`."""
+    head = conditions[["yaw_deg", "pitch_deg"]].abs()
+    outside = (
+        ("head turned", f"yaw or pitch over {TURNED_DEG:g}°", (head > TURNED_DEG).any(axis=1)),
+        ("face too small", f"under {SMALL_PX:g} pixels wide", conditions["face_px"] < SMALL_PX),
+        ("too dark", f"mean gray under {DARK:g} of 255", conditions["brightness"] < DARK),
+        ("too bright", f"mean gray over {BRIGHT:g} of 255", conditions["brightness"] > BRIGHT),
+        (
+            "light from one side",
+            f"halves differ by over {100 * UNEVEN:.0f} % of their sum",
+            conditions["unevenness"] > UNEVEN,
+        ),
+    )
+    return [Warned(name, bound, float(rows.mean())) for name, bound, rows in outside if len(rows)]
+
+
+def label_figures(
+    labels: Sequence[str], events: pd.DataFrame, seen: Presence
+) -> list[LabelFigures]:
+    """Events by label, also of labels that had none."""
+    figures = []
+    for label in labels:
+        own = events[events["label"] == label]
+        figures.append(
+            LabelFigures(
+                label=label,
+                count=len(own),
+                per_face_minute=per_minute(len(own), seen.with_face_s),
+                per_minute=per_minute(len(own), seen.total_s),
+                median_duration_s=float(own["duration_s"].median()) if len(own) else None,
+                median_score=float(own["score"].median()) if len(own) else None,
+            )
+        )
+    return figures
+
+
+def per_minute(count: int, time_s: float) -> float | None:
+    return 60.0 * count / time_s if time_s > 0 else None
+
+
+def _held(times_s: Float64Array, longest_s: float | None = None) -> tuple[Float64Array, float]:
+    """Seconds [N] that each of the frames at `times_s` lasts, and the seconds that none does.
+
+    A frame lasts until the next; one before a hole, and the last, as long as is usual.
+    """
+    gaps_s = np.diff(times_s)
+    usual_s = float(np.median(gaps_s)) if len(gaps_s) else 0.0
+    is_hole = gaps_s > (hole_s(times_s) if longest_s is None else longest_s)
+    held_s = np.append(np.where(is_hole, np.minimum(usual_s, gaps_s), gaps_s), usual_s)
+    return held_s, float((gaps_s - held_s[:-1]).sum())
+
+
+def _runs(times_s: Float64Array, held_s: Float64Array, states: npt.NDArray[Any]) -> list[Stretch]:
+    """Neighbouring frames of one state, without a hole between them, as one stretch."""
+    ends_s = times_s + held_s
+    is_new = (states[1:] != states[:-1]) | (times_s[1:] > ends_s[:-1] + ROUNDING_S)
+    starts = np.flatnonzero(np.append(True, is_new))
+    ends = np.append(starts[1:], len(states)) - 1
+    return [
+        Stretch(str(states[first]), float(times_s[first]), float(ends_s[last]))
+        for first, last in zip(starts, ends, strict=True)
+    ]
+
+
+def _away(own_s: Float64Array, held_s: Float64Array, start_s: float, end_s: float) -> list[Stretch]:
+    """When a face that was seen at `own_s` was not there."""
+    left_s = np.concatenate([[start_s], own_s + held_s])
+    back_s = np.append(own_s, end_s)
+    return [
+        Stretch(AWAY, float(left), float(back))
+        for left, back in zip(left_s, back_s, strict=True)
+        if back - left > ROUNDING_S
+    ]

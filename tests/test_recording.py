@@ -1,0 +1,164 @@
+"""The recording of a live run: started, stopped and finished without holding the run up."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from realtime import recording as recordings
+from realtime.errors import RecordingError
+from realtime.recorder import Contents
+from realtime.recording import Recording
+from realtime.session import load_session
+from realtime.spec import ModelSpec
+from realtime.types import Face, Frame, Scores, Update
+
+SPEC = ModelSpec(
+    name="test",
+    version="1",
+    architecture="none",
+    labels=("none", "positive"),
+    rate_hz=30.0,
+    frames=4,
+    region_layout="triple",
+    signal="gray",
+    normalisation="none",
+)
+
+
+def make_recording(base: Path, said: list[str], **options: Any) -> Recording:
+    monitor: Any = SimpleNamespace(
+        spec=SPEC,
+        drops=Counter[str](),
+        describe=lambda source: {"settings": {"max_faces": 1}},
+        calibration=lambda origin_s: {"0": {"height": 0.1, "from_s": -origin_s, "to_s": 0.0}},
+    )
+    source: Any = SimpleNamespace(drops=Counter[str]())
+    return Recording(monitor, source, base, said.append, **options)
+
+
+def update(number: int, with_face: bool = True) -> Update:
+    random = np.random.default_rng(number)
+    frame = Frame(number, 100 + number / 30, random.integers(0, 255, (120, 160, 3), np.uint8))
+    box = (40.0, 30.0, 80.0, 80.0)
+    face = Face(number, 0, np.full((468, 2), 50, np.float32), box, np.eye(2, 3, dtype=np.float32))
+    return Update(
+        frame=frame,
+        faces=(face,) if with_face else (),
+        scores=(Scores(0, frame.t_s, (0.9, 0.1), 0.0),) if with_face else (),
+        events=(),
+        states={0: "neutral"} if with_face else {},
+    )
+
+
+def write(recording: Recording, count: int, first: int = 0) -> None:
+    for number in range(first, first + count):
+        recording.write(update(number))
+        time.sleep(0.001)  # lets the recorder's thread at its queue
+
+
+def test_each_recording_has_a_folder_a_report_and_its_exports(tmp_path: Path) -> None:
+    said: list[str] = []
+    with make_recording(tmp_path, said, formats=("vtt", "parquet")) as recording:
+        recording.toggle()
+        assert recording.is_on
+        write(recording, 20)
+        recording.toggle()
+        assert not recording.is_on
+        write(recording, 5, 20)  # of no recording
+        recording.start()
+        write(recording, 10, 25)
+    assert recording.failure is None
+    assert len(recording.folders) == 2
+    for folder, count in zip(recording.folders, (20, 10), strict=True):
+        session = load_session(folder)
+        assert session.facts["status"] == "complete"
+        assert len(session.scores) == count
+        assert session.facts["calibration"]["0"]["height"] == 0.1
+        for name in ("report.html", "events.vtt", "scores.parquet"):
+            assert (folder / name).stat().st_size > 0
+    assert [words.split()[0] for words in said] == ["Recording", "Recording"]
+
+
+def test_the_run_goes_on_while_a_recording_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setattr(recordings, "COMMAND_LINE", slow)
+    began = []
+    run = recordings.subprocess.run
+    monkeypatch.setattr(
+        recordings.subprocess, "run", lambda *a, **k: began.append(a) or run(*a, timeout=2, **k)
+    )
+    recording = make_recording(tmp_path / "out", [])
+    recording.start()
+    write(recording, 5)
+    recording.stop()
+    deadline_s = time.monotonic() + 10
+    while not began and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert began
+    assert recording.folders == []  # the report is still being made
+    recording.start()
+    write(recording, 5, 5)
+    assert recording.is_on
+    with pytest.raises(recordings.subprocess.TimeoutExpired):
+        recording.__exit__(None, None, None)
+
+
+def test_a_report_that_fails_is_said_and_the_recording_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("import sys\nsys.exit('No paper left.')\n")
+    monkeypatch.setattr(recordings, "COMMAND_LINE", broken)
+    said: list[str] = []
+    with make_recording(tmp_path / "out", said) as recording:
+        recording.start()
+        write(recording, 5)
+    assert isinstance(recording.failure, RecordingError)
+    assert "No paper left." in said[-1]
+    assert "stream.py report" in said[-1]
+    (folder,) = recording.folders
+    assert load_session(folder).facts["status"] == "complete"
+
+
+def test_scores_only(tmp_path: Path) -> None:
+    with make_recording(tmp_path, [], contents=Contents(video=False), report=False) as recording:
+        recording.start()
+        write(recording, 5)
+    (folder,) = recording.folders
+    assert {path.suffix for path in folder.iterdir()} == {".csv", ".json"}
+    facts = json.loads((folder / "session.json").read_text())
+    assert facts["video"] is None
+    assert facts["settings"] == {
+        **{"max_faces": 1, "video": False, "keep_clean": False},
+        **{"blur_faces": False, "clips": True},
+    }
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said: list[str] = []
+    with make_recording(tmp_path / "file" / "out", said) as recording:
+        recording.start()
+        write(recording, 3)
+        assert not recording.is_on
+    assert "choose another folder" in said[0]
+    assert recording.folders == []
+
+
+@pytest.mark.parametrize(
+    "options", [{"keep_clean": True, "blur_faces": True}, {"keep_clean": True, "video": False}]
+)
+def test_what_cannot_be_had_together_is_one_sentence(options: dict[str, bool]) -> None:
+    with pytest.raises(RecordingError, match="leave out"):
+        Contents(**options)
