@@ -15,8 +15,8 @@ from bokeh.plotting import figure
 from realtime.errors import RecordingError
 from realtime.page import bokeh_script, counted, css_colour, duration, number, script, write_page
 from realtime.palette import BLUE
-from realtime.report import REPORT_FILE
 from realtime.report_plots import drawn_in, new_plot, tooltip
+from realtime.session_files import REPORT_FILE
 
 EVENTS_PREFIX = "events_"
 """Of the columns that hold a label's count."""
@@ -95,19 +95,18 @@ def _content(out: Path, table: pd.DataFrame) -> dict[str, object]:
 def _rows(out: Path, table: pd.DataFrame, labels: Sequence[str]) -> list[dict[str, Any]]:
     rank = table["status"].map({status: i for i, status in enumerate(ORDER)})
     ordered = table.assign(rank=rank).sort_values(["rank", "file"]).to_dict("records")
-    return [
-        {
-            **{str(key): None if pd.isna(value) else value for key, value in row.items()},
-            "labels": [row[EVENTS_PREFIX + label] for label in labels],
-            "link": _link(out, row["folder"]),
-        }
-        for row in ordered
-    ]
+    rows = []
+    for record in ordered:
+        row = {str(key): None if pd.isna(value) else value for key, value in record.items()}
+        row["labels"] = [row[EVENTS_PREFIX + label] for label in labels]
+        row["link"] = _link(out, row["folder"])
+        rows.append(row)
+    return rows
 
 
-def _link(out: Path, folder: object) -> str | None:
+def _link(out: Path, folder: str | None) -> str | None:
     """Address of a session's report, relative to the page; None where there is none."""
-    if not isinstance(folder, str) or not folder:
+    if not folder:
         return None
     report = PurePosixPath(Path(folder).as_posix()) / REPORT_FILE
     # A name with a colon would be read as an address of another kind.

@@ -23,6 +23,9 @@ from realtime.palette import Rgb, class_colours, class_marks
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+MANY_HOURS = 100
+"""Of which nobody wants the minutes."""
+
 NOTHING = "-"
 """Stands where there is no figure."""
 
@@ -111,6 +114,8 @@ def duration(time_s: float | None) -> str:
         return f"{time_s:.3g} s"
     minutes, seconds = divmod(round(time_s), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= MANY_HOURS:
+        return f"{hours:,} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 

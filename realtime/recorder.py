@@ -223,7 +223,12 @@ class SessionRecorder:
         self._meta = {
             "versions": versions(),
             **meta,
-            "model": {"name": spec.name, "version": spec.version, **meta.get("model", {})},
+            "model": {
+                "name": spec.name,
+                "version": spec.version,
+                "rate_hz": spec.rate_hz,
+                **meta.get("model", {}),
+            },
             "labels": list(spec.labels),
             "settings": {**meta.get("settings", {}), **asdict(contents)},
         }

@@ -20,7 +20,6 @@ from realtime.page import (
     NOTHING,
     bokeh_script,
     chips,
-    clock,
     counted,
     duration,
     lines_of,
@@ -45,11 +44,8 @@ from realtime.session_figures import (
     presence,
     warnings,
 )
+from realtime.session_files import CLIPS_FOLDER, CONDITIONS_FILE, REPORT_FILE
 from realtime.spec import NONE_LABEL
-
-REPORT_FILE = "report.html"
-CONDITIONS_FILE = "conditions.csv"
-CLIPS_FOLDER = "clips"
 
 SCRIPTS = ("charts", "timeline", "clips")
 
@@ -62,7 +58,7 @@ MAX_MEDIA_BYTES = 64 * 2**20
 """Of clips inside a page: browsers and mail still take it. The clips of the surest events come
 first."""
 
-STILLS_WIDTH = 608
+STILLS_WIDTH = 544
 """Pixels of the stills: twice what a row of the table shows."""
 
 STILLS_QUALITY = 80
@@ -425,14 +421,11 @@ def _frame_warnings(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _calibration_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    calibration = facts.get("calibration")
-    if not isinstance(calibration, Mapping):
-        return []
-    at_s = calibration.get("at_s")
-    lines = [("at", clock(at_s))] if at_s is not None else []
-    for face_id, values in (calibration.get("faces") or {}).items():
-        lines += lines_of(values, f"face {face_id}")
-    return lines
+    """What each face's rest was taken to be."""
+    calibration = facts.get("calibration") or {}
+    return lines_of(
+        {f"face {key}" if key.isdigit() else key: value for key, value in calibration.items()}
+    )
 
 
 def _event_rows(

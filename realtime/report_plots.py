@@ -312,7 +312,7 @@ class Charts:
             plot.add_layout(
                 Span(location=MS / model_hz, dimension="height", line_color=INK, line_dash="dashed")
             )
-            plot.xaxis.axis_label = "milliseconds from one frame to the next"
+        plot.xaxis.axis_label = "milliseconds from one frame to the next"
         plot.yaxis.axis_label = "frames"
         plot.add_tools(
             HoverTool(
@@ -337,10 +337,10 @@ class Charts:
             x_axis_type="datetime",
         )
         # `days` is also the beginning, which Bokeh takes for midnight.
-        names = ("seconds", "minsec", "minutes", "hourmin", "hours", "days")
-        plot.xaxis.formatter = DatetimeTickFormatter(
-            milliseconds=f"{self.clock}.%3N", **dict.fromkeys(names, self.clock)
-        )
+        units = ("seconds", "minsec", "minutes", "hourmin", "hours", "days")
+        formats: dict[str, Any] = dict.fromkeys(units, self.clock)
+        formats["milliseconds"] = f"{self.clock}.%3N"
+        plot.xaxis.formatter = DatetimeTickFormatter(**formats)
         if not is_overview:
             drag = PanTool(dimensions="width")
             # The wheel alone goes on through the page.

@@ -323,10 +323,10 @@ def test_a_session_that_is_being_written_is_left_alone(
     assert (folder / "scores.csv").exists()
 
 
-def die_at_two(task: Any) -> Any:
+def die_at_two(task: Any, on_update: None) -> Any:
     if task.wanted.source.stem == "2":
         os.kill(os.getpid(), signal.SIGKILL)
-    return REAL_DO(task)
+    return REAL_DO(task, on_update)
 
 
 REAL_DO = batch._do

@@ -102,7 +102,7 @@ def pictures(path: Path) -> list[tuple[int | None, int | None, bool, bytes]]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def decoded_pts(path: Path) -> list[int | None]:
@@ -131,7 +131,8 @@ def test_killed_session_is_finished(killed: Path) -> None:
     assert facts["video_frames"] == len(pictures(killed / "video.mp4"))
     same = ("started", "versions", "model", "labels", "drops", "settings")
     assert {key: facts[key] for key in same} == {key: before[key] for key in same}
-    assert {path.name for path in killed.iterdir()} == {*TABLES, *VIDEOS, "session.json"}
+    held = {path.name for path in killed.iterdir()}
+    assert held == {*TABLES, *VIDEOS, "session.json", "clips"}
 
 
 def test_statistics_are_those_of_a_recording_that_ends_in_order(template: Path) -> None:
@@ -184,7 +185,8 @@ def test_mending_that_was_cut_off_is_mended(killed: Path) -> None:
     for name in (*VIDEOS, "session.json"):
         (killed / f"{name}.partial").write_bytes(b"half")
     assert mend(killed)
-    assert {path.name for path in killed.iterdir()} == {*TABLES, *VIDEOS, "session.json"}
+    held = {path.name for path in killed.iterdir()}
+    assert held == {*TABLES, *VIDEOS, "session.json", "clips"}
 
 
 def test_recording_without_frames(tmp_path: Path) -> None:
@@ -469,7 +471,8 @@ def test_file_system_without_locks(killed: Path, monkeypatch: pytest.MonkeyPatch
     for path in killed.iterdir():
         os.utime(path, (minute_ago_s, minute_ago_s))
     assert mend(killed)
-    assert {path.name for path in killed.iterdir()} == {*TABLES, *VIDEOS, "session.json"}
+    held = {path.name for path in killed.iterdir()}
+    assert held == {*TABLES, *VIDEOS, "session.json", "clips"}
 
 
 # Disks

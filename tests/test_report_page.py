@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from made_sessions import LABELS, write_session
 
-from realtime.collection_report import write_collection_report
+from realtime.collection_report import MAX_SHOWN, write_collection_report
 from realtime.errors import RecordingError
 from realtime.model_card import MAX_CHARS, card_excerpt
 from realtime.page import clock, lines_of, markdown
@@ -50,6 +50,7 @@ def test_it_says_what_the_session_is_and_how_long_a_face_was_there(page: Element
     assert "75 %" in text  # 9 of 12 s
     assert "0:05.0 0:08.0 3 s" in text
     assert "3 late" in text
+    assert "face 0, from_s 0.3" in text
 
 
 def test_every_event_has_its_row_with_a_clip_and_stills(page: Element) -> None:
@@ -189,7 +190,7 @@ def test_what_a_folder_says_is_text_and_never_a_part_of_the_page(tmp_path: Path)
         "settings": {HOSTILE: HOSTILE},
         "versions": {HOSTILE: HOSTILE},
         "drops": {HOSTILE: 3},
-        "calibration": {"at_s": 1.0, "faces": {HOSTILE: {HOSTILE: 1}}},
+        "calibration": {HOSTILE: {HOSTILE: 1}},
         "model": {
             "name": HOSTILE,
             "card": f"# {HOSTILE}\n\n{HOSTILE} [x](javascript:alert(1)) ![x](http://a/b.png)\n\n"
@@ -264,7 +265,7 @@ def test_a_face_is_away_while_others_are_there() -> None:
     assert (away.state, away.start_s, away.end_s) == ("no face", pytest.approx(1.0), 3.0)
 
 
-def collection(out: Path, rows: int = 3) -> pd.DataFrame:
+def collection(rows: int = 3) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "file": [f"clip-{i}.mp4" for i in range(rows)],
@@ -280,12 +281,14 @@ def collection(out: Path, rows: int = 3) -> pd.DataFrame:
         }
     )
     broken = {"file": HOSTILE, "folder": None, "status": "failed", "reason": f"broken {HOSTILE}"}
-    return pd.concat([table, pd.DataFrame([broken])], ignore_index=True)
+    whole = pd.concat([table, pd.DataFrame([broken])], ignore_index=True)
+    counts = ["frames", "events", *(f"events_{label}" for label in LABELS[1:])]
+    return whole.astype(dict.fromkeys(counts, "Int64"))
 
 
 def test_a_collection_tells_failures_first_and_links_reports_that_are_there(tmp_path: Path) -> None:
     write_report(write_session(tmp_path / "clip 1", clips=False))
-    path = write_collection_report(tmp_path, collection(tmp_path))
+    path = write_collection_report(tmp_path, collection())
     page = lxml.html.parse(str(path)).getroot()
     assert "1 file failed" in words(page)
     rows = page.xpath("//table[@id='sessions']/tbody/tr")
@@ -296,10 +299,18 @@ def test_a_collection_tells_failures_first_and_links_reports_that_are_there(tmp_
     assert "6" in page.xpath("//dl")[0].text_content()  # events of all
 
 
-def test_a_collection_of_nothing_but_failures_has_a_page(tmp_path: Path) -> None:
-    table = collection(tmp_path).tail(1)
+@pytest.mark.parametrize(("rows", "expected"), [(1, "1 file failed"), (0, "0 sessions in")])
+def test_a_collection_without_figures_has_a_page(tmp_path: Path, rows: int, expected: str) -> None:
+    table = collection().tail(rows)
     text = words(lxml.html.parse(str(write_collection_report(tmp_path, table))).getroot())
-    assert "1 file failed" in text
+    assert expected in text
+
+
+def test_a_large_collection_shows_a_part_and_holds_all(tmp_path: Path) -> None:
+    path = write_collection_report(tmp_path, collection(MAX_SHOWN + 100))
+    rows = lxml.html.parse(str(path)).getroot().xpath("//table[@id='sessions']/tbody/tr")
+    assert len(rows) == MAX_SHOWN + 101
+    assert [row.get("hidden") is None for row in rows].count(True) == MAX_SHOWN
 
 
 def test_the_excerpt_of_a_card_has_data_and_limits_and_no_tables_of_figures(tmp_path: Path) -> None:
