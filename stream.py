@@ -25,7 +25,7 @@ from realtime.batch_inputs import find_inputs
 from realtime.display import Command, FileProgress, TerminalLine, Window, display_available
 from realtime.errors import KilasError
 from realtime.exports import FORMATS, export_session
-from realtime.lsl import LslOutlet
+from realtime.lsl import EVENTS_STREAM, SCORES_STREAM, LslOutlet
 from realtime.mending import mend
 from realtime.meter import Meter
 from realtime.model import DEFAULT_MODEL, Device, device_report, list_models
@@ -121,7 +121,6 @@ def watch(
             if in_window
             else TerminalLine(monitor.spec)
         )
-        opened.callback(screen.close)
         recording = opened.enter_context(
             Recording(
                 monitor,
@@ -133,6 +132,7 @@ def watch(
                 report=report,
             )
         )
+        opened.callback(screen.close)  # before the recording is finished, which takes a moment
         if record is not None:
             recording.start()
         outlet = (
@@ -140,6 +140,8 @@ def watch(
             if lsl
             else None
         )
+        if outlet is not None:
+            console.print(f"On the Lab Streaming Layer: {SCORES_STREAM}, {EVENTS_STREAM}.")
         frames.on_idle = lambda: frames.stop() if Command.QUIT in screen.wait() else None
         meter = Meter(monitor, frames)
         ends_s = math.inf

@@ -131,6 +131,7 @@ class Recording:
         """End the recording, if it is on. `error`: what ended the run, if it failed."""
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
+            self._say(f"Finishing {self._folder}.")
             work = self._finisher.submit(self._finish, recorder, self._folder, error)
             self._finishing.append(work)
 

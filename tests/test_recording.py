@@ -84,7 +84,7 @@ def test_each_recording_has_a_folder_a_report_and_its_exports(tmp_path: Path) ->
         assert session.facts["calibration"]["0"]["height"] == 0.1
         for name in ("report.html", "events.vtt", "scores.parquet"):
             assert (folder / name).stat().st_size > 0
-    assert [words.split()[0] for words in said] == ["Recording", "Recording"]
+    assert [words.split()[0] for words in said] == ["Recording", "Finishing"] * 2
 
 
 def test_the_run_goes_on_while_a_recording_is_finished(

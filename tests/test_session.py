@@ -17,10 +17,11 @@ import pandas as pd
 import pytest
 
 from realtime import analyze
-from realtime.errors import ModelError, RecordingError, SourceError
+from realtime.errors import ModelError, ProfileError, RecordingError, SourceError
+from realtime.landmarks import FaceTracker
 from realtime.overlay import Overlay
 from realtime.recorder import SessionRecorder
-from realtime.session import Monitor, load_session
+from realtime.session import Monitor, load_session, settings_of
 from realtime.sources import DEMO_PATH, VideoFile
 from realtime.types import Frame, SourceInfo, UInt8Array, Update
 
@@ -373,3 +374,61 @@ def test_memory_does_not_grow_with_the_length_of_a_stream(astronaut_bgr: UInt8Ar
         finally:
             tracemalloc.stop()
     assert sizes[1] < sizes[0] * 1.05 + 200_000
+
+
+def test_a_session_with_blurred_faces_shows_none(tmp_path: Path) -> None:
+    session = analyze(DEMO_PATH, tmp_path / "session", blur_faces=True)
+    assert len(session.events) == 4
+    assert not (tmp_path / "session" / "clips").exists()
+    with VideoFile(tmp_path / "session" / "video.mp4") as video, FaceTracker(1) as track:
+        found = [len(track(frame)) for frame in video]
+    assert len(found) == len(session.scores)
+    assert sum(found) == 0
+
+
+def test_each_event_of_a_session_has_its_clip(demo: Path) -> None:
+    events = load_session(demo).events
+    names = {f"event-{number:04d}" for number in events["event_id"]}
+    for suffix in (".mp4", ".png"):
+        assert {path.stem for path in (demo / "clips").glob(f"*{suffix}")} == names
+
+
+def test_how_each_face_was_seen_is_kept(demo: Path) -> None:
+    seen = pd.read_csv(demo / "conditions.csv")
+    scores = load_session(demo).scores
+    assert seen["timestamp"].tolist() == scores.loc[scores["success"], "timestamp"].tolist()
+    assert seen["yaw_deg"].abs().max() < 15
+    assert seen["face_px"].between(150, 260).all()
+    assert seen["brightness"].between(40, 120).all()
+
+
+def test_the_neutral_baseline_of_a_session_is_a_profile(demo: Path, tmp_path: Path) -> None:
+    facts = load_session(demo).facts
+    (baseline,) = facts["calibration"].values()
+    assert 0 <= baseline["height"] < facts["spotting"]["leave"]
+    assert baseline["to_s"] - baseline["from_s"] == pytest.approx(2.0, abs=0.05)
+    again = analyze(DEMO_PATH, tmp_path / "again", profile=demo, video=False)
+    assert again.facts["settings"]["baseline"] == baseline["height"]
+    assert again.facts["calibration"]["0"] == {**baseline, "from_s": None, "to_s": None}
+    with pytest.raises(ProfileError, match="one person"):
+        analyze(DEMO_PATH, profile=demo, max_faces=2)
+
+
+def test_settings_are_those_that_a_session_states(demo: Path) -> None:
+    facts = load_session(demo).facts
+    sha256 = facts["model"]["sha256"]
+    assert facts["settings"] == settings_of(sha256)
+    assert settings_of(sha256, profile=demo)["baseline"] is not None
+    assert settings_of(sha256, video=False) != settings_of(sha256)
+
+
+def test_words_in_tables_stay_words(tmp_path: Path, demo: Path) -> None:
+    for path in demo.glob("*.*"):
+        if path.suffix in (".csv", ".json"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    events = (tmp_path / "events.csv").read_text().replace(",surprise,", ",NA,")
+    (tmp_path / "events.csv").write_text(events)
+    session = load_session(tmp_path)
+    assert "NA" in session.events["label"].tolist()
+    assert session.scores["success"].dtype == bool
+    assert str(session.scores["face_id"].dtype) == "Int64"
