@@ -97,7 +97,7 @@ def watch(
     ] = None,
 ) -> None:
     """Live scores and events of a camera, stream or file, in a window or in the terminal."""
-    contents = Contents(video, keep_clean, blur_faces, clips)
+    contents = parse_contents(video, keep_clean, blur_faces, clips)
     wanted_formats = parse_formats(formats)
     in_window = window and display_available()
     frames, why = open_source(source, live=True, loop_demo=in_window)
@@ -208,6 +208,7 @@ def analyze_files(
         "clips": clips,
     }
     wanted_formats = parse_formats(formats)
+    parse_contents(video, keep_clean, blur_faces, clips)
     with FileProgress(console=console) as progress:
         table = analyze_batch(
             inputs,
@@ -246,6 +247,14 @@ def make_report(
         from realtime.report import write_report
 
         console.print(str(write_report(session)))
+
+
+def parse_contents(video: bool, keep_clean: bool, blur_faces: bool, clips: bool) -> Contents:
+    """What a session is to hold. Raises BadParameter for what cannot be had together."""
+    try:
+        return Contents(video, keep_clean, blur_faces, clips)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def parse_formats(text: str) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ class Contents:
     `video`: the annotated video; `keep_clean`: the video without annotations, too. `blur_faces`:
     no picture in the folder shows a face. `clips`: each event in slow motion.
 
-    Raises RecordingError for what cannot be had together.
+    Raises ValueError for what cannot be had together.
     """
 
     video: bool = True
@@ -144,11 +144,11 @@ class Contents:
 
     def __post_init__(self) -> None:
         if self.keep_clean and self.blur_faces:
-            raise RecordingError(
-                "A clean video shows faces; leave out --keep-clean or --blur-faces."
-            )
+            raise ValueError("a clean video shows faces; leave out keep-clean or blur-faces")
         if self.keep_clean and not self.video:
-            raise RecordingError("Without video there is no clean one; leave out one of the two.")
+            raise ValueError(
+                "without video there is no clean one; leave out keep-clean or no-video"
+            )
 
     @property
     def has_clips(self) -> bool:

@@ -327,7 +327,7 @@ def settings_of(
     """What session.json states as `settings` when `analyze` is called with these arguments and a
     model of that hash: all that decides what is in a session, besides its file and the model.
 
-    Raises ProfileError and RecordingError as `analyze` does.
+    Raises ProfileError and ValueError as `analyze` does.
     """
     baseline = None if profile is None else load_profile(Path(profile), model_sha256)
     contents = Contents(video, keep_clean, blur_faces, clips)
@@ -366,7 +366,8 @@ def analyze(
     `on_update` is called after each frame. When the file breaks half way, what was read stays
     in the folder.
 
-    Raises SourceError, ModelError, DeviceError, ProfileError or RecordingError.
+    Raises SourceError, ModelError, DeviceError, ProfileError or RecordingError, and ValueError for
+    contents that cannot be had together.
     """
     if out is None:
         with tempfile.TemporaryDirectory(prefix="kilas-") as folder:

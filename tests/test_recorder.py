@@ -378,7 +378,8 @@ def test_session_states_what_it_was_made_with(tmp_path: Path) -> None:
     session = session_json(folder)
     assert session["status"] == "complete"
     assert session["error"] is None
-    assert session["model"] == {"name": "test", "version": "1", "sha256": "ab"}
+    model = {"name": "test", "version": "1", "rate_hz": SPEC.rate_hz, "sha256": "ab"}
+    assert session["model"] == model
     assert (session["device"], session["source"]) == ("cpu", "clip.mp4")
     assert {"python", "numpy", "mediapipe", "opencv-python"} <= set(session["versions"])
     assert datetime.fromisoformat(session["started"]).tzinfo is not None

@@ -159,6 +159,6 @@ def test_a_folder_that_cannot_be_written_is_said_and_the_run_goes_on(tmp_path: P
 @pytest.mark.parametrize(
     "options", [{"keep_clean": True, "blur_faces": True}, {"keep_clean": True, "video": False}]
 )
-def test_what_cannot_be_had_together_is_one_sentence(options: dict[str, bool]) -> None:
-    with pytest.raises(RecordingError, match="leave out"):
+def test_what_cannot_be_had_together_is_wrong_use(options: dict[str, bool]) -> None:
+    with pytest.raises(ValueError, match="leave out"):
         Contents(**options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from realtime.session import load_session
+from realtime.session import analyze, load_session
 from realtime.sources import DEMO_PATH
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,15 +98,39 @@ def test_analyze_writes_a_folder_a_file_and_goes_on_after_a_bad_one(tmp_path: Pa
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"this is no video")
     out = tmp_path / "out"
-    done = kilas("analyze", bad, DEMO_PATH, tmp_path / "missing.mp4", "--out", out)
+    done = kilas("analyze", bad, DEMO_PATH, "--out", out)
     assert done.returncode == 1
-    assert [folder.name for folder in out.iterdir()] == ["demo"]
-    assert "bad.mp4" in done.stdout
-    assert "missing.mp4" in done.stdout
-    assert "2 of 3 files failed" in done.stdout
+    assert {path.name for path in out.iterdir()} == {"demo", "summary.csv", "report.html"}
+    assert "bad.mp4 is not a video" in done.stdout
+    assert "1 done, 1 failed; 4 events in all" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     source_s, ours_s = video_times_s(DEMO_PATH), video_times_s(out / "demo" / "video.mp4")
     np.testing.assert_allclose(ours_s, source_s, atol=0.001)
+
+    again = kilas("analyze", DEMO_PATH, "--out", out, "--format", "vtt,jsonl")
+    assert "1 skipped" in again.stdout
+    assert (out / "demo" / "events.vtt").read_text().startswith("WEBVTT")
+    missing = kilas("analyze", DEMO_PATH, tmp_path / "missing.mp4", "--out", out)
+    assert missing.returncode == 1
+    assert "missing.mp4; check the path" in missing.stderr
+
+
+def test_a_session_that_was_cut_off_is_mended_and_reported(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    analyze(DEMO_PATH, folder)
+    facts = json.loads((folder / "session.json").read_text())
+    (folder / "session.json").write_text(json.dumps(facts | {"status": "recording"}))
+    with (folder / "scores.csv").open("a") as table:
+        table.write("420,14.0")
+    long_ago_s = time.time() - 60
+    for path in folder.iterdir():
+        os.utime(path, (long_ago_s, long_ago_s))
+    done = kilas("report", folder, "--format", "eaf")
+    assert done.returncode == 0, done.stderr
+    assert "was cut off" in done.stdout
+    assert load_session(folder).facts["status"] == "recovered"
+    assert (folder / "report.html").exists()
+    assert (folder / "events.eaf").exists()
 
 
 @pytest.mark.parametrize(
@@ -116,6 +141,11 @@ def test_analyze_writes_a_folder_a_file_and_goes_on_after_a_bad_one(tmp_path: Pa
         (["analyze", "--model", "no-such-model", "x.mp4"], 1),
         (["--device", "abacus"], 2),
         (["analyze"], 2),
+        (["analyze", str(DEMO_PATH), "--format", "pdf"], 2),
+        (["analyze", str(DEMO_PATH), "--keep-clean", "--blur-faces"], 2),
+        (["--keep-clean", "--no-video"], 2),
+        (["--profile", "no/such/session"], 1),
+        (["report", "no/such/session"], 1),
         (["dance"], 2),
         (["--max-faces", "0"], 2),
     ],
@@ -183,7 +213,7 @@ def test_bench_tells_every_stage_and_the_ratio() -> None:
 def test_help_names_every_command() -> None:
     done = kilas("--help")
     assert done.returncode == 0
-    for command in ("watch", "analyze", "bench", "info"):
+    for command in ("watch", "analyze", "report", "bench", "info"):
         assert command in done.stdout
 
 
@@ -192,7 +222,8 @@ def test_the_clips_with_real_people(shared_data: Path, tmp_path: Path) -> None:
     assert len(clips) == 9
     done = kilas("analyze", *clips, "--out", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == [clip.stem for clip in clips]
+    folders = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert folders == [clip.stem for clip in clips]
     for clip in clips:
         session = load_session(tmp_path / clip.stem)
         times_s = video_times_s(clip)

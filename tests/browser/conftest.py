@@ -12,10 +12,13 @@ from playwright.sync_api import Browser, Error, sync_playwright
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The machine's Chromium, without a window. A machine without one skips, but where it has to
-    hold (CI is "true") that is a failure."""
+    hold (CI is "true") that is a failure.
+
+    Not kept for other modules: while Playwright is there no test can run an event loop.
+    """
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         missing = "no Chromium is installed; apt-get install chromium"
