@@ -32,7 +32,7 @@ from realtime.model import DEFAULT_MODEL, Device, device_report, list_models
 from realtime.recorder import PACKAGES, Contents
 from realtime.recording import Recording
 from realtime.session import Monitor
-from realtime.session_files import REPORT_FILE, SESSION_FILE, SUMMARY_FILE
+from realtime.session_files import REPORT_FILE, SUMMARY_FILE
 from realtime.sources import DEMO_PATH, list_cameras, open_source
 
 SESSIONS = Path("sessions")
@@ -44,7 +44,7 @@ app = typer.Typer(
     help="Real-time micro-expression monitor. Without a command: watch. "
     "`--debug` with any command shows the traceback of an error that ends it.",
 )
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, markup=False, soft_wrap=True)
 
 SourceName = Annotated[
     str, typer.Option(help="auto, a camera's number, a video file, a URL, or demo.")
@@ -117,7 +117,12 @@ def watch(
         opened.enter_context(frames)
         folder = record or SESSIONS
         screen = (
-            Window(monitor.spec, folder, has_attention=monitor.model.has_attention)
+            Window(
+                monitor.spec,
+                folder,
+                has_attention=monitor.model.has_attention,
+                may_save=contents.video and not contents.blur_faces,
+            )
             if in_window
             else TerminalLine(monitor.spec)
         )
@@ -165,10 +170,10 @@ def watch(
                 if Command.QUIT in commands or update.frame.t_s >= ends_s:
                     break
     for folder in recording.folders:
-        console.print(f"Recorded {folder / (REPORT_FILE if report else SESSION_FILE)}.")
-    if record is not None and recording.failure is not None:
-        console.print(str(recording.failure), style="red")
-        raise typer.Exit(1)
+        shown = folder / REPORT_FILE
+        console.print(f"Recorded {shown if shown.exists() else folder}.")
+    if recording.failure is not None:
+        raise recording.failure
 
 
 @app.command("analyze")
@@ -226,7 +231,9 @@ def analyze_files(
         if row.status == "failed":
             console.print(f"{row.file}: {row.reason}", style="red")
     counts = table["status"].value_counts()
-    said = ", ".join(f"{counts[status]} {status}" for status in counts.index)
+    said = ", ".join(
+        f"{counts[one]} {one}" for one in ("done", "skipped", "failed") if one in counts
+    )
     console.print(f"{said}; {int(table['events'].sum())} events in all; {out / SUMMARY_FILE}")
     if counts.get("failed", 0):
         raise typer.Exit(1)
@@ -242,7 +249,8 @@ def make_report(
     wanted = parse_formats(formats)
     if mend(session):
         console.print(f"{session} was cut off, and holds now what was recorded until then.")
-    export_session(session, wanted)
+    if wanted:
+        export_session(session, wanted)
     if report:
         from realtime.report import write_report
 
@@ -330,7 +338,9 @@ def main() -> None:
     except KilasError as error:
         if "--debug" in sys.argv:
             raise
-        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red")
+        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(
+            str(error), style="red"
+        )
         sys.exit(1)
 
 

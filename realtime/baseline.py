@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from realtime.errors import ProfileError
+from realtime.session_files import SESSION_FILE
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Scores
 
@@ -68,21 +70,23 @@ class Calibration:
 def load_profile(path: Path, model_sha256: str) -> Baseline:
     """The baseline that a session folder, or its session.json, holds of its one person.
 
-    Raises ProfileError where there is none, where there are several, and where it was taken with
-    another model.
+    A session that followed one face at a time was of one person, who may have left and come back
+    as another face: then it is the median of their baselines. Raises ProfileError where there is
+    none, where several faces were followed, and where it was taken with another model.
     """
-    file = path / "session.json" if path.is_dir() else path
+    file = path / SESSION_FILE if path.is_dir() else path
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
         name, sha256 = facts["model"].get("name"), facts["model"]["sha256"]
         heights = [float(one["height"]) for one in (facts["calibration"] or {}).values()]
         if not all(0 <= height < 1 for height in heights):
             raise ValueError("a height is a probability")
+        is_of_one = len(heights) == 1 or facts.get("settings", {}).get("max_faces") == 1
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ProfileError(
             f"{path} holds no profile; give a session folder that Kilas recorded."
         ) from error
-    if len(heights) != 1:
+    if not heights or not is_of_one:
         raise ProfileError(
             f"{path} holds the baselines of {len(heights)} faces; give a session in which one "
             "person was calibrated."
@@ -92,16 +96,23 @@ def load_profile(path: Path, model_sha256: str) -> Baseline:
             f"The profile in {path} was made with another model ({name}); "
             "record a new one with this model, or choose that one with --model."
         )
-    return Baseline(heights[0])
+    return Baseline(statistics.median(heights))
 
 
-def as_facts(baselines: dict[int, Baseline], origin_s: float) -> dict[str, Any]:
-    """What session.json says of the baselines of faces; times from `origin_s`."""
+def as_facts(baselines: Mapping[int, Sequence[Baseline]], origin_s: float) -> dict[str, Any]:
+    """What session.json says of the baselines of faces, each with the newest last; times from
+    `origin_s`. Those that a recalibration replaced are `earlier`."""
+    facts: dict[str, Any] = {}
+    for face_id, taken in baselines.items():
+        *earlier, newest = [_stated(one, origin_s) for one in taken]
+        facts[str(face_id)] = newest | ({"earlier": earlier} if earlier else {})
+    return facts
+
+
+def _stated(baseline: Baseline, origin_s: float) -> dict[str, Any]:
+    from_s, to_s = baseline.from_s, baseline.to_s
     return {
-        str(face_id): {
-            "height": round(one.height, 6),
-            "from_s": None if one.from_s is None else round(one.from_s - origin_s, 6),
-            "to_s": None if one.to_s is None else round(one.to_s - origin_s, 6),
-        }
-        for face_id, one in baselines.items()
+        "height": round(baseline.height, 6),
+        "from_s": None if from_s is None else round(from_s - origin_s, 6),
+        "to_s": None if to_s is None else round(to_s - origin_s, 6),
     }

@@ -30,7 +30,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -188,7 +188,9 @@ def _connected(address: str) -> Iterator[Client]:
             "A Dask cluster needs a package that is missing; install it: uv sync --all-extras"
         ) from error
     try:
-        asyncio.run(asyncio.wait_for(_greet(address), CONNECT_S))
+        # On a thread of its own: the caller's may run an event loop, as notebooks do.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, asyncio.wait_for(_greet(address), CONNECT_S)).result()
     except (OSError, ValueError, MemoryError) as error:  # the last: it takes other talk for sizes
         raise KilasError(
             f"No scheduler answers at {address}; start one with `dask scheduler`."

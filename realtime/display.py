@@ -107,10 +107,12 @@ class Window:
         snapshot_dir: Path,
         *,
         has_attention: bool = True,
+        may_save: bool = True,
         poll_key: Callable[[], int] | None = None,
     ) -> None:
         """Open the window. `snapshot_dir`: where `s` saves to, made when it is needed.
-        `has_attention`: whether the model has a heat map to show.
+        `has_attention`: whether the model has a heat map to show. `may_save`: whether pictures
+        may be kept, which show faces.
         `poll_key`: code of a key that was pressed, or -1.
 
         Raises KilasError where no window can be opened.
@@ -118,6 +120,7 @@ class Window:
         self._overlay = Overlay(spec)
         self._snapshot_dir = snapshot_dir
         self._has_attention = has_attention
+        self._may_save = may_save
         self._poll_key = poll_key or _poll_key
         self._last: Update | None = None
         self._held: Update | None = None
@@ -205,6 +208,8 @@ class Window:
                 self._overlay.add(self._missed.popleft())
         elif key == "?":
             self._help = not self._help
+        elif key == "s" and not self._may_save:
+            self.say("no snapshots with --blur-faces or --no-video")
         elif key == "s":
             self._save(picture)
         elif key == Command.HEAT_MAP.value and not self._has_attention:

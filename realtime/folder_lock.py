@@ -36,7 +36,7 @@ class FolderLock:
         if kind is None:
             self.release()
         else:
-            self._free()  # with its file left, the next one need not wait to take over
+            self.abandon()
 
     def take(self) -> bool:
         """Take the lock of a folder; False: somebody else holds it.
@@ -68,17 +68,20 @@ class FolderLock:
 
     def release(self) -> None:
         """Free the lock and remove its file; does nothing where none is held."""
-        if self._free():
-            # Windows removes no open file. Whoever takes the lock in between finds a session to
-            # which nothing is left to do.
-            with contextlib.suppress(PermissionError):
+        if self._descriptor is not None:
+            self.abandon()
+            # Windows removes no open file, and a disk that is gone none at all. Whoever takes the
+            # lock in between finds a session to which nothing is left to do.
+            with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
 
-    def _free(self) -> bool:
+    def abandon(self) -> None:
+        """Free the lock of a folder in which something is left to do. Its file stays, so that
+        whoever takes over need not wait; see `take_over`."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
-        return descriptor is not None
+            with contextlib.suppress(OSError):  # of a disk that is gone; it is closed all the same
+                os.close(descriptor)
 
 
 def _is_recent(folder: Path) -> bool:

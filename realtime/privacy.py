@@ -22,9 +22,9 @@ PICTURE_CELLS = 24
 MARGIN = 0.35
 """Of the box of the mesh, added on each side: hair, ears and chin belong to a face, too."""
 
-HELD_S = 2.0
-"""A face that was found so recently is looked for: as long as it is not found, it may be anywhere
-in the picture."""
+HELD_S = 10.0
+"""A face that was found so recently is looked for: as long as it is not found, turned away or
+behind a hand, it may be anywhere in the picture. After that it has left."""
 
 
 class FaceBlur:

@@ -357,7 +357,10 @@ class SessionRecorder:
         )
         failures = [failure for step in steps if (failure := self._attempt(step)) is not None]
         unsaid = self._attempt(partial(self._finish_session, failures))
-        self._lock.release()
+        if unsaid is None:
+            self._lock.release()
+        else:
+            self._lock.abandon()
         with self._changed:
             self._failure = failures[0] if failures else unsaid
             self._frames.clear()
@@ -616,13 +619,13 @@ def _stuck(folder: Path) -> RecordingError:
 def _as_recording_error(folder: Path, error: BaseException) -> RecordingError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         failure = RecordingError(
-            f"The recording stopped because there is no space left for {folder}; "
-            "free some and start again; what was recorded so far can be used."
+            f"The recording stopped because there is no space left for {folder}; free some and "
+            f"start again; what was recorded so far is kept, see `stream.py report {folder}`."
         )
     elif isinstance(error, OSError | av.FFmpegError):
         failure = RecordingError(
-            f"The recording stopped because {folder} could not be written ({error}); "
-            "choose another folder; what was recorded so far can be used."
+            f"The recording stopped because {folder} could not be written ({error}); choose "
+            "another folder; what was recorded so far is kept."
         )
     else:
         failure = RecordingError(

@@ -143,24 +143,33 @@ class Recording:
             recorder.close(error)
         except RecordingError as problem:
             return _Finished(None, problem)
-        if self._report or self._formats:
-            command = [sys.executable, str(COMMAND_LINE), "report", str(folder)]
-            command += ["--format", ",".join(self._formats)] if self._formats else []
-            command += [] if self._report else ["--no-report"]
+        if not self._report and not self._formats:
+            return _Finished(folder, None)
+        command = [sys.executable, str(COMMAND_LINE), "report"]
+        command += ["--format", ",".join(self._formats)] if self._formats else []
+        command += [] if self._report else ["--no-report"]
+        try:
             # A session of its own: Ctrl-C ends the run, not the report of what it recorded.
             done = subprocess.run(
-                command, capture_output=True, text=True, check=False, start_new_session=True
+                [*command, "--", str(folder)],
+                capture_output=True,
+                text=True,
+                check=False,
+                start_new_session=True,
             )
-            if done.returncode != 0:
-                said = (done.stderr.strip().splitlines() or ["the process was killed"])[-1]
-                return _Finished(
-                    folder,
-                    RecordingError(
-                        f"The recording in {folder} is whole, but its report or exports could "
-                        f"not be made ({said}); make them with `stream.py report {folder}`."
-                    ),
-                )
-        return _Finished(folder, None)
+            said = done.stderr.strip().splitlines() or ["the process was killed"]
+            why = None if done.returncode == 0 else said[-1]
+        except OSError as problem:
+            why = str(problem)
+        if why is None:
+            return _Finished(folder, None)
+        return _Finished(
+            folder,
+            RecordingError(
+                f"The recording in {folder} is whole, but its report or exports could not be made "
+                f"({why}); make them with `stream.py report {folder}`."
+            ),
+        )
 
     def _collect(self) -> None:
         """Take over what was finished."""

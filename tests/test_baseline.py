@@ -104,7 +104,7 @@ def test_the_first_baseline_may_come_while_an_expression_lasts() -> None:
 def write_profile(folder: Path, **changes: Any) -> Path:
     facts = {
         "model": {"name": "test", "sha256": "abc"},
-        "calibration": as_facts({3: Baseline(0.125, 11.0, 13.0)}, 10.0),
+        "calibration": as_facts({3: [Baseline(0.125, 11.0, 13.0)]}, 10.0),
     } | changes
     (folder / "session.json").write_text(json.dumps(facts))
     return folder
@@ -135,6 +135,22 @@ def test_a_session_is_a_profile(tmp_path: Path) -> None:
 def test_what_is_no_profile_is_said(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ProfileError, match=message):
         load_profile(write_profile(tmp_path, **changes), "abc")
+
+
+def test_a_person_who_came_back_is_one(tmp_path: Path) -> None:
+    calibration = {"0": {"height": 0.1}, "1": {"height": 0.2}, "4": {"height": 0.11}}
+    folder = write_profile(tmp_path, calibration=calibration, settings={"max_faces": 1})
+    assert load_profile(folder, "abc").height == 0.11
+
+
+def test_baselines_before_a_recalibration_are_kept() -> None:
+    taken = {0: [Baseline(0.1, 11.0, 13.0), Baseline(0.2, 20.0, 22.0)]}
+    assert as_facts(taken, 10.0) == {
+        "0": {
+            **{"height": 0.2, "from_s": 10.0, "to_s": 12.0},
+            "earlier": [{"height": 0.1, "from_s": 1.0, "to_s": 3.0}],
+        }
+    }
 
 
 def test_a_folder_without_a_session_is_no_profile(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -373,3 +374,11 @@ def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(KilasError, match="uv sync --all-extras"):
         run(square, [1], "tcp://127.0.0.1:1")
+
+
+def test_a_program_that_runs_an_event_loop_is_told_the_same() -> None:
+    async def in_a_notebook() -> None:
+        with pytest.raises(KilasError, match="No scheduler answers"):
+            run(square, [1], "tcp://127.0.0.1:1")
+
+    asyncio.run(in_a_notebook())

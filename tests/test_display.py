@@ -135,6 +135,20 @@ def test_a_model_without_attention_has_no_heat_map_to_switch_on(
     assert not np.array_equal(said, silent)  # it says why
 
 
+def test_where_faces_are_not_to_be_kept_there_are_no_snapshots(
+    fake: FakeWindow, tmp_path: Path
+) -> None:
+    window = Window(SPEC, tmp_path / "pictures", may_save=False)
+    plain = Window(SPEC, tmp_path)
+    fake.keys = ["s"]
+    window.show(make_update(1))
+    window.show(make_update(2))
+    plain.show(make_update(2))
+    said, silent = fake.shown[-2:]
+    assert not np.array_equal(said, silent)  # it says why
+    assert not (tmp_path / "pictures").exists()
+
+
 def test_keys_pressed_between_two_frames_all_count(fake: FakeWindow, tmp_path: Path) -> None:
     window = Window(SPEC, tmp_path)
     fake.keys = ["r", "x", "c"]
