@@ -200,7 +200,7 @@ def analyze_files(
     ] = False,
 ) -> None:
     """Every frame of video files, none dropped, as fast as it goes. What is done is skipped."""
-    inputs = find_inputs(files)
+    inputs = find_inputs(files, out)
     options = {
         "model": model,
         "device": device,
@@ -249,12 +249,12 @@ def make_report(
     wanted = parse_formats(formats)
     if mend(session):
         console.print(f"{session} was cut off, and holds now what was recorded until then.")
-    if wanted:
-        export_session(session, wanted)
     if report:
         from realtime.report import write_report
 
         console.print(str(write_report(session)))
+    if wanted:
+        export_session(session, wanted)
 
 
 def parse_contents(video: bool, keep_clean: bool, blur_faces: bool, clips: bool) -> Contents:

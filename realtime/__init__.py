@@ -11,15 +11,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realtime.session import Monitor, Session, analyze, load_session
+    from realtime.session import Monitor, analyze
+    from realtime.session_reader import Session, load_session
     from realtime.sources import open_source
     from realtime.types import Event, Face, Frame, Scores, Update
 
 _HOMES = {
     "Monitor": "session",
-    "Session": "session",
+    "Session": "session_reader",
     "analyze": "session",
-    "load_session": "session",
+    "load_session": "session_reader",
     "open_source": "sources",
     "Event": "types",
     "Face": "types",

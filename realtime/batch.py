@@ -2,17 +2,16 @@
 
 What a session holds depends on its file, the model and the options alone, not on how many jobs
 there are, nor on what else is analysed: `scores.csv` and `events.csv` are the same bytes. What is
-complete is not done again, so the same call goes on where another was interrupted.
+complete is not done again, so the same call goes on where another was interrupted, and more files
+can be added to a collection by another call.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,17 +22,33 @@ import pandas as pd
 
 from realtime.batch_folders import Wanted, is_complete, make_room
 from realtime.batch_inputs import Input
-from realtime.disk_file import PARTIAL
+from realtime.disk_file import is_full, replace_file
 from realtime.errors import DeviceError, KilasError, ModelError, ProfileError, RecordingError
+from realtime.exports import FILES, annotated, export_session, has_annotations
+from realtime.folder_lock import FolderLock
 from realtime.model import DEFAULT_MODEL, Model, find_model, list_models
 from realtime.pools import run_tasks
-from realtime.session import Session, analyze, load_session, settings_of
-from realtime.session_files import REPORT_FILE, SUMMARY_FILE
+from realtime.session import analyze, settings_of
+from realtime.session_figures import per_minute, presence
+from realtime.session_files import REPORT_FILE, SESSION_FILE, SUMMARY_FILE
+from realtime.session_reader import Session, load_session
 from realtime.spec import NONE_LABEL
 from realtime.types import Source, Update
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Errors of a disk, or of a user's share of it, that takes nothing more."""
+STATUSES = ("done", "skipped", "failed")
+
+TEXTS = ("file", "folder", "status", "reason")
+
+COUNT_PREFIX = "events_"
+"""Of the summary's columns that hold the count of a label's events."""
+
+COLUMNS = (*TEXTS, "frames", "duration_s", "face_share", "events", "events_per_minute")
+"""Of the summary, before those of the labels."""
+
+FRACTIONS = ("duration_s", "face_share", "events_per_minute")
+
+Row = dict[str, Any]
+"""Of the summary."""
 
 DECIMALS = 6
 """Of the summary's figures, as in the other tables."""
@@ -61,8 +76,8 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """How a file went. `reason`: why it failed, otherwise empty. `face_share`: of the frames,
-    those with a face. `events`: how many of each label."""
+    """How a file went. `reason`: why it failed, otherwise empty. `face_share`: of the time, that
+    with a face. `events`: how many of each label."""
 
     status: str
     reason: str = ""
@@ -93,69 +108,90 @@ def analyze_batch(
     for all.
 
     A session that is complete and was made from the same file by the same model and settings is
-    skipped. One of the same file that was not completed is removed and made anew. Any other stays
-    as it is and its file fails, unless `overwrite`. A file that cannot be analysed, also one that
-    ends the process that tries, fails alone.
+    skipped; of the formats and the report it gets those that are missing. One of the same file
+    that was not completed is removed and made anew. Any other stays as it is and its file fails,
+    unless `overwrite`. A file that cannot be analysed, also one that ends the process that tries,
+    fails alone.
 
-    Returns what is written to `out/summary.csv`, one row a file, in their order:
+    `out/summary.csv`, and the page for all, have a row for each file, in the order of `folder`;
+    rows of earlier calls stay as long as their folder holds a session. Returns the rows of this
+    call, in the order of the files:
 
     - `file`: as it was given; `folder`: its session below `out`, with forward slashes
     - `status`: done, skipped or failed; `reason`: why it failed
-    - `frames`, `duration_s`, `face_share` (of the frames, those with a face), `events`,
-      `events_per_minute`, and one column `events_LABEL` for each expression; empty if failed
+    - `frames`, `duration_s` (to the end of the last frame), `face_share` (of this time, that with
+      a face), `events`, `events_per_minute` of this time, and one column `events_LABEL` for each
+      expression; empty if failed. Shares and rates are those of the session's own report.
 
     Raises ModelError, DeviceError or ProfileError before any file is begun when the model or what
-    it should run on or start from cannot be used, and KilasError when `out` takes nothing more or
-    the cluster cannot do it. Then, and after Ctrl-C, the summary has the files that were finished.
+    it should run on or start from cannot be used, RecordingError, also before, when another call
+    is writing into `out` or its summary.csv is none, and KilasError when `out` takes nothing more
+    or the cluster cannot do it. Then, and after Ctrl-C, the summary has the files that were
+    finished.
     """
     labels, tasks = _plan(inputs, out, scheduler, options, formats, report, overwrite)
-    outcomes: dict[Path, _Outcome] = {}
-    waiting = []
-    for task in tasks:
-        has_report = (task.folder / REPORT_FILE).exists()
-        if task.was_complete and not formats and (has_report or not report):
-            outcomes[task.folder] = _attempt(task, lambda task: load_session(task.folder))
-        else:
-            waiting.append(task)
+    with _alone_in(out):
+        earlier = _read_summary(out)
+        outcomes: dict[Path, _Outcome] = {}
+        waiting = []
+        for task in tasks:
+            if task.was_complete and _missing(task) == ([], False):
+                outcomes[task.folder] = _attempt(task, lambda task: load_session(task.folder))
+            else:
+                waiting.append(task)
 
-    def take(task: _Task, outcome: _Outcome) -> None:
-        outcomes[task.folder] = outcome
+        def take(task: _Task, outcome: _Outcome) -> None:
+            outcomes[task.folder] = outcome
 
-    def write_table() -> pd.DataFrame:
-        finished = [
-            (one, outcomes[task.folder])
-            for one, task in zip(inputs, tasks, strict=True)
-            if task.folder in outcomes
-        ]
-        table = _table(finished, labels)
-        _write_summary(table, out)
-        return table
+        try:
+            is_here = on_update is not None
+            run_tasks(
+                partial(_do, on_update=on_update),
+                waiting,
+                jobs=1 if is_here else jobs,
+                scheduler=scheduler,
+                description="analysing files",
+                on_result=take,
+                on_killed=None
+                if is_here
+                else lambda task, why: take(task, _Outcome("failed", f"{task} {why}")),
+                bar=not is_here,
+                renewed_after=None,  # a process keeps its size after the first few dozen files
+                quiet=True,  # MediaPipe warns of things of its own twice a file
+                done=len(outcomes),
+            )
+        finally:
+            rows = [
+                _row(one, outcomes[task.folder], labels)
+                for one, task in zip(inputs, tasks, strict=True)
+                if task.folder in outcomes
+            ]
+            collection = _collection(rows, earlier, labels, out)
+            _write_summary(collection, out)
+        if report:
+            from realtime.collection_report import write_collection_report
 
-    write_table()  # fails at once where nothing can be written
+            write_collection_report(out, collection)
+        return _table(rows, labels)
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Make the folder of all results, and keep other calls out of it. Raises RecordingError."""
+    lock = FolderLock(out)
     try:
-        is_here = on_update is not None
-        run_tasks(
-            partial(_do, on_update=on_update),
-            waiting,
-            jobs=1 if is_here else jobs,
-            scheduler=scheduler,
-            description="analysing files",
-            on_result=take,
-            on_killed=None
-            if is_here
-            else lambda task, why: take(task, _Outcome("failed", f"{task} {why}")),
-            bar=not is_here,
-            renewed_after=None,  # a process keeps its size after the first few dozen files
-            quiet=True,  # MediaPipe warns of things of its own twice a file
-            done=len(outcomes),
+        out.mkdir(parents=True, exist_ok=True)
+        is_free = lock.take()
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    if not is_free:
+        raise RecordingError(
+            f"Another run is writing into {out}; wait for its end, or choose another --out."
         )
+    try:
+        yield
     finally:
-        table = write_table()
-    if report:
-        from realtime.collection_report import write_collection_report
-
-        write_collection_report(out, table)
-    return table
+        lock.release()
 
 
 def _plan(
@@ -218,7 +254,7 @@ def _attempt(task: _Task, session_of: Callable[[_Task], Session]) -> _Outcome:
     except (ModelError, DeviceError, ProfileError):
         raise  # of every file
     except Exception as error:  # whatever it is, the other files are done all the same
-        if _is_full(error):
+        if is_full(error):
             raise _no_space(task.folder) from error
         return _Outcome("failed", _reason(error))
 
@@ -235,29 +271,39 @@ def _session(task: _Task, on_update: Callable[[Source, Update], None] | None) ->
         )
     if is_complete(task.folder, task.wanted):  # perhaps by a process that ended a moment later
         session = load_session(task.folder)
+        formats, needs_report = _missing(task)
     else:
+        # Said before the work rather than after it.
+        if "eaf" in task.formats and has_annotations(task.folder):
+            raise annotated(task.folder)
+        formats, needs_report = list(task.formats), task.report
         make_room(task.folder, task.wanted, overwrite=task.overwrite)
         session = analyze(task.wanted.source, task.folder, on_update=on_update, **task.options)
-    if task.formats:
-        from realtime.exports import export_session
-
-        export_session(task.folder, task.formats)
-    if task.report:
+    if formats:
+        export_session(task.folder, formats)
+    if needs_report:
         from realtime.report import write_report
 
         write_report(task.folder)
     return session
 
 
+def _missing(task: _Task) -> tuple[list[str], bool]:
+    """Formats of which a file is missing, and whether the report is. Files that are there may hold
+    what people have added."""
+    formats = [
+        one for one in task.formats if not all((task.folder / name).exists() for name in FILES[one])
+    ]
+    return formats, task.report and not (task.folder / REPORT_FILE).exists()
+
+
 def _outcome(status: str, session: Session) -> _Outcome:
-    scores = session.scores
-    frames = int(scores["frame"].nunique())
-    with_face = int(scores.loc[scores["success"] == 1, "frame"].nunique())
+    seen = presence(session.scores)
     return _Outcome(
         status,
-        frames=session.facts["frames"],
-        duration_s=session.facts["duration_s"],
-        face_share=with_face / frames if frames else None,
+        frames=int(session.scores["frame"].nunique()),
+        duration_s=seen.total_s,
+        face_share=seen.with_face_s / seen.total_s if seen.total_s else None,
         events=Counter(map(str, session.events["label"])),
     )
 
@@ -272,15 +318,6 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}; please report it with this text."
 
 
-def _is_full(error: BaseException | None) -> bool:
-    """Whether this, or what it came from, is for want of space."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
-            return True
-        error = error.__cause__
-    return False
-
-
 def _no_space(folder: Path) -> KilasError:
     return KilasError(
         f"There is no space left for {folder}; free some and start the same again: what is "
@@ -288,48 +325,89 @@ def _no_space(folder: Path) -> KilasError:
     )
 
 
-def _table(finished: Sequence[tuple[Input, _Outcome]], labels: Sequence[str]) -> pd.DataFrame:
-    rows = []
-    for one, outcome in finished:
-        row: dict[str, Any] = {
-            "file": one.path.as_posix(),
-            "folder": one.folder,
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "frames": outcome.frames,
-            "duration_s": outcome.duration_s,
-            "face_share": outcome.face_share,
-        }
-        if outcome.events is not None:
-            row["events"] = sum(outcome.events.values())
-            if outcome.duration_s:
-                row["events_per_minute"] = 60 * row["events"] / outcome.duration_s
-            row |= {f"events_{label}": outcome.events.get(label, 0) for label in labels}
-        rows.append(row)
-    by_label = [f"events_{label}" for label in labels]
-    columns = ["file", "folder", "status", "reason", "frames", "duration_s", "face_share"]
-    columns += ["events", "events_per_minute", *by_label]
-    table = pd.DataFrame(rows, columns=columns)
-    fractions = ("duration_s", "face_share", "events_per_minute")
-    counts = ("frames", "events", *by_label)
-    types = dict.fromkeys(counts, "Int64") | dict.fromkeys(fractions, "float64")
-    return table.astype(types).round(dict.fromkeys(fractions, DECIMALS))
+def _cannot_write(path: Path, error: OSError) -> KilasError:
+    if is_full(error):
+        return _no_space(path)
+    return RecordingError(f"{path} cannot be written ({error.strerror}); choose another --out.")
+
+
+def _row(one: Input, outcome: _Outcome, labels: Sequence[str]) -> Row:
+    row: Row = {
+        "file": one.path.as_posix(),
+        "folder": one.folder,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "frames": outcome.frames,
+        "duration_s": outcome.duration_s,
+        "face_share": outcome.face_share,
+    }
+    if outcome.events is not None:
+        row["events"] = sum(outcome.events.values())
+        row["events_per_minute"] = per_minute(row["events"], outcome.duration_s or 0.0)
+        row |= {f"{COUNT_PREFIX}{label}": outcome.events.get(label, 0) for label in labels}
+    return row
+
+
+def _table(rows: Sequence[Row], labels: Sequence[str]) -> pd.DataFrame:
+    counts = [f"{COUNT_PREFIX}{label}" for label in labels]
+    return _typed(pd.DataFrame(rows, columns=[*COLUMNS, *counts]))
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Raises ValueError and TypeError for what is no number."""
+    types = {name: "Int64" for name in table.columns if name not in (*TEXTS, *FRACTIONS)}
+    types |= dict.fromkeys(FRACTIONS, "float64")
+    return table.astype(types).round(dict.fromkeys(FRACTIONS, DECIMALS))
+
+
+def _collection(
+    rows: Sequence[Row], earlier: Sequence[Row], labels: Sequence[str], out: Path
+) -> pd.DataFrame:
+    """The rows of this call and those of earlier ones that say something of what is there."""
+    anew = {row["folder"] for row in rows}
+    kept = [
+        row
+        for row in earlier
+        if row["folder"] not in anew and (out / row["folder"] / SESSION_FILE).is_file()
+    ]
+    # Another model has other labels.
+    counted = [name for row in kept for name in row if name not in COLUMNS]
+    others = [name.removeprefix(COUNT_PREFIX) for name in counted]
+    table = _table([*kept, *rows], list(dict.fromkeys([*labels, *others])))
+    return table.sort_values("folder", ignore_index=True)
+
+
+def _read_summary(out: Path) -> list[Row]:
+    """The rows of an earlier call, without what is empty but for texts. Raises RecordingError if
+    it was changed by somebody or is none."""
+    path = out / SUMMARY_FILE
+    try:
+        types: dict[Hashable, type[object]] = dict.fromkeys(TEXTS, object)
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
+        names = list(table.columns)
+        are_ours = tuple(names[: len(COLUMNS)]) == COLUMNS and all(
+            name.startswith(COUNT_PREFIX) for name in names[len(COLUMNS) :]
+        )
+        if not are_ours or not table["status"].isin(STATUSES).all():
+            raise ValueError("other columns or words")
+        table = _typed(table.fillna(dict.fromkeys(TEXTS, "")))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        raise RecordingError(
+            f"{path} is not as Kilas wrote it, and would be replaced; rename it and start again."
+        ) from error
+    return [
+        {str(name): value for name, value in row.items() if not pd.isna(value)}
+        for row in table.to_dict("records")
+    ]
 
 
 def _write_summary(table: pd.DataFrame, out: Path) -> None:
     """Replaced as a whole. A file's name that is no text is written with backslashes."""
     content = table.to_csv(index=False, lineterminator="\n").encode(errors="backslashreplace")
     path = out / SUMMARY_FILE
-    unfinished = path.with_name(f"{SUMMARY_FILE}{PARTIAL}")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        replace_file(path, content)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        if error.errno in FULL:
-            raise _no_space(out) from error
-        raise RecordingError(
-            f"{path} cannot be written ({error.strerror}); choose another --out."
-        ) from error
+        raise _cannot_write(path, error) from error

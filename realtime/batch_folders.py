@@ -12,14 +12,15 @@ from typing import Any
 
 from realtime.disk_file import PARTIAL
 from realtime.errors import RecordingError
+from realtime.exports import EAF_FILE, has_annotations
 from realtime.folder_lock import LOCK_FILE, QUIET_S, FolderLock
-from realtime.mending import SCORES_BEGIN
 from realtime.session_files import (
     CLIPS_FOLDER,
     EVENTS_FILE,
     EXPORTED_FILES,
     RECORDED_FILES,
     REPORT_FILE,
+    SCORES_BEGIN,
     SCORES_FILE,
     SESSION_FILE,
 )
@@ -59,9 +60,19 @@ def is_complete(folder: Path, wanted: Wanted) -> bool:
     )
 
 
+def holds_session_of(folder: Path, source: Path) -> bool:
+    """Whether the folder holds a session, however it ended, of this very file."""
+    try:
+        facts = _facts(folder)
+        return facts is not None and _is_of_named(facts["source"], source)
+    except (OSError, RecordingError):
+        return False
+
+
 def make_room(folder: Path, wanted: Wanted, *, overwrite: bool) -> None:
     """Remove a session of this file that was not completed; with `overwrite` that of any file.
-    Files that Kilas did not write stay, and so do live recordings, which nobody can make again.
+    Files that Kilas did not write stay, and so do an events.eaf that people have changed and live
+    recordings, which nobody can make again.
 
     Raises OSError, and RecordingError when what is in the way is not removed, when somebody is
     writing it, and when the source itself lies in the folder.
@@ -105,7 +116,7 @@ def _facts(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         facts = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: brackets within brackets
         if _has_begun(folder):
             return None
         raise _foreign(folder) from error
@@ -154,12 +165,18 @@ def _others(facts: Mapping[str, Any], wanted: Wanted) -> list[str]:
     return others
 
 
+def _is_of_named(stated: Mapping[str, Any], source: Path) -> bool:
+    return stated.get("name") == source.name and _is_of(stated, source)
+
+
 def _is_of(stated: Mapping[str, Any], source: Path) -> bool:
-    if stated.get("bytes") is None or stated.get("modified") is None:
-        return False
     now = source.stat()
-    then_s = datetime.fromisoformat(stated["modified"]).timestamp()
-    return bool(stated["bytes"] == now.st_size and abs(then_s - now.st_mtime) < MODIFIED_WITHIN_S)
+    try:
+        then_s = datetime.fromisoformat(stated["modified"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):  # none, or not a file's
+        return False
+    is_as_long = stated.get("bytes") == now.st_size
+    return is_as_long and abs(then_s - now.st_mtime) < MODIFIED_WITHIN_S
 
 
 def _wait_until_free(folder: Path) -> None:
@@ -174,10 +191,12 @@ def _wait_until_free(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
+    kept = {EAF_FILE} if has_annotations(folder) else set()
     for pattern in CLIP_PATTERNS:
         for clip in (folder / CLIPS_FOLDER).glob(pattern):
             clip.unlink()
     # The session's own file last: what is left of a removal that was interrupted is known for it.
     for name in sorted(OWN_FILES, key=lambda name: name == SESSION_FILE):
-        for file in (folder / f"{name}{PARTIAL}", folder / name):
-            file.unlink(missing_ok=True)
+        (folder / f"{name}{PARTIAL}").unlink(missing_ok=True)
+        if name not in kept:
+            (folder / name).unlink(missing_ok=True)

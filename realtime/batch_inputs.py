@@ -12,8 +12,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
+from realtime.batch_folders import holds_session_of
 from realtime.errors import SourceError
-from realtime.session_files import CLEAN_FILE, CLIPS_FOLDER, SESSION_FILE, VIDEO_FILE
+from realtime.folder_lock import LOCK_FILE
+from realtime.session_files import (
+    CLEAN_FILE,
+    CLIPS_FOLDER,
+    REPORT_FILE,
+    SESSION_FILE,
+    SUMMARY_FILE,
+    VIDEO_FILE,
+)
 
 VIDEO_SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
@@ -21,7 +30,7 @@ VIDEO_SUFFIXES = (
 )
 """Endings of the files that a folder is searched for; a file that is named itself may have any."""
 
-RESERVED = frozenset({"report.html", "summary.csv"})
+RESERVED = frozenset({REPORT_FILE, SUMMARY_FILE, LOCK_FILE})
 """Files that lie beside the session folders."""
 
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
@@ -43,7 +52,7 @@ class Input:
     folder: str
 
 
-def find_inputs(patterns: Sequence[str]) -> list[Input]:
+def find_inputs(patterns: Sequence[str], out: Path | None = None) -> list[Input]:
     """The video files that are meant, each once, in the order of the patterns.
 
     A pattern is a file; a folder, whose video files are taken, also from the folders below it, in
@@ -53,6 +62,8 @@ def find_inputs(patterns: Sequence[str]) -> list[Input]:
     A session folder is called like the file without its ending, with the folders on the way to it
     from the folder that was given. Names that would be the same keep the ending, or get the names
     of the folders above as far as needed. Which names there are does not depend on the order.
+    A file of which `out`, the folder of all results, holds a session under one of these names
+    keeps that, whatever else is meant now.
 
     Raises SourceError for a pattern that is nothing or matches nothing.
     """
@@ -64,7 +75,11 @@ def find_inputs(patterns: Sequence[str]) -> list[Input]:
     meant = [
         max(ways, key=lambda way: (len(way[0].parts), *map(str, way))) for ways in found.values()
     ]
-    names = _names([(relative, real) for (relative, _), real in zip(meant, found, strict=True)])
+    choices = [_choices(relative, real) for (relative, _), real in zip(meant, found, strict=True)]
+    if out is not None:
+        for index, name in _kept(choices, [path for _, path in meant], list(found), out).items():
+            choices[index] = [name]
+    names = _names(choices)
     return [Input(path, name) for (_, path), name in zip(meant, names, strict=True)]
 
 
@@ -137,26 +152,42 @@ def _real(path: Path) -> Path:
         raise SourceError(f"{path} leads nowhere ({error}); check the link.") from error
 
 
-def _names(files: Sequence[tuple[PurePath, Path]]) -> list[str]:
-    """A name for each file, given its path from the folder that was named and its real path.
+def _kept(
+    choices: Sequence[Sequence[str]], paths: Sequence[Path], reals: Sequence[Path], out: Path
+) -> dict[int, str]:
+    """Index of a file -> the name that its session in `out` has already."""
+    kept: dict[int, str] = {}
+    keys: set[str] = set()
+    # A copy of a file cannot be told from it; which of them has the session shall be the same
+    # in any order.
+    for index in sorted(range(len(choices)), key=lambda index: reals[index]):
+        for name in choices[index]:
+            if _key(name) not in keys and holds_session_of(out / name, paths[index]):
+                kept[index] = name
+                keys.add(_key(name))
+                break
+    return kept
 
-    All that share a name go on to their next one, until none does.
+
+def _names(choices: Sequence[Sequence[str]]) -> list[str]:
+    """A name for each file out of its choices, the best first.
+
+    All that share a name go on to their next one, until none does; those with one choice stay.
     """
-    choices = [_choices(relative, real) for relative, real in files]
-    turn = [0] * len(files)
+    turn = [0] * len(choices)
+    fixed = {_key(own[0]) for own in choices if len(own) == 1}
     while True:
         names = [own[number] for own, number in zip(choices, turn, strict=True)]
         holders: dict[str, list[int]] = defaultdict(list)
         for index, name in enumerate(names):
             holders[_key(name)].append(index)
-        taken = RESERVED | {
-            _key(str(above)) for name in names for above in list(PurePosixPath(name).parents)[:-1]
-        }
+        above = {_key(name): _above(name) for name in names}
+        taken = RESERVED.union(*above.values())
         moving = [
             index
             for key, own in holders.items()
             # A session folder holds files of its own: other sessions do not lie in it.
-            if len(own) > 1 or key in taken
+            if len(own) > 1 or key in taken or above[key] & fixed
             for index in own
             if turn[index] + 1 < len(choices[index])
         ]
@@ -164,6 +195,10 @@ def _names(files: Sequence[tuple[PurePath, Path]]) -> list[str]:
             return names
         for index in moving:
             turn[index] += 1
+
+
+def _above(name: str) -> set[str]:
+    return {_key(str(folder)) for folder in list(PurePosixPath(name).parents)[:-1]}
 
 
 def _choices(relative: PurePath, real: Path) -> list[str]:

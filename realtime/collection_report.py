@@ -110,7 +110,7 @@ def _link(out: Path, folder: str | None) -> str | None:
         return None
     report = PurePosixPath(Path(folder).as_posix()) / REPORT_FILE
     # A name with a colon would be read as an address of another kind.
-    return f"./{quote(str(report))}" if (out / report).is_file() else None
+    return f"./{quote(str(report), errors='surrogateescape')}" if (out / report).is_file() else None
 
 
 def _charts(read: pd.DataFrame) -> dict[str, Any]:

@@ -14,6 +14,18 @@ SYNC_EVERY_S = 0.5
 PARTIAL = ".partial"
 """What the name of a file ends in until the file is whole."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk, of a user's share of it, or of a file, that takes nothing more."""
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether this, or what it came from, is for want of space."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        error = error.__cause__
+    return False
+
 
 class DiskFile:
     """A new file that goes straight to the system and never ends in half a piece of data.

@@ -30,14 +30,14 @@ from realtime.session_files import (
     CONDITIONS_FILE,
     EVENTS_FILE,
     RECORDED_FILES,
+    SCORES_BEGIN,
+    SCORES_END,
     SCORES_FILE,
     SESSION_FILE,
     VIDEO_FILE,
 )
+from realtime.session_reader import check_facts, read_events, read_scores
 from realtime.video_writer import MUXER_BUFFER_BYTES
-
-SCORES_BEGIN = ("frame", "timestamp", "face_id", "success", "confidence")
-"""Columns of scores.csv before those of the labels; after these comes `state`."""
 
 VIDEOS = (VIDEO_FILE, CLEAN_FILE)
 
@@ -53,8 +53,8 @@ def mend(folder: Path) -> bool:
     "recovered" and what is in the files. A session that failed is completed likewise. What is
     left of a mending that was cut off itself is mended the next time.
 
-    Raises RecordingError if the folder is no session, is being recorded, or cannot be written;
-    what was recorded is still there then.
+    Raises RecordingError if the folder is no session, is being recorded, or cannot be written, or
+    if what it states is not what Kilas writes; what was recorded is still there then.
     """
     try:
         facts = _read_facts(folder)
@@ -79,11 +79,13 @@ def _mend(folder: Path) -> bool:
     facts = _read_facts(folder)  # of now, when nobody else writes them any more
     if _is_finished(facts):
         return False
+    if facts is not None:
+        check_facts(folder / SESSION_FILE, facts)
     labels = _labels(folder / SCORES_FILE)
     if labels is None:
-        labels = [] if facts is None else facts.get("labels", [])
+        labels = [] if facts is None else facts["labels"]
     tables = {
-        SCORES_FILE: (*SCORES_BEGIN, *labels, "state"),
+        SCORES_FILE: (*SCORES_BEGIN, *labels, SCORES_END),
         EVENTS_FILE: EVENT_HEADER,
     }
     if (folder / CONDITIONS_FILE).exists():
@@ -95,7 +97,7 @@ def _mend(folder: Path) -> bool:
     if facts is not None and facts.get("status") == "failed" and not any(is_changed):
         return False
 
-    known = _facts_of_files(folder)
+    known = _facts_of_files(folder, labels)
     if facts is None:
         # A copy of the folder may be younger; nothing else tells when the session began.
         started = datetime.fromtimestamp(written_s - known["duration_s"]).astimezone()
@@ -104,7 +106,8 @@ def _mend(folder: Path) -> bool:
         facts["error"] = f"The recording was cut off soon after {facts.get('updated')}."
     facts |= {"status": "recovered", "updated": _stamp(datetime.now().astimezone())} | known
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
-    replace_file(folder / SESSION_FILE, text.encode())
+    # As the recorder writes a name that is no text.
+    replace_file(folder / SESSION_FILE, text.encode(errors="backslashreplace"))
     for name in RECORDED_FILES:
         (folder / (name + PARTIAL)).unlink(missing_ok=True)
     for clip in (folder / CLIPS_FOLDER).glob("*" + PARTIAL):
@@ -128,24 +131,19 @@ def _is_finished(facts: dict[str, Any] | None) -> bool:
     return facts is not None and facts.get("status") not in ("recording", "failed")
 
 
-def _facts_of_files(folder: Path) -> dict[str, Any]:
+def _facts_of_files(folder: Path, labels: Sequence[str]) -> dict[str, Any]:
     """What the tables and the video themselves say, as session.json states it."""
     clock = FrameClock()
-    with open(folder / SCORES_FILE, newline="", encoding="utf-8") as file:
-        last_frame = None
-        for row in csv.DictReader(file):
-            if row["frame"] != last_frame:
-                clock.tick(float(row["timestamp"]))
-                last_frame = row["frame"]
-    with open(folder / EVENTS_FILE, newline="", encoding="utf-8") as file:
-        events = sum(1 for _ in csv.DictReader(file))
+    scores = read_scores(folder, labels)
+    for t_s in scores.loc[scores["frame"].diff() != 0, "timestamp"]:
+        clock.tick(t_s)
     return {
         "first_frame_s": clock.first_s,
         "frames": clock.count,
         "video_frames": _count_pictures(folder / VIDEO_FILE),
         "duration_s": clock.duration_s,
         "frame_rate": clock.statistics(),
-        "events": events,
+        "events": len(read_events(folder)),
     }
 
 
@@ -181,7 +179,7 @@ def _labels(path: Path) -> list[str] | None:
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, csv.Error):
         return None
     begin = len(SCORES_BEGIN)
-    if tuple(header[:begin]) != SCORES_BEGIN or header[begin:][-1:] != ["state"]:
+    if tuple(header[:begin]) != SCORES_BEGIN or header[begin:][-1:] != [SCORES_END]:
         return None
     return header[begin:-1]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,7 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from realtime.disk_file import replace_file
 from realtime.palette import Rgb, class_colours, class_marks
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -34,7 +34,7 @@ def write_page(path: Path, template: str, scripts: Mapping[str, str], **values: 
     """Write a page whole or not at all. `scripts`: JavaScript by the name that the template has
     for it.
 
-    Raises OSError.
+    What is no text in a name is shown as its escape. Raises OSError.
     """
     text = (
         _environment()
@@ -45,13 +45,7 @@ def write_page(path: Path, template: str, scripts: Mapping[str, str], **values: 
             **values,
         )
     )
-    unfinished = path.with_name(path.name + ".partial")
-    try:
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(unfinished, path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    replace_file(path, text.encode(errors="backslashreplace"))
 
 
 def script(name: str) -> str:

@@ -33,7 +33,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import csv
-import errno
 import io
 import json
 import platform
@@ -52,7 +51,7 @@ from typing import Any, Self
 import av
 
 from realtime.clips import ClipMaker
-from realtime.disk_file import DiskFile, SyncThread, replace_file
+from realtime.disk_file import DiskFile, SyncThread, is_full, replace_file
 from realtime.errors import RecordingError
 from realtime.folder_lock import FolderLock
 from realtime.frame_clock import FrameClock
@@ -61,6 +60,8 @@ from realtime.session_files import (
     CONDITIONS_FILE,
     EVENTS_FILE,
     RECORDED_FILES,
+    SCORES_BEGIN,
+    SCORES_END,
     SCORES_FILE,
     SESSION_FILE,
     VIDEO_FILE,
@@ -510,7 +511,7 @@ class _ScoreTable:
     """
 
     def __init__(self, labels: tuple[str, ...], reach_s: float, wait_s: float) -> None:
-        self.header = ("frame", "timestamp", "face_id", "success", "confidence", *labels, "state")
+        self.header = (*SCORES_BEGIN, *labels, SCORES_END)
         self._no_scores = [""] * (1 + len(labels))
         self._reach_s = reach_s + 0.5 / TICKS_HZ  # times of files are rounded to such a clock
         self._wait_s = wait_s
@@ -617,7 +618,7 @@ def _stuck(folder: Path) -> RecordingError:
 
 
 def _as_recording_error(folder: Path, error: BaseException) -> RecordingError:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if is_full(error):
         failure = RecordingError(
             f"The recording stopped because there is no space left for {folder}; free some and "
             f"start again; what was recorded so far is kept, see `stream.py report {folder}`."

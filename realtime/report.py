@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from realtime.clips import clip_stem
 from realtime.errors import RecordingError
 from realtime.meter import TOO_SLOW
 from realtime.page import (
@@ -30,7 +31,6 @@ from realtime.page import (
     write_page,
 )
 from realtime.report_plots import Charts, condition_bin_s
-from realtime.session import Session, load_session
 from realtime.session_figures import (
     FaceFigures,
     Float64Array,
@@ -44,7 +44,8 @@ from realtime.session_figures import (
     presence,
     warnings,
 )
-from realtime.session_files import CLIPS_FOLDER, CONDITIONS_FILE, REPORT_FILE
+from realtime.session_files import CLIPS_FOLDER, REPORT_FILE
+from realtime.session_reader import Session, load_session, read_conditions
 from realtime.spec import NONE_LABEL
 
 SCRIPTS = ("charts", "timeline", "clips")
@@ -55,8 +56,11 @@ MAX_CHARTED_FACES = 4
 MAX_ABSENCES = 5
 
 MAX_MEDIA_BYTES = 64 * 2**20
-"""Of clips inside a page: browsers and mail still take it. The clips of the surest events come
-first."""
+"""Of clips and stills as they stand in a page: browsers and mail still take it. Those of the surest
+events come first."""
+
+MAX_STILLS = 100
+"""In a page: making each smaller takes about 30 ms on one core."""
 
 STILLS_WIDTH = 544
 """Pixels of the stills: twice what a row of the table shows."""
@@ -133,14 +137,8 @@ def write_report(folder: Path) -> Path:
 
     Raises RecordingError when the folder holds no session or cannot be written.
     """
-    try:
-        session = load_session(folder)
-        conditions = _conditions(folder)
-    except (OSError, ValueError) as error:
-        raise RecordingError(
-            f"{folder} cannot be read as a session ({error}); "
-            "name a folder that a recording has written."
-        ) from error
+    session = load_session(folder)
+    conditions = read_conditions(folder)
     path = folder / REPORT_FILE
     try:
         write_page(
@@ -154,13 +152,6 @@ def write_report(folder: Path) -> Path:
             f"{path} cannot be written ({error.strerror}); free some space or change its rights."
         ) from error
     return path
-
-
-def _conditions(folder: Path) -> pd.DataFrame | None:
-    path = folder / CONDITIONS_FILE
-    if not path.is_file():
-        return None
-    return pd.read_csv(path, dtype={"face_id": "Int64"}).dropna(subset=["timestamp", "face_id"])
 
 
 def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) -> dict[str, object]:
@@ -411,11 +402,11 @@ def _frame_warnings(facts: Mapping[str, Any]) -> list[str]:
             f"The source gave {median_hz:.1f} frames a second, the model wants {model_hz:g}: most "
             "of what it saw was interpolated, and short expressions may have been missed."
         )
-    if rate and rate["gap_p95_s"] > STEADY * rate["gap_median_s"]:
+    usual_s, long_s = rate.get("gap_median_s"), rate.get("gap_p95_s")
+    if usual_s is not None and long_s is not None and long_s > STEADY * usual_s:
         texts.append(
             f"The frames did not come steadily: one gap in twenty is longer than "
-            f"{1000 * rate['gap_p95_s']:.0f} ms, the usual one is "
-            f"{1000 * rate['gap_median_s']:.0f} ms."
+            f"{1000 * long_s:.0f} ms, the usual one is {1000 * usual_s:.0f} ms."
         )
     return texts
 
@@ -452,9 +443,9 @@ def _event_rows(
                 offset_s=event["offset_s"],
                 duration_s=event["duration_s"],
                 clip=clip,
-                why_no_clip="" if clip else media.left_out.get(event_id, why),
+                why_no_clip="" if clip else media.clips_left_out.get(event_id, why),
                 stills=stills,
-                why_no_stills="" if stills else why,
+                why_no_stills="" if stills else media.stills_left_out.get(event_id, why),
             )
         )
     return rows
@@ -466,38 +457,59 @@ class _Media:
     def __init__(self, folder: Path) -> None:
         self.clips: dict[int, str] = {}
         self.stills: dict[int, _Stills] = {}
-        self.left_out: dict[int, str] = {}
+        self.clips_left_out: dict[int, str] = {}
+        self.stills_left_out: dict[int, str] = {}
         self._folder = folder
         self._room = MAX_MEDIA_BYTES
+        self._stills_left = MAX_STILLS
 
     def take(self, event_id: int) -> None:
-        clip = self._folder / f"event-{event_id:04d}.mp4"
-        if clip.is_file():
-            size = clip.stat().st_size
-            if size <= self._room:
-                self._room -= size
-                self.clips[event_id] = base64.b64encode(clip.read_bytes()).decode()
-            else:
-                self.left_out[event_id] = (
-                    f"Not in this page, which would be too large; see {CLIPS_FOLDER}/{clip.name}."
-                )
-        stills = _stills(clip.with_suffix(".png"))
-        if stills is not None:
+        self._take_stills(event_id, self._folder / f"{clip_stem(event_id)}.png")
+        self._take_clip(event_id, self._folder / f"{clip_stem(event_id)}.mp4")
+
+    def _take_stills(self, event_id: int, path: Path) -> None:
+        if not path.is_file():
+            return
+        stills = None
+        if self._stills_left:
+            self._stills_left -= 1
+            stills = _stills(path)
+            if stills is None:
+                return
+        if stills is not None and len(stills.url) <= self._room:
+            self._room -= len(stills.url)
             self.stills[event_id] = stills
+        else:
+            self.stills_left_out[event_id] = _left_out(path)
+
+    def _take_clip(self, event_id: int, path: Path) -> None:
+        if not path.is_file():
+            return
+        size = 4 * -(-path.stat().st_size // 3)  # in base64
+        if size <= self._room:
+            self._room -= size
+            self.clips[event_id] = base64.b64encode(path.read_bytes()).decode()
+        else:
+            self.clips_left_out[event_id] = _left_out(path)
+
+
+def _left_out(path: Path) -> str:
+    return f"Not in this page, which would be too large; see {CLIPS_FOLDER}/{path.name}."
 
 
 def _stills(path: Path) -> _Stills | None:
-    """A picture, smaller and as WebP; None if it is missing or is no picture."""
-    if not path.is_file():
+    """A picture, smaller and as WebP; None if it is no picture."""
+    try:
+        image_bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        if image_bgr is None:
+            return None
+        height, width = image_bgr.shape[:2]
+        if width > STILLS_WIDTH:
+            height, width = max(1, round(height * STILLS_WIDTH / width)), STILLS_WIDTH
+            image_bgr = cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_AREA)
+        _, data = cv2.imencode(".webp", image_bgr, [cv2.IMWRITE_WEBP_QUALITY, STILLS_QUALITY])
+    except cv2.error:  # of an empty file, or one that claims to be larger than any picture
         return None
-    image_bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    if image_bgr is None:
-        return None
-    height, width = image_bgr.shape[:2]
-    if width > STILLS_WIDTH:
-        height, width = round(height * STILLS_WIDTH / width), STILLS_WIDTH
-        image_bgr = cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".webp", image_bgr, [cv2.IMWRITE_WEBP_QUALITY, STILLS_QUALITY])
     return _Stills(
         f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}", width, height
     )

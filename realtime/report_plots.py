@@ -78,6 +78,9 @@ NAME_CHARS = 12
 OVERVIEW_BINS = 1200
 """At most: about a pixel each."""
 
+LEVEL_DEG = 45.0
+"""The chart of head pose goes up to it at least, so that a head that is still looks so."""
+
 CONDITION_S = 0.2
 """The head moves little in less, and a mean of so long is free of jitter."""
 
@@ -239,7 +242,8 @@ class Charts:
             {"t": table.index.to_numpy() * MS}
             | {str(name): table[name].to_numpy() for name in table.columns}
         )
-        limit = max(45.0, float(np.nanmax(np.abs(table[["yaw_deg", "pitch_deg", "roll_deg"]]))))
+        angles_deg = table[["yaw_deg", "pitch_deg", "roll_deg"]].to_numpy()
+        limit = float(np.nanmax(np.abs(angles_deg), initial=LEVEL_DEG))
         head = self._over_time(142, (-limit, limit))
         head.add_layout(_outside(bottom=TURNED_DEG))
         head.add_layout(_outside(top=-TURNED_DEG))
@@ -270,8 +274,8 @@ class Charts:
             line,
             [moment, ("mean gray", "@brightness{0}"), ("unevenness", "@unevenness{0.00}")],
         )
-        widest_px = float(np.nanmax(table["face_px"]))
-        size = self._over_time(100, (0, 1.15 * max(widest_px, SMALL_PX)))
+        widest_px = float(np.nanmax(table["face_px"].to_numpy(), initial=SMALL_PX))
+        size = self._over_time(100, (0, 1.15 * widest_px))
         size.add_layout(_outside(top=SMALL_PX))
         line = size.line("t", "face_px", source=source, color=css_colour(BLUE), line_width=1.6)
         size.yaxis.axis_label = "pixels"
@@ -554,11 +558,14 @@ def _binned_max(
 
 
 def _binned_mean(conditions: pd.DataFrame, start_s: float, end_s: float) -> pd.DataFrame:
-    """Means of equal bins, indexed by their middles; empty bins are NaN, so that lines break."""
+    """Means of equal bins, indexed by their middles; empty bins are NaN, so that lines break.
+
+    What lies outside of `start_s` to `end_s`, the time of the charts, is left out.
+    """
     bin_s = condition_bin_s(end_s - start_s)
     bins = ((conditions["timestamp"] - start_s) // bin_s).astype(int)
     values = conditions.drop(columns=["frame", "timestamp", "face_id"])
     means = values.groupby(bins).mean()
-    means = means.reindex(range(int(bins.min()), int(bins.max()) + 1))
+    means = means.reindex(range(int((end_s - start_s) // bin_s) + 1))
     means.index = start_s + (means.index + 0.5) * bin_s
     return means

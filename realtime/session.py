@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator
@@ -12,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-import pandas as pd
 
 from realtime import conditions, motion, regions
 from realtime.baseline import Baseline, Calibration, as_facts, load_profile
@@ -24,7 +21,7 @@ from realtime.model_card import card_excerpt
 from realtime.overlay import Overlay
 from realtime.privacy import FaceBlur
 from realtime.recorder import Contents, Paint, SessionRecorder
-from realtime.session_files import EVENTS_FILE, SCORES_FILE, SESSION_FILE
+from realtime.session_reader import Session, load_session
 from realtime.sources import VideoFile
 from realtime.spec import ModelSpec
 from realtime.spotting import Spotter
@@ -34,16 +31,6 @@ from realtime.worker import Worker
 
 FORGET_FACE_S = 5.0
 """A face that was away for longer has its pipeline thrown away; its identity is gone by then."""
-
-COLUMN_TYPES = {
-    "frame": "int64",
-    "event_id": "int64",
-    "face_id": "Int64",  # a frame may show no face
-    "success": "bool",
-    "label": "object",
-    "state": "object",
-}
-"""Types of the columns of a session's tables; the others are numbers with a fraction."""
 
 
 @dataclass(slots=True)
@@ -71,8 +58,8 @@ class Monitor:
     `sensitivity`, 0 to 1, moves the model's spotting thresholds; see `SpottingSpec.at`.
 
     `profile`: a session folder, or its session.json, from which the neutral baseline of the one
-    person comes; without it, each face's first calm seconds are its baseline. `baselines`: those
-    that there are, by face.
+    person comes; without it, each face's first calm seconds are its baseline. `baselines`:
+    those that were taken, by face, the newest last.
 
     All methods belong to one thread. Use as a context manager, or call `close`.
 
@@ -93,7 +80,7 @@ class Monitor:
     ) -> None:
         self.model = Model.load(model, device=device)
         self.spec: ModelSpec = self.model.spec
-        self.baselines: dict[int, Baseline] = {}
+        self.baselines: dict[int, tuple[Baseline, ...]] = {}
         self._profile: Baseline | None = None
         if profile is not None:
             if max_faces > 1:
@@ -239,7 +226,7 @@ class Monitor:
         return events
 
     def _rest_at(self, face_id: int, baseline: Baseline) -> None:
-        self.baselines[face_id] = baseline
+        self.baselines[face_id] = (*self.baselines.get(face_id, ()), baseline)
         self._faces[face_id].spotter.baseline = baseline.height
         self._faces[face_id].calibration = None
 
@@ -275,42 +262,6 @@ def painter(spec: ModelSpec, *, blur_faces: bool) -> Paint:
         return overlay.paint
     blur = FaceBlur()
     return lambda update: overlay.paint(blur(update))
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What a session folder says.
-
-    `scores`: one row a frame and face. `events`: one row a micro-expression. `facts`: the
-    content of session.json.
-    """
-
-    scores: pd.DataFrame
-    events: pd.DataFrame
-    facts: dict[str, Any]
-
-
-def load_session(folder: str | Path) -> Session:
-    """Read a session folder. Raises OSError when one of its files is missing, and ValueError when
-    one is not what Kilas writes."""
-    folder = Path(folder)
-    return Session(
-        scores=_read_table(folder / SCORES_FILE),
-        events=_read_table(folder / EVENTS_FILE),
-        facts=json.loads((folder / SESSION_FILE).read_text(encoding="utf-8")),
-    )
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    # Words are read as such: a label may be "NA". Numbers are given their types afterwards,
-    # because a column that is empty throughout has none in the file.
-    table = pd.read_csv(
-        path,
-        dtype={"face_id": "Int64", "label": "object", "state": "object"},
-        keep_default_na=False,
-        na_values=[""],
-    )
-    return table.astype({name: COLUMN_TYPES.get(name, "float64") for name in table.columns})
 
 
 def settings_of(

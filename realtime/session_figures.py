@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,8 +129,9 @@ def face_figures(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceFigures
     end_s = float(times_s[-1])
     faces = []
     found = scores[scores["success"] > 0].sort_values("timestamp")
-    for face_id in map(int, found["face_id"].dropna().unique()):
-        ordered = found[found["face_id"] == face_id]
+    events_of = events["face_id"].value_counts()
+    by_face: Iterable[tuple[Any, pd.DataFrame]] = found.groupby("face_id", sort=False)
+    for face_id, ordered in by_face:
         own_s = ordered["timestamp"].to_numpy(np.float64)
         held_s, _ = _held(own_s, every_hole_s)
         told = [
@@ -141,11 +142,11 @@ def face_figures(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceFigures
         away = _away(own_s, held_s, float(times_s[0]), end_s)
         faces.append(
             FaceFigures(
-                face_id=face_id,
+                face_id=int(face_id),
                 first_s=float(own_s[0]),
                 last_s=float(own_s[-1]),
                 seen_s=float(held_s.sum()),
-                events=int((events["face_id"] == face_id).sum()),
+                events=int(events_of.get(face_id, 0)),
                 stretches=tuple(sorted(told + away, key=lambda one: one.start_s)),
             )
         )

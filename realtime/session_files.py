@@ -1,4 +1,5 @@
-"""Names of the files in a session folder, and of what `analyze` writes beside the folders."""
+"""Names of the files in a session folder, of columns in them, and of what `analyze` writes beside
+the folders."""
 
 from __future__ import annotations
 
@@ -17,6 +18,12 @@ RECORDED_FILES = (
     CLEAN_FILE,
 )
 """What the recorder itself writes; a folder with any of them holds a recording."""
+
+SCORES_BEGIN = ("frame", "timestamp", "face_id", "success", "confidence")
+"""Columns of scores.csv before those of the labels."""
+
+SCORES_END = "state"
+"""The column of scores.csv after those of the labels."""
 
 CLIPS_FOLDER = "clips"
 REPORT_FILE = "report.html"

@@ -26,6 +26,7 @@ from realtime.batch_inputs import Input, find_inputs
 from realtime.errors import KilasError, ModelError, RecordingError
 from realtime.folder_lock import FolderLock
 from realtime.session import analyze, load_session
+from realtime.session_figures import per_minute, presence
 from realtime.session_files import SUMMARY_FILE
 from realtime.sources import DEMO_PATH, VideoFile
 
@@ -107,6 +108,8 @@ def test_the_summary_says_what_was_found_and_what_failed(clips: Path, expected: 
     for folder in "0123":
         session = load_session(expected / folder)
         row = table.loc[folder]
+        seen = presence(session.scores)
+        assert row["duration_s"] == pytest.approx(seen.total_s)
         assert row["frames"] == len(session.scores) == 36
         assert row["face_share"] == 1
         assert (
@@ -125,8 +128,7 @@ def test_two_jobs_give_the_same_bytes_in_any_order(
     inputs = find_inputs([str(clips)])
     run(inputs[::-1], tmp_path / "out", jobs=2)
     assert same_tables(expected, tmp_path / "out")
-    lines = (tmp_path / "out" / SUMMARY_FILE).read_bytes().splitlines()
-    assert [lines[0], *lines[:0:-1]] == (expected / SUMMARY_FILE).read_bytes().splitlines()
+    assert (tmp_path / "out" / SUMMARY_FILE).read_bytes() == (expected / SUMMARY_FILE).read_bytes()
 
 
 def test_what_is_complete_is_skipped(
@@ -321,6 +323,219 @@ def test_a_session_that_is_being_written_is_left_alone(
         table = run(find_inputs([str(clips / "0.mp4")]), tmp_path)
     assert "is being written by another run" in table["reason"][0]
     assert (folder / "scores.csv").exists()
+
+
+def test_the_share_with_a_face_is_that_of_the_time_as_in_the_report(
+    here: None, clips: Path, expected: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "0"
+    shutil.copytree(expected / "0", folder)
+    rows = pd.read_csv(folder / "scores.csv", dtype="object", keep_default_na=False)
+    rows = rows.astype({"timestamp": float})
+    rows.loc[10:, "timestamp"] += 0.1  # the tenth frame is shown for longer, the face is away
+    rows.loc[9, ["success", "face_id", "state"]] = ["0", "", "no face"]
+    rows.to_csv(folder / "scores.csv", index=False)
+    row = run(find_inputs([str(clips / "0.mp4")]), tmp_path).iloc[0]
+    seen = presence(load_session(folder).scores)
+    assert row["status"] == "skipped"
+    assert row["face_share"] == pytest.approx(seen.with_face_s / seen.total_s, abs=1e-6)
+    assert row["face_share"] < 35 / 36 - 0.05
+    assert row["events_per_minute"] == pytest.approx(
+        per_minute(int(row["events"]), seen.total_s), abs=1e-5
+    )
+
+
+def test_a_resumed_batch_makes_what_is_missing_and_nothing_else(
+    here: None, clips: Path, expected: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(expected / "0", tmp_path / "0")
+    inputs = find_inputs([str(clips / "0.mp4")])
+    wanted: dict[str, Any] = {"formats": ["eaf", "vtt", "jsonl"], "report": True}
+    run(inputs, tmp_path, **wanted)
+    (tmp_path / "0" / "events.eaf").write_bytes(b"days of work")
+    (tmp_path / "0" / "events.vtt").write_bytes(b"also changed")
+    (tmp_path / "0" / "report.html").write_bytes(b"and this")
+    (tmp_path / "0" / "events.jsonl").unlink()
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "0").iterdir()}
+    assert statuses(run(inputs, tmp_path, **wanted)) == {"0": "skipped"}
+    after = {file: file.stat().st_mtime_ns for file in (tmp_path / "0").iterdir()}
+    changed = {file.name for file in after if after[file] != before.get(file)}
+    assert changed == {"events.jsonl", "scores.jsonl"}
+
+
+def test_annotations_outlive_the_session_that_they_were_made_in(
+    here: None, clips: Path, expected: Path, tmp_path: Path
+) -> None:
+    folder, inputs = tmp_path / "0", find_inputs([str(clips / "0.mp4")])
+    shutil.copytree(expected / "0", folder)
+    run(inputs, tmp_path, formats=["eaf"])
+    untouched = (folder / "events.eaf").read_bytes()
+    anew: dict[str, Any] = {"options": OPTIONS | {"sensitivity": 0.6}, "overwrite": True}
+    # What can be made again is.
+    assert statuses(run(inputs, tmp_path, formats=["eaf"], **anew)) == {"0": "done"}
+    assert (folder / "events.eaf").read_bytes() != untouched
+    (folder / "events.eaf").write_bytes(b"days of work")
+    anew["options"] = OPTIONS
+    table = run(inputs, tmp_path, formats=["eaf"], **anew)
+    assert "changed by somebody" in table["reason"][0]
+    assert load_session(folder).facts["settings"]["sensitivity"] == 0.6  # said before the work
+    assert statuses(run(inputs, tmp_path, **anew)) == {"0": "done"}
+    assert (folder / "events.eaf").read_bytes() == b"days of work"
+
+
+def test_the_summary_and_the_page_are_about_all_that_is_there(
+    here: None, clips: Path, expected: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(expected, out)
+    shutil.rmtree(out / "3")
+    (out / SUMMARY_FILE).unlink()
+
+    def add(*names: str, **more: Any) -> list[str]:
+        run(find_inputs([str(clips / f"{name}.mp4") for name in names]), out, **more)
+        return list(pd.read_csv(out / SUMMARY_FILE, dtype={"folder": str})["folder"])
+
+    assert add("2", "bad") == ["2", "bad"]
+    assert add("0") == ["0", "2"]  # nothing is left of what failed
+    assert add("1", "2", report=True) == ["0", "1", "2"]
+    page = (out / "report.html").read_text()
+    assert all(f"{number}.mp4" in page for number in range(3))
+    one_by_one = (out / SUMMARY_FILE).read_bytes()
+    assert add("0", "1", "2") == ["0", "1", "2"]
+    assert (out / SUMMARY_FILE).read_bytes() == one_by_one
+    shutil.rmtree(out / "0")
+    assert add("2") == ["1", "2"]
+
+
+def test_rows_of_another_model_keep_their_labels(
+    here: None, clips: Path, expected: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(expected, tmp_path / "out")
+    summary = tmp_path / "out" / SUMMARY_FILE
+    table = pd.read_csv(summary).rename(columns={"events_surprise": "events_wonder"})
+    table.to_csv(summary, index=False)
+    run(find_inputs([str(clips / "0.mp4")]), tmp_path / "out", report=True)
+    table = pd.read_csv(summary).set_index("folder")
+    assert table.loc[1, "events_wonder"] == 1
+    assert pd.isna(table.loc[1, "events_surprise"])
+    assert table.loc[0, "events_surprise"] == 0
+    assert pd.isna(table.loc[0, "events_wonder"])
+
+
+def test_the_summary_is_never_cut_before_there_is_a_new_one(
+    here: None, clips: Path, expected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(expected, tmp_path / "out")
+    summary = tmp_path / "out" / SUMMARY_FILE
+    before = summary.read_bytes()
+    found = []
+
+    def stop(path: Path, folder: Path, **_: Any) -> Any:
+        found.append(summary.read_bytes())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "analyze", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(find_inputs([str(clips / "bad.mp4"), str(clips / "1.mp4")]), tmp_path / "out")
+    assert found == [before]
+    table = pd.read_csv(summary)
+    assert list(table["folder"]) == [0, 1, 2, 3]
+    assert list(table["status"]) == ["done", "skipped", "done", "done"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"subject;group\n1;a\n",
+        b"\xff\xfe\x00",
+        b'"never closed\n',
+        "file,folder,status,reason,frames,duration_s,face_share,events,events_per_minute,mine\n",
+        "file,folder,status,reason,frames,duration_s,face_share,events,events_per_minute\n"
+        "a.mp4,a,done,,many,1,1,0,0\n",
+        "file,folder,status,reason,frames,duration_s,face_share,events,events_per_minute\n"
+        "a.mp4,a,well,,1,1,1,0,0\n",
+        "file,folder,status,reason,frames,duration_s,face_share,events,events_per_minute\n"
+        "a.mp4,a,done,,1.5,1,1,0,0\n",
+        "file,folder,status,reason,frames,duration_s,face_share,events,events_per_minute\n"
+        "a.mp4,a,done,,1,1,1,0,0,0,0\n",
+    ],
+    ids=[
+        *("empty", "other columns", "no text", "never closed", "one column more"),
+        *("a word for a number", "another status", "half a frame", "more cells than columns"),
+    ],
+)
+def test_a_summary_that_somebody_else_wrote_is_said_before_any_file_is_begun(
+    here: None, clips: Path, tmp_path: Path, content: bytes | str
+) -> None:
+    data = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / SUMMARY_FILE).write_bytes(data)
+    with pytest.raises(RecordingError, match=r"summary\.csv is not as Kilas wrote it.*rename it"):
+        run(find_inputs([str(clips / "0.mp4")]), tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [SUMMARY_FILE]
+    assert (tmp_path / SUMMARY_FILE).read_bytes() == data
+
+
+def test_files_that_are_added_do_not_move_what_is_done(
+    here: None, clips: Path, tmp_path: Path
+) -> None:
+    study, out = tmp_path / "study", tmp_path / "out"
+    study.mkdir()
+    shutil.copy(clips / "0.mp4", study / "a.mkv")
+    assert statuses(run(find_inputs([str(study)], out), out)) == {"a": "done"}
+    shutil.copy(clips / "bad.mp4", study / "a.mp4")
+    table = run(find_inputs([str(study)], out), out)
+    assert statuses(table) == {"a": "skipped", "a.mp4": "failed"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"status": "complete", "model": {}, "source": {"bytes": 1, "modified": 5}}',
+        '{"status": "complete", "model": {}, "source": {"bytes": [], "modified": "yesterday"}}',
+        '{"status": "complete", "model": {}, "source": {"modified": "0001-01-01T00:00:00"}}',
+        '{"status": [], "model": {"sha256": {}}, "source": {}, "settings": 5}',
+        "[" * 100_000,
+        "[]",
+    ],
+    ids=["a number", "words", "too early", "other types", "brackets", "a list"],
+)
+def test_a_session_file_that_is_none_fails_alone(
+    here: None, clips: Path, expected: Path, tmp_path: Path, text: str
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(expected, out)
+    (out / "0" / "session.json").write_text(text)
+    inputs = find_inputs([str(clips / "0.mp4"), str(clips / "1.mp4")], out)
+    table = run(inputs, out)
+    assert statuses(table) == {"0": "failed", "1": "skipped"}
+    assert "choose another --out" in table["reason"][0]
+
+
+def test_two_runs_do_not_write_into_one_folder(
+    here: None, clips: Path, expected: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(expected, tmp_path / "out")
+    before = (tmp_path / "out" / SUMMARY_FILE).read_bytes()
+    inputs = find_inputs([str(clips / "0.mp4")])
+    with FolderLock(tmp_path / "out") as lock:
+        assert lock.take()
+        with pytest.raises(RecordingError, match="Another run is writing into"):
+            run(inputs, tmp_path / "out")
+        assert (tmp_path / "out" / SUMMARY_FILE).read_bytes() == before
+    assert statuses(run(inputs, tmp_path / "out")) == {"0": "skipped"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_disk_that_takes_nothing_more_ends_all(
+    here: None, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fill(*_: Any, **__: Any) -> Any:
+        raise RecordingError("stopped") from OSError(number, "full")
+
+    monkeypatch.setattr(batch, "analyze", fill)
+    with pytest.raises(KilasError, match="no space left"):
+        run(find_inputs([str(clips)]), tmp_path)
 
 
 def die_at_two(task: Any, on_update: None) -> Any:

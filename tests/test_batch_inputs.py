@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import unicodedata
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -21,8 +24,17 @@ def touch(folder: Path, *names: str) -> None:
         path.touch()
 
 
-def folders(*patterns: Path | str) -> list[str]:
-    return [one.folder for one in find_inputs([str(pattern) for pattern in patterns])]
+def folders(*patterns: Path | str, out: Path | None = None) -> list[str]:
+    return [one.folder for one in find_inputs([str(pattern) for pattern in patterns], out)]
+
+
+def hold_session(folder: Path, source: Path, **stated: object) -> None:
+    """What is left in `folder` of an analysis of `source`."""
+    modified = datetime.fromtimestamp(source.stat().st_mtime).astimezone().isoformat()
+    about = {"name": source.name, "bytes": source.stat().st_size, "modified": modified, **stated}
+    folder.mkdir(parents=True)
+    facts = {"status": "complete", "model": {}, "source": about}
+    (folder / "session.json").write_text(json.dumps(facts))
 
 
 def test_a_folder_means_all_videos_below_it_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -99,6 +111,46 @@ def test_no_session_lies_in_another(tmp_path: Path) -> None:
     assert folders(tmp_path) == ["talk/clips", "talk.mp4"]
     touch(tmp_path, "mine/summary.csv.mp4")
     assert folders(tmp_path / "mine") == ["summary.csv.mp4"]  # beside summary.csv itself
+
+
+def test_a_session_that_is_there_keeps_its_name_when_files_are_added(tmp_path: Path) -> None:
+    out, study = tmp_path / "out", tmp_path / "study"
+    touch(study, "a.mkv")
+    assert folders(study, out=out) == ["a"]
+    hold_session(out / "a", study / "a.mkv")
+    touch(study, "a.mp4", "a/b.mp4")
+    assert folders(study, out=out) == ["study/a/b.mp4", "a", "a.mp4"]
+    assert folders(study / "a.mp4", study / "a.mkv", out=out) == ["a.mp4", "a"]
+    assert folders(study) == ["a/b", "a.mkv", "a.mp4"]
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"name": "b.mkv"},
+        {"bytes": 5},
+        {"modified": "2020-01-01T00:00:00+00:00"},
+        {"modified": 5},
+        {"modified": None},
+        {"bytes": "many"},
+    ],
+)
+def test_a_session_of_another_file_or_none_gives_no_name(
+    tmp_path: Path, stated: dict[str, object]
+) -> None:
+    touch(tmp_path, "study/a.mkv", "study/a.mp4")
+    hold_session(tmp_path / "out" / "a", tmp_path / "study" / "a.mkv", **stated)
+    assert folders(tmp_path / "study", out=tmp_path / "out") == ["a.mkv", "a.mp4"]
+
+
+def test_copies_of_a_file_share_no_session(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    touch(tmp_path, "u/a.mp4", "v/a.mp4")
+    for folder in "uv":
+        os.utime(tmp_path / folder / "a.mp4", (1e9, 1e9))
+    hold_session(out / "a", tmp_path / "v" / "a.mp4")
+    assert folders(tmp_path / "u", tmp_path / "v", out=out) == ["a", "a.mp4"]
+    assert folders(tmp_path / "v", tmp_path / "u", out=out) == ["a.mp4", "a"]
 
 
 NAMES = st.sampled_from(

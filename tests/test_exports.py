@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from realtime.errors import RecordingError
-from realtime.exports import FORMATS, export_session
+from realtime.exports import FORMATS, export_session, has_annotations
 from realtime.recorder import EVENT_HEADER
 from realtime.session import load_session
 
@@ -58,6 +58,8 @@ def session_folder(
         "updated": "2026-03-01T14:05:09.123+05:30",
         "model": {"name": "test", "version": "1"},
         "labels": list(LABELS),
+        "frames": len({row[0] for row in scores}),
+        "duration_s": len(scores) / 10,
         "first_frame_s": 10.0,
         **facts,
     }
@@ -91,9 +93,34 @@ def test_a_second_export_replaces_the_first_and_is_the_same(tmp_path: Path) -> N
     folder = session_folder(tmp_path / "s")
     first = {path: path.read_bytes() for path in export_session(folder, FORMATS)}
     for path in first:
-        path.write_bytes(b"old")
+        if path.name != "events.eaf":
+            path.write_bytes(b"old")
 
     assert {path: path.read_bytes() for path in export_session(folder, FORMATS)} == first
+
+
+def test_what_people_have_annotated_is_never_replaced(tmp_path: Path) -> None:
+    folder = session_folder(tmp_path / "s")
+    export_session(folder, FORMATS)
+    assert not has_annotations(folder)
+    eaf, vtt = folder / "events.eaf", folder / "events.vtt"
+    mine = eaf.read_bytes().replace(b"surprise", b"my own word")
+    eaf.write_bytes(mine)
+    vtt.write_bytes(b"old")
+
+    assert has_annotations(folder)
+    with pytest.raises(RecordingError, match=r"events\.eaf was changed by somebody.*rename it"):
+        export_session(folder, FORMATS)
+    assert eaf.read_bytes() == mine
+    assert vtt.read_bytes() == b"old"  # nothing was written before
+    export_session(folder, ["vtt"])
+    assert vtt.read_bytes().startswith(b"WEBVTT")
+
+    eaf.rename(folder / "mine.eaf")
+    export_session(folder, ["eaf"])
+    assert not has_annotations(folder)
+    (folder / "session.json").write_text("lost")
+    assert has_annotations(folder)  # for all that is known
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -104,7 +131,7 @@ def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path)
 
 
 def test_a_folder_without_a_session_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=r"cannot be read as a session .*scores\.csv"):
+    with pytest.raises(RecordingError, match="cannot be read as a session"):
         export_session(tmp_path, FORMATS)
 
 
@@ -347,6 +374,7 @@ def test_videos_that_are_there_are_linked_beside_the_file(tmp_path: Path) -> Non
     folder = session_folder(tmp_path / "s")
     export_session(folder, ["eaf"])
     assert elan(folder).find(".//MEDIA_DESCRIPTOR") is None
+    (folder / "events.eaf").unlink()
 
     (folder / "video.mp4").touch()
     (folder / "clean.mp4").touch()

@@ -309,6 +309,39 @@ def test_tables_of_other_columns_keep_their_rows(killed: Path) -> None:
     assert left == b"frame,timestamp,other\n0,0.0,1\n1,0.1,2\n"
 
 
+def test_row_without_numbers_is_told_and_left(killed: Path) -> None:
+    """No kill leaves such a row, so somebody wrote it, and nobody but them may take it away."""
+    for name, cell in itertools.product(("scores.csv", "events.csv"), (b"word", b"inf", b"")):
+        whole = (killed / name).read_bytes()
+        cells = lines(killed / name)[-1].strip().split(b",")
+        with (killed / name).open("ab") as file:
+            file.write(b",".join([cells[0], cell, *cells[2:]]) + b"\n")
+        before = files(killed)
+        with pytest.raises(RecordingError, match=name):
+            mend(killed)
+        after = files(killed)
+        assert all(after[one] == before[one] for one in (*TABLES, "session.json"))
+        (killed / name).write_bytes(whole)
+    assert mend(killed)
+
+
+def test_facts_that_are_no_session_s_are_told(killed: Path) -> None:
+    facts = session_json(killed) | {"labels": 5}
+    (killed / "session.json").write_text(json.dumps(facts))
+    before = files(killed)
+    with pytest.raises(RecordingError, match=r"session\.json .* 'labels' is not a list"):
+        mend(killed)
+    assert files(killed) == before
+
+
+def test_name_that_is_no_text_stays_what_it_is(killed: Path) -> None:
+    name = b"bad\xff.mp4".decode(errors="surrogateescape")
+    facts = session_json(killed) | {"source": {"name": name}}
+    (killed / "session.json").write_text(json.dumps(facts))
+    assert mend(killed)
+    assert session_json(killed)["source"] == {"name": name}
+
+
 # Videos
 
 

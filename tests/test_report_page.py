@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,13 +136,83 @@ def test_clips_beyond_what_a_page_can_hold_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_session(tmp_path / "session")
-    size = (folder / "clips/event-0001.mp4").stat().st_size
-    monkeypatch.setattr("realtime.report.MAX_MEDIA_BYTES", 2 * size)
+    whole = report(folder)
+    clip = whole.xpath("//script[@type='text/plain']")[0].text
+    stills = whole.xpath("//img/@src")[0]
+    room = 2 * (len(clip) + len(stills)) + len(clip) - 1
+    monkeypatch.setattr("realtime.report.MAX_MEDIA_BYTES", room)
     page = report(folder)
     assert len(page.xpath("//video")) == 2
     surest = set(pd.read_csv(folder / "events.csv").nlargest(2, "score")["event_id"])
     assert {int(v.get("data-clip").split("-")[1]) for v in page.xpath("//video")} == surest
     assert "see clips/event-" in words(page)
+
+
+def test_stills_beyond_what_a_page_can_hold_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_session(tmp_path / "session")
+    order = pd.read_csv(folder / "events.csv").sort_values("score", ascending=False)["event_id"]
+    for limit in ("MAX_STILLS", "MAX_MEDIA_BYTES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"realtime.report.{limit}", 1)
+            page = report(folder)
+        count = 1 if limit == "MAX_STILLS" else 0
+        assert len(page.xpath("//img")) == count
+        for event_id in order[count:]:
+            (row,) = page.xpath(f"//tr[@id='event-{event_id}']")
+            assert f"see clips/event-{event_id:04d}.png" in row.text_content()
+
+
+def test_an_empty_picture_is_no_picture(tmp_path: Path) -> None:
+    """As a loss of power leaves it."""
+    folder = write_session(tmp_path / "session")
+    (folder / "clips/event-0002.png").write_bytes(b"")
+    assert len(report(folder).xpath("//img")) == 2
+
+
+def test_conditions_far_outside_of_the_session_are_not_drawn(tmp_path: Path) -> None:
+    """A mean for each fifth of a second up to there would fill the memory."""
+    folder = write_session(tmp_path / "session", clips=False)
+    last = (folder / "conditions.csv").read_text().splitlines()[-1].split(",")
+    with (folder / "conditions.csv").open("a") as file:
+        file.write(",".join([last[0], "100000000.0", *last[2:]]) + "\n")
+    page = report(folder)
+    assert len(page.get_element_by_id("charts").text) < 200_000
+
+
+def test_a_session_all_of_whose_conditions_lie_outside_has_a_page(tmp_path: Path) -> None:
+    folder = write_session(tmp_path / "session", clips=False)
+    table = pd.read_csv(folder / "conditions.csv")
+    table.assign(timestamp=table["timestamp"] + 1e6).to_csv(folder / "conditions.csv", index=False)
+    assert report(folder).get_element_by_id("conditions-0-head") is not None
+
+
+def test_statistics_that_are_not_all_there_are_left_out(tmp_path: Path) -> None:
+    folder = write_session(tmp_path / "session", clips=False, facts={"frame_rate": {"gap_p5_s": 1}})
+    assert "1,000.0 ms" in words(report(folder))
+
+
+def test_a_name_that_is_no_text_is_shown_as_its_escape(tmp_path: Path) -> None:
+    """File systems allow such names."""
+    name = b"bad\xff.mp4".decode(errors="surrogateescape")
+    folder = write_session(tmp_path / "session", clips=False, facts={"source": {"name": name}})
+    assert report(folder).find(".//h1").text == r"bad\udcff.mp4"
+    table = collection(2)
+    table.loc[0, ["file", "folder"]] = [name, name]
+    page = lxml.html.parse(str(write_collection_report(tmp_path, table))).getroot()
+    assert r"bad\udcff.mp4" in words(page)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are text there")
+def test_a_report_in_a_folder_whose_name_is_no_text_is_linked(tmp_path: Path) -> None:
+    name = b"bad\xff".decode(errors="surrogateescape")
+    write_report(write_session(tmp_path / name, clips=False))
+    table = collection(1)
+    table.loc[0, "folder"] = name
+    page = lxml.html.parse(str(write_collection_report(tmp_path, table))).getroot()
+    assert page.xpath("//table[@id='sessions']//a/@href") == ["./bad%FF/report.html"]
 
 
 def test_sessions_of_older_versions_have_a_report(tmp_path: Path) -> None:

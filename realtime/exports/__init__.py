@@ -6,7 +6,8 @@
     eaf       events.eaf: ELAN, the events as annotations that people can code against
 
 Tables keep the columns and the clock of the CSV files. Subtitles and annotations are in media
-time, whose 0 is the first frame of the videos.
+time, whose 0 is the first frame of the videos. An events.eaf that was changed is never replaced:
+it may hold days of somebody's work.
 """
 
 from __future__ import annotations
@@ -19,31 +20,38 @@ from realtime.errors import RecordingError
 from realtime.exports.eaf import elan_document
 from realtime.exports.tables import json_lines, parquet
 from realtime.exports.vtt import web_vtt
-from realtime.session import Session, load_session
 from realtime.session_files import CLEAN_FILE, VIDEO_FILE
+from realtime.session_reader import Session, load_session
 
-FORMATS = ("parquet", "jsonl", "vtt", "eaf")
+EAF_FILE = "events.eaf"
+
+FILES = {
+    "parquet": ("scores.parquet", "events.parquet"),
+    "jsonl": ("scores.jsonl", "events.jsonl"),
+    "vtt": ("events.vtt",),
+    "eaf": (EAF_FILE,),
+}
+"""What each format writes."""
+
+FORMATS = tuple(FILES)
 
 
 def export_session(folder: Path, formats: Collection[str]) -> list[Path]:
     """Write a finished session folder's scores and events in `formats`, into the same folder.
 
     Returns the files, in the order of `FORMATS`. Each is written whole or not at all, and
-    replaces one that is there. Raises ValueError for a format that is not in `FORMATS`, before
-    anything is written, and RecordingError when the folder holds no session or cannot be
-    written.
+    replaces one that is there. Raises ValueError for a format that is not in `FORMATS`, and
+    RecordingError for an events.eaf that was changed, both before anything is written, and
+    RecordingError when the folder holds no session or cannot be written.
     """
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown:
         raise ValueError(f"unknown format {', '.join(unknown)}; known are {', '.join(FORMATS)}")
-    try:
-        session = load_session(folder)
-    except OSError as error:
-        raise RecordingError(
-            f"{folder} cannot be read as a session ({error.strerror}: {error.filename}); "
-            "name a folder that a recording has written."
-        ) from error
+    session = load_session(folder)
     contents = _contents(session, folder, formats)
+    eaf = folder / EAF_FILE
+    if eaf in contents and _holds_other(eaf, contents[eaf]):
+        raise annotated(folder)
     for path, content in contents.items():
         try:
             replace_file(path, content)
@@ -53,6 +61,34 @@ def export_session(folder: Path, formats: Collection[str]) -> list[Path]:
                 "make room for it or allow writing, and export again."
             ) from error
     return list(contents)
+
+
+def has_annotations(folder: Path) -> bool:
+    """Whether there is an events.eaf and it is not what `export_session` would write now."""
+    path = folder / EAF_FILE
+    if not path.exists():
+        return False
+    try:
+        session = load_session(folder)
+    except RecordingError:
+        return True  # nothing tells what was exported
+    return _holds_other(path, _eaf(session, folder))
+
+
+def annotated(folder: Path) -> RecordingError:
+    """What is raised rather than replace an events.eaf that `has_annotations`."""
+    return RecordingError(
+        f"{folder / EAF_FILE} was changed by somebody, or its session was; rename it and try again."
+    )
+
+
+def _holds_other(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() != content
+    except FileNotFoundError:
+        return False
+    except OSError:  # what cannot be read may be anything
+        return True
 
 
 def _contents(session: Session, folder: Path, formats: Collection[str]) -> dict[Path, bytes]:
@@ -67,7 +103,11 @@ def _contents(session: Session, folder: Path, formats: Collection[str]) -> dict[
     if "vtt" in formats:
         contents[folder / "events.vtt"] = web_vtt(session)
     if "eaf" in formats:
-        # The unannotated video first: ELAN takes the first as the one to code by.
-        videos = [name for name in (CLEAN_FILE, VIDEO_FILE) if (folder / name).exists()]
-        contents[folder / "events.eaf"] = elan_document(session, videos)
+        contents[folder / EAF_FILE] = _eaf(session, folder)
     return contents
+
+
+def _eaf(session: Session, folder: Path) -> bytes:
+    # The unannotated video first: ELAN takes the first as the one to code by.
+    videos = [name for name in (CLEAN_FILE, VIDEO_FILE) if (folder / name).exists()]
+    return elan_document(session, videos)

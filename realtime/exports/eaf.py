@@ -20,6 +20,7 @@ nor refer to a vocabulary, and whose dates are not valid in time zones that are 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -30,7 +31,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from realtime.exports.media_time import MediaEvent, first_frame_s, media_events
-from realtime.session import Session
+from realtime.session_reader import Session
 
 VERSION = "3.0"
 
@@ -43,6 +44,10 @@ STATES = ("warming up", "macro")
 """States of a face that say where to look again; the others follow from the events."""
 
 NO_FACE = "no face"
+
+UNKNOWN_DATE = "1970-01-01T00:00:00+00:00"
+"""ELAN wants a date. Of a session that states none it is not that of the export, because the same
+session gives the same document every time."""
 
 LANGUAGE = {
     "LANG_ID": "und",
@@ -85,40 +90,64 @@ def elan_document(session: Session, videos: Sequence[str]) -> bytes:
             "states": (*STATES, NO_FACE),
         },
     )
-    events = media_events(session)
+    events: dict[int, list[MediaEvent]] = defaultdict(list)
+    for event in media_events(session):
+        events[event.face_id].append(event)
+    runs = _state_runs(session)
     seen = session.scores["face_id"].dropna().unique()
-    for face_id in sorted({*map(int, seen), *(event.face_id for event in events)}):
+    for face_id in sorted({*map(int, seen), *events}):
         face = f"face {face_id}"
         document.add_tier(face, "expression", face)
         document.add_tier(f"{face} phases", "phase", face, parent=face)
         document.add_tier(f"{face} score", "score", face, parent=face)
         document.add_tier(f"{face} state", "state", face)
-        for event in events:
-            if event.face_id == face_id:
-                document.add_event(face, event)
-        document.add_runs(f"{face} state", _state_runs(session, face_id, STATES))
+        for event in events[face_id]:
+            document.add_event(face, event)
+        document.add_runs(f"{face} state", runs.get(face_id, ()))
     document.add_tier(NO_FACE, "state")
-    document.add_runs(NO_FACE, _state_runs(session, None, (NO_FACE,)))
-    return document.to_bytes(session.facts.get("updated"), videos)
+    document.add_runs(NO_FACE, runs.get(None, ()))
+    return document.to_bytes(_date(session.facts.get("updated")), videos)
 
 
-def _state_runs(session: Session, face_id: int | None, states: Sequence[str]) -> Iterator[Run]:
-    """When a face (None: the picture) was in one of `states`, in the order of time.
+def _date(stamp: str | None) -> str:
+    """A moment in ISO 8601, with the time zone."""
+    try:
+        return datetime.fromisoformat(stamp or "").isoformat(timespec="milliseconds")
+    except ValueError:
+        return UNKNOWN_DATE
+
+
+def _state_runs(session: Session) -> dict[int | None, list[Run]]:
+    """When each face was in one of `STATES`, and, under None, when there was none; in the order
+    of time.
 
     A run lasts to the frame after it, the last frame as long as the one before it.
     """
     scores = session.scores
     frame_of_row, frames = pd.factorize(scores["frame"])
     if len(frames) < 2:
-        return
+        return {}
     times_s = scores["timestamp"].to_numpy(float)[np.unique(frame_of_row, return_index=True)[1]]
     edges_s = np.append(times_s, 2 * times_s[-1] - times_s[-2]) - first_frame_s(session)
     edges_ms = np.maximum(0, np.rint(edges_s * 1000)).astype(int)
 
-    of_face = scores["face_id"].isna() if face_id is None else scores["face_id"].eq(face_id)
-    rows = (of_face.fillna(False) & scores["state"].isin(states)).to_numpy(bool)
-    frame: npt.NDArray[np.int_] = frame_of_row[rows]
-    state = scores["state"].to_numpy(object)[rows]
+    is_nobody = scores["face_id"].isna()
+    is_told = scores["state"].isin(STATES) & ~is_nobody
+    told = scores.assign(frame=frame_of_row)[is_told | (scores["state"].eq(NO_FACE) & is_nobody)]
+    by_face: Iterable[tuple[Any, pd.DataFrame]] = told.groupby("face_id", dropna=False)
+    return {
+        None if pd.isna(face_id) else int(face_id): list(
+            _runs(rows["frame"].to_numpy(int), rows["state"].to_numpy(object), edges_ms)
+        )
+        for face_id, rows in by_face
+    }
+
+
+def _runs(
+    frame: npt.NDArray[np.int_], state: npt.NDArray[np.object_], edges_ms: npt.NDArray[np.int_]
+) -> Iterator[Run]:
+    """Neighbouring frames [N] of the same state [N] together. `edges_ms`: the frames' beginnings,
+    and the end of the last."""
     is_new = np.ones(len(frame), bool)
     is_new[1:] = (np.diff(frame) != 1) | (state[1:] != state[:-1])
     is_last = np.roll(is_new, -1)  # a run ends before the next one, and with the last row
@@ -193,13 +222,13 @@ class _Document:
         ElementTree.SubElement(annotation, "ANNOTATION_VALUE").text = value
         return annotation
 
-    def to_bytes(self, date: str | None, videos: Sequence[str]) -> bytes:
-        """`date`: ISO 8601, with the time zone; None: now. `videos`: beside the file."""
+    def to_bytes(self, date: str, videos: Sequence[str]) -> bytes:
+        """`date`: ISO 8601, with the time zone. `videos`: beside the file."""
         root = ElementTree.Element(
             "ANNOTATION_DOCUMENT",
             {
                 "AUTHOR": self._author,
-                "DATE": date or datetime.now().astimezone().isoformat(timespec="seconds"),
+                "DATE": date,
                 "FORMAT": VERSION,
                 "VERSION": VERSION,
                 SCHEMA_ATTRIBUTE: SCHEMA,

@@ -13,12 +13,12 @@ METADATA_KEY = b"kilas"
 
 def parquet(table: pd.DataFrame, facts: dict[str, Any]) -> bytes:
     """A Parquet file of `table`, which is one of a session's, with `facts` as JSON in the file's
-    metadata under `METADATA_KEY`. pandas gives the same table back."""
+    metadata under `METADATA_KEY`, in ASCII. pandas gives the same table back."""
     import pyarrow as pa
     from pyarrow import parquet as pq
 
     typed = pa.Table.from_pandas(table, preserve_index=False)
-    about = json.dumps(facts, ensure_ascii=False).encode()
+    about = json.dumps(facts).encode()
     sink = pa.BufferOutputStream()
     pq.write_table(
         typed.replace_schema_metadata({**typed.schema.metadata, METADATA_KEY: about}), sink

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
+from realtime.clips import clip_stem
 from realtime.exports.media_time import media_events
-from realtime.session import Session
+from realtime.session_reader import Session
 
 
 def web_vtt(session: Session) -> bytes:
@@ -22,7 +23,7 @@ def web_vtt(session: Session) -> bytes:
         face = f"face {event.face_id}: " if names_faces else ""
         text = f"{face}{label} {event.score:.2f}, {event.duration_ms} ms"
         times = (_timestamp(event.onset_ms), _timestamp(event.offset_ms))
-        cues.append(Caption(*times, text, f"event-{event.event_id:04d}"))
+        cues.append(Caption(*times, text, clip_stem(event.event_id)))
     content: str = WebVTT(captions=cues).content
     return content.encode()
 

@@ -1,0 +1,237 @@
+"""Reads a session folder. Its shape is checked here, once: who gets a `Session` can rely on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from realtime.errors import RecordingError
+from realtime.recorder import CONDITIONS_HEADER, EVENT_HEADER
+from realtime.session_files import (
+    CONDITIONS_FILE,
+    EVENTS_FILE,
+    SCORES_BEGIN,
+    SCORES_END,
+    SCORES_FILE,
+    SESSION_FILE,
+)
+
+LARGEST = 1e10
+"""No count, time or rate of a recording is larger: in seconds it is 300 years."""
+
+COLUMN_TYPES = {
+    "frame": "int64",
+    "event_id": "int64",
+    "face_id": "Int64",  # a frame may show no face
+    "success": "bool",
+    "label": "object",
+    "state": "object",
+}
+"""Types of the columns of a session's tables; the others are numbers with a fraction."""
+
+REQUIRED = ("status", "labels")
+"""Keys of session.json without which nothing can be made of a session."""
+
+FACTS_SHAPE: dict[str, Any] = {
+    "status": str,
+    "error": (str, None),
+    "started": str,
+    "updated": str,
+    "versions": dict,
+    "model": {"name": str, "version": str, "rate_hz": (float, None), "card": (str, None)},
+    "labels": [str],
+    "spotting": (dict, None),
+    "device": (str, None),
+    "source": {"name": str, "rate_hz": (float, None), "live": bool},
+    "settings": (dict, None),
+    "first_frame_s": (float, None),
+    "frames": int,
+    "video_frames": int,
+    "drops": {...: int},
+    "duration_s": (float, None),
+    "frame_rate": ({...: (float, None)}, None),
+    "events": int,
+    "calibration": (dict, None),
+}
+"""What the values of session.json are, where they are there: a type, a list of one, an object
+with some keys or, at `...`, with any; or one of several. Other keys may hold anything."""
+
+_WORDS: dict[Any, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    dict: "an object",
+    list: "a list",
+    None: "null",
+}
+"""JSON's own names of what a value is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a session folder says.
+
+    `scores`: one row a frame and face. `events`: one row a micro-expression. `facts`: the
+    content of session.json.
+    """
+
+    scores: pd.DataFrame
+    events: pd.DataFrame
+    facts: dict[str, Any]
+
+
+def load_session(folder: str | Path) -> Session:
+    """Read a session folder. Raises RecordingError when one of its files is missing or is not
+    what Kilas writes."""
+    folder = Path(folder)
+    facts = read_facts(folder)
+    return Session(
+        scores=read_scores(folder, facts["labels"]),
+        events=read_events(folder),
+        facts=facts,
+    )
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """The content of session.json. Raises RecordingError."""
+    path = folder / SESSION_FILE
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise _is_damaged(path, str(error)) from error
+    check_facts(path, facts)
+    return dict(facts)
+
+
+def check_facts(path: Path, facts: object) -> None:
+    """Raise RecordingError where `facts`, the content of `path`, is not a session's."""
+    wrong = _misfit(facts, FACTS_SHAPE, "its content")
+    if wrong is None and isinstance(facts, dict):
+        missing = [key for key in REQUIRED if key not in facts]
+        if missing:
+            wrong = f"it has no {missing[0]!r}"
+        else:
+            columns = (*SCORES_BEGIN, *facts["labels"], SCORES_END)
+            if len(set(columns)) < len(columns):
+                wrong = "two labels are the same, or one is the name of another column"
+    if wrong is not None:
+        raise _is_damaged(path, wrong)
+
+
+def read_scores(folder: Path, labels: Sequence[str]) -> pd.DataFrame:
+    """The content of scores.csv. Raises RecordingError."""
+    may_be_empty = ("face_id", "confidence", *labels)
+    return _read_table(folder / SCORES_FILE, (*SCORES_BEGIN, *labels, SCORES_END), may_be_empty)
+
+
+def read_events(folder: Path) -> pd.DataFrame:
+    """The content of events.csv. Raises RecordingError."""
+    return _read_table(folder / EVENTS_FILE, EVENT_HEADER, ())
+
+
+def read_conditions(folder: Path) -> pd.DataFrame | None:
+    """The content of conditions.csv, which older sessions do not have. Raises RecordingError."""
+    path = folder / CONDITIONS_FILE
+    if not path.exists():
+        return None
+    return _read_table(path, CONDITIONS_HEADER, ())[list(CONDITIONS_HEADER)]
+
+
+def _read_table(path: Path, header: Sequence[str], may_be_empty: Sequence[str]) -> pd.DataFrame:
+    """The columns of `header`, and what others there are as pandas takes them."""
+    types = {name: COLUMN_TYPES.get(name, "float64") for name in header}
+    try:
+        # Words are read as such: a label may be "NA". Numbers are given their types afterwards,
+        # because those of whole numbers have no place for what is empty or infinite.
+        table = pd.read_csv(
+            path,
+            dtype={
+                name: "object" if kind == "object" else "float64" for name, kind in types.items()
+            },
+            keep_default_na=False,
+            na_values=[""],
+        )
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+    except (ValueError, OverflowError) as error:
+        raise _is_damaged(path, str(error)) from error
+    wrong = _misfit_of_table(table, types, may_be_empty)
+    if wrong is not None:
+        raise _is_damaged(path, wrong)
+    return table.astype(types)
+
+
+def _misfit_of_table(
+    table: pd.DataFrame, types: Mapping[str, str], may_be_empty: Sequence[str]
+) -> str | None:
+    """What is wrong with a table, in words; None if nothing is."""
+    for name, kind in types.items():
+        if name not in table.columns:
+            return f"it has no column {name!r}"
+        column = table[name]
+        if name not in may_be_empty and column.isna().any():
+            return f"a cell of the column {name!r} is empty"
+        if kind == "object":
+            continue
+        values = column.dropna().to_numpy(np.float64)
+        if (np.abs(values) > LARGEST).any():
+            return f"a number of the column {name!r} is too large"
+        if kind != "float64" and (values % 1 != 0).any():
+            return f"a number of the column {name!r} is not whole"
+    if not isinstance(table.index, pd.RangeIndex):
+        return "its rows have more cells than its first line"
+    return None
+
+
+def _misfit(value: object, shape: Any, name: str) -> str | None:
+    """What is wrong with `value`, which is called `name`, in words; None if nothing is."""
+    choices = shape if isinstance(shape, tuple) else (shape,)
+    for choice in choices:
+        if isinstance(choice, dict) and isinstance(value, dict):
+            shapes = {key: choice.get(key, choice.get(...)) for key in value}
+            inner = [(repr(key), value[key], one) for key, one in shapes.items() if one is not None]
+        elif isinstance(choice, list) and isinstance(value, list):
+            inner = [(f"an entry of {name}", one, choice[0]) for one in value]
+        elif _is_a(value, choice):
+            return None
+        else:
+            continue
+        found = (_misfit(one, inner_shape, inner_name) for inner_name, one, inner_shape in inner)
+        return next((wrong for wrong in found if wrong is not None), None)
+    words = [_WORDS[one if one is None or isinstance(one, type) else type(one)] for one in choices]
+    return f"{name} is not {' or '.join(words)}"
+
+
+def _is_a(value: object, kind: object) -> bool:
+    """Whether a value of JSON is of a simple kind: true is no number, and 1 is one with or
+    without a fraction."""
+    if kind is None or value is None:
+        return kind is value
+    if kind in (int, float):
+        is_number = isinstance(value, (int,) if kind is int else (int, float))
+        # NaN is not larger than anything.
+        return is_number and not isinstance(value, bool) and -LARGEST <= value <= LARGEST  # type: ignore[operator]
+    return isinstance(kind, type) and isinstance(value, kind)
+
+
+def _cannot_read(path: Path, error: OSError) -> RecordingError:
+    return RecordingError(
+        f"{path.parent} cannot be read as a session ({path.name}: {error.strerror}); "
+        "name a folder that a recording has written."
+    )
+
+
+def _is_damaged(path: Path, wrong: str) -> RecordingError:
+    return RecordingError(
+        f"{path.parent} cannot be read as a session ({path.name} is not what Kilas writes: "
+        f"{' '.join(wrong.split())}); mend that file, or have the session made again."
+    )
