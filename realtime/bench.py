@@ -94,6 +94,7 @@ def _analyze_fps(video: Path, model: str | Path, device: Device) -> float:
             Path(folder) / "session",
             model=model,
             device=device,
+            clips=False,  # they take time for each event, not for each frame
             on_update=lambda source, update: times_s.append(time.perf_counter()),
         )
     # An update is held back by one frame, so with the first one two frames are through.

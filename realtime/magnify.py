@@ -124,11 +124,14 @@ class Magnifier:
         fit = np.zeros(4)
         fit[:2] = np.median(found[on_face > 0.5], axis=0) if (on_face > 0.5).any() else 0.0
         for _ in range(FIT_ROUNDS):
-            apart = (target - basis @ fit).reshape(2, -1)
+            # Not by BLAS: its threads would stay awake and take the other cores.
+            apart = (target - (basis * fit).sum(axis=1)).reshape(2, -1)
             weight = on_face / (1.0 + (apart**2).sum(axis=0) / FIT_SCALE_PX**2) ** 2
             weights = np.concatenate([weight, weight])
-            normal = basis.T @ (basis * weights[:, None])
-            fit = np.linalg.solve(normal + 1e-6 * np.eye(4), basis.T @ (weights * target))
+            weighted = basis * weights[:, None]
+            normal = np.einsum("ni,nj->ij", weighted, basis)
+            towards = np.einsum("ni,n->i", weighted, target)
+            fit = np.linalg.solve(normal + 1e-6 * np.eye(4), towards)
         along_x, along_y = (self._places_xy - middle).transpose(2, 0, 1)
         tx, ty, s, r = fit.astype(np.float32)
         return np.stack((tx + s * along_x - r * along_y, ty + r * along_x + s * along_y), axis=2)
