@@ -86,9 +86,8 @@ JOIN_S = 1.0
 ENLARGED = 2.0
 """A face that was enlarged more than this is said to be: what looks soft was small."""
 
-# `veryslow` saves an eighth of the bytes for four times the time. One thread makes the same bytes
-# each time, as long as the sides are whole blocks of 16 pixels: what fills the last block up is
-# left to chance.
+# `veryslow` saves an eighth of the bytes for four times the time. One thread leaves the others to
+# the live picture.
 ENCODER_OPTIONS = {"preset": "medium", "crf": "25", "threads": "1"}
 TICKS_HZ = 90_000
 

@@ -189,12 +189,14 @@ def test_a_small_face_is_said_to_be_enlarged(tmp_path: Path) -> None:
     assert (texts[0] > 100).sum() > 1.2 * (texts[1] > 100).sum()
 
 
-def test_same_crops_same_bytes(tmp_path: Path) -> None:
+def test_same_crops_same_pictures(tmp_path: Path) -> None:
     for name in ("a", "b"):
         make(tmp_path / name, usual())
-    for name in files(tmp_path / "a"):
-        one, other = (tmp_path / x / "clips" / name for x in ("a", "b"))
-        assert one.read_bytes() == other.read_bytes()
+    assert np.array_equal(stills(tmp_path / "a"), stills(tmp_path / "b"))
+    (times_s, pictures), (other_s, others) = (movie(clip(tmp_path / name)) for name in ("a", "b"))
+    assert times_s == other_s
+    # The encoder does not always come to the same bytes.
+    assert max(apart(*both) for both in zip(pictures, others, strict=True)) < 1
 
 
 # Moments that were not seen
