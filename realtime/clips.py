@@ -24,12 +24,14 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from realtime.disk_file import PARTIAL
 from realtime.lettering import PALE, WHITE, width_of, write
 from realtime.magnify import Magnified, Magnifier, tint
 from realtime.marks import paint_mark
 from realtime.palette import class_colours, class_marks
 from realtime.session_files import CLIPS_FOLDER
 from realtime.types import Event, Face, Float32Array, UInt8Array, Update
+from realtime.video_writer import TICKS_HZ, encoder_frame
 
 CLIPS_BUSY = "clips busy"
 """Cause under which clips that there was no time for are counted."""
@@ -89,7 +91,6 @@ ENLARGED = 2.0
 # `veryslow` saves an eighth of the bytes for four times the time. One thread leaves the others to
 # the live picture.
 ENCODER_OPTIONS = {"preset": "medium", "crf": "25", "threads": "1"}
-TICKS_HZ = 90_000
 
 Bgr = tuple[int, int, int]
 
@@ -455,13 +456,12 @@ def _say(image: UInt8Array, left: int, top: int, words: str) -> None:
 
 def _write_whole(path: Path, make: Callable[[Path], object]) -> None:
     """Let `make` write a file beside `path` and put it there when it is whole."""
-    unfinished = path.with_name(path.name + ".partial")
+    unfinished = path.with_name(path.name + PARTIAL)
     try:
         make(unfinished)
         os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    finally:
+        unfinished.unlink(missing_ok=True)  # it is there only if something failed
 
 
 def _encode(path: Path, pictures: Sequence[tuple[float, UInt8Array]]) -> None:
@@ -478,9 +478,5 @@ def _encode(path: Path, pictures: Sequence[tuple[float, UInt8Array]]) -> None:
         pts = -1
         for t_s, image_bgr in pictures:
             pts = max(pts + 1, round(t_s * TICKS_HZ))
-            image_yuv = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2YUV_I420)
-            frame = av.VideoFrame.from_ndarray(np.asarray(image_yuv, np.uint8), format="yuv420p")
-            frame.pts = pts
-            frame.time_base = codec.time_base
-            output.mux(stream.encode(frame))
+            output.mux(stream.encode(encoder_frame(image_bgr, pts)))
         output.mux(stream.encode(None))

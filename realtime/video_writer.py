@@ -185,7 +185,7 @@ class VideoWriter:
         is_key = self._pts >= self._next_key_pts
         if is_key:
             self._next_key_pts = self._pts + round(KEYFRAME_S * TICKS_HZ)
-        frame = _frame(_fit(image_bgr, self._size_wh), self._pts, is_key)
+        frame = encoder_frame(_fit(image_bgr, self._size_wh), self._pts, is_key)
         if self._file is None:
             self._file = self._open()
         self.frame_count += 1
@@ -283,7 +283,7 @@ def works(encoder: Encoder) -> bool:
             packets = []
             for gray, pts, is_key in zip(grays, times, keys, strict=True):
                 image_bgr = np.full((PROBE_SIZE_WH[1], PROBE_SIZE_WH[0], 3), gray, np.uint8)
-                packets += stream.encode(_frame(image_bgr, pts, is_key))
+                packets += stream.encode(encoder_frame(image_bgr, pts, is_key))
             held_frames = PROBE_FRAMES - len(packets)
             packets += stream.encode(None)
             came = [(packet.pts, packet.dts) for packet in packets]
@@ -330,7 +330,9 @@ def open_stream(
     return stream
 
 
-def _frame(image_bgr: UInt8Array, pts: int, is_key: bool) -> av.VideoFrame:
+def encoder_frame(image_bgr: UInt8Array, pts: int, is_key: bool = False) -> av.VideoFrame:
+    """A picture, uint8 [height, width, 3] with even sides, as encoders take it: planar 4:2:0, shown
+    from `pts` ticks of TICKS_HZ on. `is_key`: ask for a key frame."""
     image_yuv = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2YUV_I420)
     frame = av.VideoFrame.from_ndarray(np.asarray(image_yuv, np.uint8), format="yuv420p")
     frame.pts = pts

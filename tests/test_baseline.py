@@ -84,10 +84,12 @@ def test_a_face_that_rests_above_the_threshold_is_spotted_with_its_baseline() ->
     assert event.offset_s == pytest.approx(1.22, abs=0.04)
 
 
-def test_no_baseline_changes_nothing() -> None:
-    assert events_of(0.0, 0.1) == events_of(0.0, 0.1)
-    (event,) = events_of(0.0, 0.1)
-    assert event.score == pytest.approx(0.95)
+def test_a_face_that_rests_low_is_spotted_alike_without_a_baseline() -> None:
+    (without,), (event,) = events_of(0.0, 0.1), events_of(0.1, 0.1)
+    assert without.score == event.score == pytest.approx(0.95)
+    assert without.apex_s == event.apex_s
+    assert without.onset_s == pytest.approx(event.onset_s, abs=0.01)
+    assert without.offset_s == pytest.approx(event.offset_s, abs=0.01)
 
 
 def test_the_first_baseline_may_come_while_an_expression_lasts() -> None:
