@@ -161,7 +161,7 @@ def watch(
                 if Command.RECORD in commands:
                     recording.toggle()
                 if Command.HEAT_MAP in commands:
-                    monitor.worker.want_attention ^= True
+                    monitor.lane.want_attention ^= True
                 if Command.RECALIBRATE in commands:
                     monitor.recalibrate()
                     screen.say("keep a neutral face for 2 s")

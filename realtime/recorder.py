@@ -194,7 +194,7 @@ class SessionRecorder:
         origin_s: float | None = None,
         contents: Contents = EVERYTHING,
         upstream_drops: Mapping[str, int] | None = None,
-        calibration: Callable[[float], Mapping[str, Any]] | None = None,
+        so_far: Callable[[float], Mapping[str, Any]] | None = None,
         score_wait_s: float | None = None,
     ) -> None:
         """Create `folder` if it is missing and begin the session in it.
@@ -206,9 +206,10 @@ class SessionRecorder:
         and pictures that do not fit are left out of the video and counted in `drops`, while
         scores and events are always kept. `origin_s`: `Frame.t_s` that is written as 0; None:
         that of the first frame. `upstream_drops`: counts of the stages before, by cause, read
-        whenever session.json is written; what they hold now is not counted. `calibration`: gives
-        what session.json states of the neutral baselines, for an origin. `score_wait_s`: how much
-        later than a frame a score for it may come; None: what follows from the model's window.
+        whenever session.json is written; what they hold now is not counted. `so_far`: gives what
+        session.json states besides of the run until now, such as the neutral baselines, for an
+        origin. `score_wait_s`: how much later than a frame a score for it may come; None: what
+        follows from the model's window.
 
         Raises RecordingError if the folder cannot be written or holds a recording already.
         """
@@ -219,7 +220,7 @@ class SessionRecorder:
         self._origin_s = origin_s
         self._upstream_drops = {} if upstream_drops is None else upstream_drops
         self._drops_before = Counter(self._upstream_drops)
-        self._calibration = calibration
+        self._so_far = so_far
         self._started = datetime.now().astimezone()
         self._meta = {
             "versions": versions(),
@@ -465,10 +466,10 @@ class SessionRecorder:
             "duration_s": self._clock.duration_s,
             "frame_rate": self._clock.statistics(),
             "events": self._event_count,
-            "calibration": None
-            if self._calibration is None or self._origin_s is None
-            else self._calibration(self._origin_s),
+            "calibration": None,
         }
+        if self._so_far is not None and self._origin_s is not None:
+            session |= self._so_far(self._origin_s)
         text = json.dumps(session, indent=2, ensure_ascii=False, default=str) + "\n"
         # A file's name may hold what is no text; then its bytes are written as JSON's escapes.
         return text.encode(errors="backslashreplace")

@@ -43,7 +43,8 @@ class Recording:
     is stopped is finished beside the run: its last pictures are written by its own thread, and its
     report and exports are made by a process of their own, so that the picture does not stand
     still. `failure` is the first that happened; `folders`: those of finished recordings, which are
-    all there once the context is left. Belongs to one thread; use as a context manager.
+    all there once the context is left, also if the monitor was closed before. Belongs to one
+    thread; use as a context manager.
     """
 
     def __init__(
@@ -56,9 +57,13 @@ class Recording:
         contents: Contents = EVERYTHING,
         formats: Sequence[str] = (),
         report: bool = True,
+        on_finished: Callable[[Path | None, RecordingError | None], None] | None = None,
     ) -> None:
         """`base`: where each recording gets a folder of its own. `say` tells the user where a
-        recording goes, and why one ended. `formats`: see `realtime.exports`."""
+        recording goes, and why one ended. `formats`: see `realtime.exports`. `on_finished` is
+        told of each recording, once, when nothing more is done to it: its folder, None if that
+        holds no whole one, and what went wrong; by a thread of its own if it was stopped, and by
+        `start` or `write` if it ended by itself."""
         self.failure: RecordingError | None = None
         self.folders: list[Path] = []
         self._monitor = monitor
@@ -68,6 +73,7 @@ class Recording:
         self._contents = contents
         self._formats = tuple(formats)
         self._report = report
+        self._on_finished = on_finished or (lambda folder, failure: None)
         self._folder = base
         self._recorder: SessionRecorder | None = None
         self._finisher = ThreadPoolExecutor(1, "finish recording")
@@ -110,9 +116,10 @@ class Recording:
                 wait=False,
                 contents=self._contents,
                 upstream_drops=ChainMap(self._source.drops, self._monitor.drops),
-                calibration=self._monitor.calibration,
+                so_far=self._monitor.so_far,
             )
         except RecordingError as error:
+            self._on_finished(None, error)
             self._fail(error)
         else:
             self._say(f"Recording to {self._folder}.")
@@ -125,6 +132,7 @@ class Recording:
                 self._recorder.write(update)
             except RecordingError as error:
                 self._recorder = None  # it has ended by itself
+                self._on_finished(None, error)
                 self._fail(error)
 
     def stop(self, error: BaseException | None = None) -> None:
@@ -142,9 +150,16 @@ class Recording:
         try:
             recorder.close(error)
         except RecordingError as problem:
-            return _Finished(None, problem)
+            finished = _Finished(None, problem)
+        else:
+            finished = _Finished(folder, self._write_report(folder))
+        self._on_finished(finished.folder, finished.failure)
+        return finished
+
+    def _write_report(self, folder: Path) -> RecordingError | None:
+        """Report and exports, as far as they are wanted; what went wrong."""
         if not self._report and not self._formats:
-            return _Finished(folder, None)
+            return None
         command = [sys.executable, str(COMMAND_LINE), "report"]
         command += ["--format", ",".join(self._formats)] if self._formats else []
         command += [] if self._report else ["--no-report"]
@@ -162,13 +177,10 @@ class Recording:
         except OSError as problem:
             why = str(problem)
         if why is None:
-            return _Finished(folder, None)
-        return _Finished(
-            folder,
-            RecordingError(
-                f"The recording in {folder} is whole, but its report or exports could not be made "
-                f"({why}); make them with `stream.py report {folder}`."
-            ),
+            return None
+        return RecordingError(
+            f"The recording in {folder} is whole, but its report or exports could not be made "
+            f"({why}); make them with `stream.py report {folder}`."
         )
 
     def _collect(self) -> None:

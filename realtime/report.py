@@ -217,6 +217,7 @@ def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) ->
         "source_lines": lines_of(facts.get("source", {})),
         "setting_lines": lines_of(facts.get("settings") or {}),
         "spotting_lines": lines_of(facts.get("spotting") or {}),
+        "change_lines": _change_lines(facts),
         "calibration_lines": _calibration_lines(facts),
         "version_lines": lines_of(facts.get("versions") or {}),
         "card": markdown(card) if card else None,
@@ -409,6 +410,19 @@ def _frame_warnings(facts: Mapping[str, Any]) -> list[str]:
             f"{1000 * long_s:.0f} ms, the usual one is {1000 * usual_s:.0f} ms."
         )
     return texts
+
+
+def _change_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The sensitivities that held later than those of the settings, each with its beginning."""
+    changes = facts.get("sensitivity_changes") or []
+    return [
+        line
+        for change in changes
+        for line in lines_of(
+            {key: value for key, value in change.items() if key != "from_s"},
+            f"from {number(change.get('from_s'))} s",
+        )
+    ]
 
 
 def _calibration_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

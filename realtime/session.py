@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections import ChainMap, Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from realtime import conditions, motion, regions
-from realtime.baseline import Baseline, Calibration, as_facts, load_profile
+from realtime.baseline import Baseline, Calibration, load_profile
+from realtime.baseline import as_facts as baselines_as_facts
 from realtime.errors import ProfileError, SourceError
 from realtime.landmarks import FaceTracker, view_68
 from realtime.model import DEFAULT_MODEL, Device, Model
@@ -21,6 +22,8 @@ from realtime.model_card import card_excerpt
 from realtime.overlay import Overlay
 from realtime.privacy import FaceBlur
 from realtime.recorder import Contents, Paint, SessionRecorder
+from realtime.sensitivity import USUAL, Change, Sensitivity, add_change
+from realtime.sensitivity import as_facts as changes_as_facts
 from realtime.session_reader import Session, load_session
 from realtime.sources import VideoFile
 from realtime.spec import ModelSpec
@@ -55,7 +58,12 @@ class Monitor:
     does so for all frames of a source. With `live`, a frame never waits for the network: windows
     that it has no time for are counted in `drops`. Without, every window is scored.
 
-    `sensitivity`, 0 to 1, moves the model's spotting thresholds; see `SpottingSpec.at`.
+    Several monitors, each in a thread of its own, share one network if they are given its running
+    Worker as `model`: it is left open, `device` means nothing then, and the model is not warmed up
+    here, since only the worker's thread may use it (call `Model.warm_up` before).
+
+    `sensitivity`, 0 to 1, moves the model's spotting thresholds; see `SpottingSpec.at`, and
+    `set_sensitivity` for another one on the way.
 
     `profile`: a session folder, or its session.json, from which the neutral baseline of the one
     person comes; without it, each face's first calm seconds are its baseline. `baselines`:
@@ -70,15 +78,17 @@ class Monitor:
 
     def __init__(
         self,
-        model: str | Path = DEFAULT_MODEL,
+        model: str | Path | Worker[Model] = DEFAULT_MODEL,
         *,
         device: Device = "auto",
         max_faces: int = 1,
         live: bool = True,
-        sensitivity: float = 0.5,
+        sensitivity: float = USUAL,
         profile: str | Path | None = None,
     ) -> None:
-        self.model = Model.load(model, device=device)
+        self.model = (
+            model.network if isinstance(model, Worker) else Model.load(model, device=device)
+        )
         self.spec: ModelSpec = self.model.spec
         self.baselines: dict[int, tuple[Baseline, ...]] = {}
         self._profile: Baseline | None = None
@@ -91,15 +101,21 @@ class Monitor:
         regions.warm_up(self.spec.sample_layout)
         if self.spec.signal == "motion":
             motion.warm_up(self.spec)
-        self.model.warm_up(max_faces)
+        if not isinstance(model, Worker):
+            self.model.warm_up(max_faces)
         self._live = live
         self._max_faces = max_faces
-        self._sensitivity = sensitivity
-        self._spotting = self.spec.spotting.at(sensitivity)
+        self._sensitivity = Sensitivity.of(self.spec, sensitivity, {})
+        self._is_changed = False
+        self._changes: tuple[Change, ...] = ()
         self._faces: dict[int, _FacePipeline] = {}
-        self._stages = ExitStack()
-        self._track_faces = self._stages.enter_context(FaceTracker(max_faces))
-        self.worker = self._stages.enter_context(Worker(self.model, "latest" if live else "wait"))
+        with ExitStack() as opened:
+            self._track_faces = opened.enter_context(FaceTracker(max_faces))
+            worker = (
+                model if isinstance(model, Worker) else opened.enter_context(Worker(self.model))
+            )
+            self.lane = opened.enter_context(worker.lane("latest" if live else "wait"))
+            self._stages = opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -113,22 +129,24 @@ class Monitor:
         self._stages.__exit__(kind, error, trace)
 
     def close(self) -> None:
-        """Stop the worker and release the models; may be called twice. Raises the network's
-        error if nothing has raised it yet."""
+        """Stop the network, unless others share it, and release the models; may be called
+        twice. Raises the network's error if nothing has raised it yet."""
         self._stages.close()
 
     @property
     def drops(self) -> Counter[str]:
         """Windows that were not scored, by cause."""
-        return self.worker.drops
+        return self.lane.drops
 
     def process(self, frame: Frame) -> Update:
         """Take the next frame. An error of any stage is raised here, with its own traceback."""
+        if self._is_changed:
+            self._note_change(frame.t_s)
         faces = self._track_faces(frame)
         windows: list[Window] = []
         for face in faces:
             windows += self._pipeline(face, frame.t_s).timeline.push(self._sample(frame, face))
-        scores = self.worker.exchange(windows)
+        scores = self.lane.exchange(windows)
         events = self._spot(scores)
         self._forget_absent(frame.t_s)
         return Update(
@@ -161,7 +179,7 @@ class Monitor:
         except SourceError as error:
             failure = error  # what could be read is finished first
         if held_back is not None:
-            scores = self.worker.finish()
+            scores = self.lane.finish()
             yield dataclasses.replace(
                 held_back,
                 scores=held_back.scores + tuple(scores),
@@ -178,6 +196,32 @@ class Monitor:
             pipeline.spotter.restart()
             pipeline.calibration = Calibration(self.spec)
 
+    def set_sensitivity(
+        self, sensitivity: float, classes: Mapping[str, float] | None = None
+    ) -> None:
+        """From the next frame on, spot as readily as this says; scores stay the model's own.
+
+        `sensitivity`, 0 to 1: see `SpottingSpec.at`. `classes`: how readily each class is taken,
+        0 to 1; one that is left out is `USUAL`, as the model says. A recording states what holds
+        when it starts and what changes on the way. Raises ValueError, and changes nothing, for
+        other numbers and for a label that is no class of the model.
+        """
+        changed = Sensitivity.of(self.spec, sensitivity, classes or {})
+        if changed != self._sensitivity:
+            self._sensitivity = changed
+            self._is_changed = True
+            for pipeline in self._faces.values():
+                self._tune(pipeline.spotter)
+
+    def _tune(self, spotter: Spotter) -> None:
+        chosen = self._sensitivity
+        spotter.tune(chosen.thresholds(self.spec), chosen.factors(self.spec.labels))
+
+    def _note_change(self, from_s: float) -> None:
+        self._is_changed = False
+        thresholds = self._sensitivity.thresholds(self.spec)
+        self._changes = add_change(self._changes, from_s, self._sensitivity, thresholds)
+
     def _pipeline(self, face: Face, t_s: float) -> _FacePipeline:
         if face.face_id not in self._faces:
             spec = self.spec
@@ -185,10 +229,11 @@ class Monitor:
             nodes = motion.expression_nodes(spec.region_layout)
             pipeline = _FacePipeline(
                 timeline=Timeline(spec, signal),
-                spotter=Spotter(spec.labels, self._spotting, spec.max_gap_s, nodes),
+                spotter=Spotter(spec.labels, spec.spotting, spec.max_gap_s, nodes),
                 seen_s=t_s,
                 calibration=Calibration(spec),
             )
+            self._tune(pipeline.spotter)
             self._faces[face.face_id] = pipeline
             if self._profile is not None:
                 self._rest_at(face.face_id, self._profile)
@@ -243,16 +288,20 @@ class Monitor:
                 "sha256": self.model.sha256,
                 "card": card_excerpt(self.model.path),
             },
-            "spotting": dataclasses.asdict(self._spotting),
+            "spotting": dataclasses.asdict(self._sensitivity.thresholds(self.spec)),
             "device": self.model.device,
             "source": dataclasses.asdict(source.info) | {"live": source.live},
             "settings": _monitor_settings(self._max_faces, self._sensitivity, self._profile),
         }
 
-    def calibration(self, origin_s: float) -> dict[str, Any]:
-        """What a recording states of the baselines; times from `origin_s`. May be called by
-        another thread."""
-        return as_facts(dict(self.baselines), origin_s)
+    def so_far(self, origin_s: float) -> dict[str, Any]:
+        """What a recording that began at `origin_s` states of what happened since: the
+        baselines, and changes of the sensitivity if there were any; times from there. May be
+        called by another thread, also when the monitor is closed."""
+        facts: dict[str, Any] = {"calibration": baselines_as_facts(dict(self.baselines), origin_s)}
+        if changes := changes_as_facts(self._changes, origin_s):
+            facts["sensitivity_changes"] = changes
+        return facts
 
 
 def painter(spec: ModelSpec, *, blur_faces: bool) -> Paint:
@@ -268,7 +317,7 @@ def settings_of(
     model_sha256: str,
     *,
     max_faces: int = 1,
-    sensitivity: float = 0.5,
+    sensitivity: float = USUAL,
     profile: str | Path | None = None,
     video: bool = True,
     keep_clean: bool = False,
@@ -282,15 +331,16 @@ def settings_of(
     """
     baseline = None if profile is None else load_profile(Path(profile), model_sha256)
     contents = Contents(video, keep_clean, blur_faces, clips)
-    return _monitor_settings(max_faces, sensitivity, baseline) | dataclasses.asdict(contents)
+    settings = _monitor_settings(max_faces, Sensitivity(sensitivity), baseline)
+    return settings | dataclasses.asdict(contents)
 
 
 def _monitor_settings(
-    max_faces: int, sensitivity: float, profile: Baseline | None
+    max_faces: int, sensitivity: Sensitivity, profile: Baseline | None
 ) -> dict[str, Any]:
     return {
         "max_faces": max_faces,
-        "sensitivity": sensitivity,
+        **sensitivity.as_settings(),
         "baseline": None if profile is None else profile.height,
     }
 
@@ -302,7 +352,7 @@ def analyze(
     model: str | Path = DEFAULT_MODEL,
     device: Device = "auto",
     max_faces: int = 1,
-    sensitivity: float = 0.5,
+    sensitivity: float = USUAL,
     profile: str | Path | None = None,
     video: bool = True,
     keep_clean: bool = False,
@@ -353,7 +403,7 @@ def analyze(
             origin_s=0.0,
             contents=contents,
             upstream_drops=ChainMap(source.drops, monitor.drops),
-            calibration=monitor.calibration,
+            so_far=monitor.so_far,
         ) as recorder,
     ):
         for update in monitor.updates(source):

@@ -58,6 +58,7 @@ FACTS_SHAPE: dict[str, Any] = {
     "frame_rate": ({...: (float, None)}, None),
     "events": int,
     "calibration": (dict, None),
+    "sensitivity_changes": ([{"from_s": float}], None),
 }
 """What the values of session.json are, where they are there: a type, a list of one, an object
 with some keys or, at `...`, with any; or one of several. Other keys may hold anything."""

@@ -64,6 +64,11 @@ class Spotter:
     method of computing the effectiveness of an insecticide") takes the deaths that need no cause
     out of those that are seen.
 
+    `tune` changes, on the way, the thresholds and how readily each class is taken. The odds of a
+    class are multiplied before anything is compared with a threshold and before the likeliest
+    label is looked for; the score of an event stays what the model said. An expression in
+    progress goes on, unless it is a moved threshold, and not the face, that ends it.
+
     A model without a `none` label always claims an expression, so it cannot spot: the state is
     `expression` and there are no events.
     """
@@ -78,12 +83,19 @@ class Spotter:
         """`nodes`: bool [R, H, W], those whose motion counts for `max_residual`; None: all."""
         self._labels = labels
         self._spotting = spotting
+        self._factors: FloatArray | None = None
         self._max_gap_s = max_gap_s
         self._nodes = nodes
         self.baseline = 0.0
         self._can_spot = NONE_LABEL in labels
         self._none = labels.index(NONE_LABEL) if self._can_spot else -1
         self.restart()
+
+    def tune(self, spotting: SpottingSpec, factors: FloatArray | None) -> None:
+        """Use other thresholds from the next scores on. `factors`: what the odds of each class
+        are multiplied by, float64 [labels] with 1 for `none`; None: by nothing."""
+        self._spotting = spotting
+        self._factors = factors
 
     def restart(self) -> None:
         """Forget the past, as for a face that was never seen."""
@@ -115,16 +127,17 @@ class Spotter:
         height = self._height(scores)
         if height >= self._spotting.leave:
             if self._run is None:
-                # What was there from the first scores on began at an unknown time and cannot be
-                # a micro-expression.
-                self._run = _Run(
-                    -np.inf if self._last is None else self._crossing_s(scores.t_s, height)
-                )
+                # What was there from the first scores on, or when the threshold came down to
+                # it, began at an unknown time and cannot be a micro-expression.
+                is_seen = self._last is not None and self._last_height < self._spotting.leave
+                self._run = _Run(self._crossing_s(scores.t_s, height) if is_seen else -np.inf)
             if scores.t_s - self._run.onset_s <= self._spotting.max_s:
                 self._run.scores.append(scores)
             self._run.has_entered |= height >= self._spotting.enter
         elif self._run is not None:
-            if self._run.has_entered:
+            # Otherwise the threshold has gone up past it, and its offset was not seen.
+            is_seen = self._last_height >= self._spotting.leave
+            if self._run.has_entered and is_seen:
                 offset_s = self._crossing_s(scores.t_s, height)
                 event = self._finish(self._run, offset_s, scores.motion)
             self._run = None
@@ -139,9 +152,16 @@ class Spotter:
         return event
 
     def _height(self, scores: Scores) -> float:
-        """Probability that there is an expression, above the baseline."""
-        above = 1.0 - scores.probabilities[self._none] - self.baseline
-        return max(0.0, above / (1.0 - self.baseline))
+        """Probability that there is an expression, above the baseline, by the odds of its
+        classes."""
+        shown = 1.0 - scores.probabilities[self._none]
+        height = max(0.0, (shown - self.baseline) / (1.0 - self.baseline))
+        if self._factors is None or height == 0.0:
+            return height
+        # Of all classes together, by their shares in what is shown.
+        parts = np.delete(scores.probabilities * self._factors, self._none)
+        factor = float(parts.sum()) / shown
+        return factor * height / (1.0 - height + factor * height)
 
     def _crossing_s(self, t_s: float, height: float) -> float:
         """Where the line from the last scores' height to `height` at `t_s` crosses `leave`."""
@@ -153,14 +173,18 @@ class Spotter:
         if not self._spotting.min_s <= offset_s - run.onset_s <= self._spotting.max_s:
             return None
         probabilities = np.array([scores.probabilities for scores in run.scores])
-        curve = 1.0 - probabilities[:, self._none]
+        weighted = probabilities
+        if self._factors is not None:
+            weighted = probabilities * self._factors
+            weighted /= weighted.sum(axis=1, keepdims=True)
+        curve = 1.0 - weighted[:, self._none]
         times_s = np.array([scores.t_s for scores in run.scores])
         is_top = curve >= APEX_SHARE * curve.max()
         if latest is not None:
             top = [one.motion for one, chosen in zip(run.scores, is_top, strict=True) if chosen]
             if self._residual(run.onset_s, top, latest) > self._spotting.max_residual:
                 return None
-        means = probabilities[is_top].mean(axis=0)
+        means = weighted[is_top].mean(axis=0)
         means[self._none] = 0.0
         label = int(means.argmax())
         return Event(
@@ -169,7 +193,7 @@ class Spotter:
             apex_s=float(times_s[is_top].mean()),
             offset_s=offset_s,
             label=self._labels[label],
-            score=float(means[label]),
+            score=float(probabilities[is_top].mean(axis=0)[label]),
         )
 
     def _residual(self, onset_s: float, top: list[FloatArray | None], latest: FloatArray) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import closing
@@ -336,6 +338,87 @@ def test_a_full_disk_is_told_once_and_leaves_no_half_file(
         maker.close()
     assert files(tmp_path) == ["event-0001.png"]
     maker.close()
+
+
+def test_who_asked_is_told_of_each_clip_when_it_is_there(tmp_path: Path) -> None:
+    told: list[tuple[int, bool, list[str]]] = []
+    first_told = threading.Event()
+
+    def on_made(event_id: int, is_made: bool) -> None:
+        told.append((event_id, is_made, files(tmp_path)))
+        first_told.set()
+
+    maker = ClipMaker(tmp_path, LABELS, wait=True, on_made=on_made)
+    for item in usual():
+        maker.add(item)
+    maker.event(1, EVENT)
+    maker.add(update(2.3))
+    assert first_told.wait(20)  # before anything else is asked of the maker
+    assert told == [(1, True, ["event-0001.mp4", "event-0001.png"])]
+    maker.event(2, Event(7, 1.0, 1.15, 1.3, "surprise", 0.9))  # of a face that was never there
+    maker.add(update(2.35))
+    assert told[1:] == [(2, False, ["event-0001.mp4", "event-0001.png"])]
+    maker.event(3, EVENT)
+    maker.close()
+    assert [(event_id, is_made) for event_id, is_made, _ in told[2:]] == [(3, True)]
+
+
+def test_who_asked_is_told_of_clips_that_there_will_not_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clips, "JOIN_S", 0.05)
+    told: list[tuple[int, bool]] = []
+    maker, go_on = stuck_maker(tmp_path)
+    maker._on_made = lambda *what: told.append(what)
+    for number in range(clips.MAX_WAITING + 1):
+        maker.event(2 + number, EVENT)
+    maker.add(update(1.9))
+    assert told == [(clips.MAX_WAITING + 2, False)]
+    maker.close(until_s=0.0)
+    assert told[1:] == [(2 + number, False) for number in range(clips.MAX_WAITING)]
+    go_on.set()
+    maker._thread.join(10)
+    assert told[-1] == (1, True)
+    assert len(told) == clips.MAX_WAITING + 2
+
+
+def test_after_a_failure_nobody_waits_for_a_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, pictures: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(clips, "_encode", full)
+    told: list[tuple[int, bool]] = []
+    maker = ClipMaker(tmp_path, LABELS, wait=True, on_made=lambda *what: told.append(what))
+    for item in usual():
+        maker.add(item)
+    for number in range(1, 4):
+        maker.event(number, EVENT)
+    with pytest.raises(OSError, match="No space"):
+        maker.add(update(2.3))
+        maker._thread.join(10)
+        maker.event(4, EVENT)
+    maker.event(5, EVENT)
+    maker.close()
+    assert sorted(told) == [(1, False), (2, False), (3, False), (5, False)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority here")
+def test_clips_leave_the_processor_to_the_live_picture(tmp_path: Path) -> None:
+    seen: list[int] = []
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+
+    def on_made(event_id: int, is_made: bool) -> None:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    maker = ClipMaker(tmp_path, LABELS, wait=True, on_made=on_made)
+    for item in usual():
+        maker.add(item)
+    maker.event(1, EVENT)
+    maker.close()
+    assert seen == [min(19, before + clips.CLIPS_NICENESS)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
 def test_nothing_is_written_without_events(tmp_path: Path) -> None:

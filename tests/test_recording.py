@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +18,9 @@ from realtime import recording as recordings
 from realtime.errors import RecordingError
 from realtime.recorder import Contents
 from realtime.recording import Recording
-from realtime.session import load_session
+from realtime.session import Monitor, load_session
 from realtime.spec import ModelSpec
-from realtime.types import Face, Frame, Scores, Update
+from realtime.types import Face, Frame, Scores, SourceInfo, Update
 
 SPEC = ModelSpec(
     name="test",
@@ -38,7 +40,7 @@ def make_recording(base: Path, said: list[str], **options: Any) -> Recording:
         spec=SPEC,
         drops=Counter[str](),
         describe=lambda source: {"settings": {"max_faces": 1}},
-        calibration=lambda origin_s: {"0": {"height": 0.1, "from_s": -origin_s, "to_s": 0.0}},
+        so_far=lambda origin_s: {"calibration": {"0": {"height": 0.1, "from_s": -origin_s}}},
     )
     source: Any = SimpleNamespace(drops=Counter[str]())
     return Recording(monitor, source, base, said.append, **options)
@@ -162,3 +164,84 @@ def test_a_folder_that_cannot_be_written_is_said_and_the_run_goes_on(tmp_path: P
 def test_what_cannot_be_had_together_is_wrong_use(options: dict[str, bool]) -> None:
     with pytest.raises(ValueError, match="leave out"):
         Contents(**options)
+
+
+def test_who_asked_is_told_of_each_recording_when_it_is_finished(tmp_path: Path) -> None:
+    told: list[tuple[Path | None, RecordingError | None]] = []
+    finished = threading.Event()
+
+    def on_finished(folder: Path | None, failure: RecordingError | None) -> None:
+        told.append((folder, failure))
+        finished.set()
+
+    options: dict[str, Any] = {"report": False, "on_finished": on_finished}
+    with make_recording(tmp_path / "out", [], **options) as recording:
+        recording.start()
+        write(recording, 5)
+        recording.stop()
+        assert finished.wait(20)  # though nobody asks the recording for anything
+        (folder, failure) = told[0]
+        assert failure is None
+        assert folder is not None
+        assert load_session(folder).facts["status"] == "complete"
+        recording.start()
+        write(recording, 5, 5)
+    assert [folder for folder, _ in told] == recording.folders
+    assert len(told) == 2
+
+
+def test_who_asked_is_told_of_a_recording_that_fails(tmp_path: Path) -> None:
+    told: list[tuple[Path | None, RecordingError | None]] = []
+
+    def on_finished(folder: Path | None, failure: RecordingError | None) -> None:
+        told.append((folder, failure))
+
+    (tmp_path / "file").touch()
+    with make_recording(tmp_path / "file" / "out", [], on_finished=on_finished) as recording:
+        recording.start()
+    ((folder, failure),) = told
+    assert folder is None
+    assert failure is recording.failure
+
+    def full(update: object) -> None:
+        raise RecordingError("The disk is full; free some.")
+
+    with make_recording(tmp_path / "out", [], on_finished=on_finished) as recording:
+        recording.start()
+        assert recording._recorder is not None
+        recorder, recording._recorder.write = recording._recorder, full  # type: ignore[method-assign]
+        write(recording, 2)
+        assert not recording.is_on
+    recorder.close()
+    assert told[1:] == [(None, recording.failure)]
+
+
+def test_a_recording_outlives_its_monitor(tmp_path: Path) -> None:
+    source: Any = SimpleNamespace(
+        drops=Counter({"late": 1}), live=True, info=SourceInfo("script", (160, 120))
+    )
+    with ExitStack() as opened:
+        monitor = opened.enter_context(Monitor(device="cpu"))
+        recording = Recording(monitor, source, tmp_path, lambda words: None, report=False)
+        recording.start()
+        for number in range(10):
+            recording.write(monitor.process(update(number, with_face=False).frame))
+            if number == 5:
+                monitor.set_sensitivity(0.75, {"surprise": 1.0})
+        source.drops["late"] += 2
+        opened.close()
+    with recording:
+        assert recording.is_on
+    (folder,) = recording.folders
+    facts = load_session(folder).facts
+    assert facts["status"] == "complete"
+    assert facts["frames"] == 10
+    assert facts["drops"] == {"late": 2}
+    assert facts["calibration"] == {}
+    assert facts["settings"]["sensitivity"] == 0.5
+    assert "classes" not in facts["settings"]
+    (change,) = facts["sensitivity_changes"]
+    assert change["from_s"] == pytest.approx(6 / 30)
+    assert change["sensitivity"] == 0.75
+    assert change["classes"] == {"negative": 0.5, "positive": 0.5, "surprise": 1.0}
+    assert change["spotting"]["enter"] < facts["spotting"]["enter"]

@@ -54,6 +54,14 @@ def test_it_says_what_the_session_is_and_how_long_a_face_was_there(page: Element
     assert "face 0, from_s 0.3" in text
 
 
+def test_a_sensitivity_that_was_changed_on_the_way_is_told(tmp_path: Path) -> None:
+    change = {"from_s": 4.5, "sensitivity": 0.8, "spotting": {"enter": 0.9}}
+    facts = {"sensitivity_changes": [change, {}]}
+    text = words(report(write_session(tmp_path / "session", clips=False, facts=facts)))
+    assert "from 4.50 s, sensitivity 0.8" in text
+    assert "from 4.50 s, spotting, enter 0.9" in text
+
+
 def test_every_event_has_its_row_with_a_clip_and_stills(page: Element) -> None:
     rows = page.xpath("//table[@class='events']/tbody/tr")
     assert [row.find("td").text for row in rows] == ["1", "2", "3", "4"]

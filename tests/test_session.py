@@ -16,14 +16,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from realtime import analyze
+from realtime import analyze, sensitivity
 from realtime.errors import ModelError, ProfileError, RecordingError, SourceError
 from realtime.landmarks import FaceTracker
+from realtime.model import Model
 from realtime.overlay import Overlay
 from realtime.recorder import SessionRecorder
 from realtime.session import Monitor, load_session, settings_of
 from realtime.sources import DEMO_PATH, VideoFile
-from realtime.types import Frame, SourceInfo, UInt8Array, Update
+from realtime.types import Event, Frame, SourceInfo, UInt8Array, Update
+from realtime.worker import Worker
 
 
 class Script:
@@ -196,6 +198,83 @@ def test_recalibration_starts_the_window_over(astronaut_bgr: UInt8Array) -> None
     assert states[45] == "neutral"
     assert states[53] == "warming up"
     assert states[-1] == "neutral"
+
+
+def events_of_the_demo(monitor: Monitor) -> list[Event]:
+    with VideoFile(DEMO_PATH) as source:
+        return [event for update in monitor.updates(source) for event in update.events]
+
+
+def test_monitors_share_a_network_and_leave_it_open(demo: Path) -> None:
+    """Two streams at once come to the very events that each would have alone."""
+    found: dict[int, list[Event]] = {}
+
+    def watch(number: int, worker: Worker[Model]) -> None:
+        with Monitor(worker, live=False) as monitor:
+            assert monitor.model is worker.network
+            found[number] = events_of_the_demo(monitor)
+
+    with Worker(Model.load(device="cpu")) as worker:
+        threads = [threading.Thread(target=watch, args=(number, worker)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        expected = load_session(demo).events
+        for number in range(2):
+            assert [event.label for event in found[number]] == expected["label"].tolist()
+            onsets_s = [event.onset_s for event in found[number]]
+            assert onsets_s == pytest.approx(expected["onset_s"].tolist(), abs=1e-4)
+        with Monitor(worker, live=False) as monitor:
+            blank = np.full((480, 640, 3), 90, np.uint8)
+            assert len(list(monitor.updates(Script(still(blank, 3))))) == 3
+
+
+def test_a_network_that_breaks_ends_every_stream_that_shares_it(
+    astronaut_bgr: UInt8Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model.load(device="cpu")
+
+    def fail(*_: object) -> Any:
+        raise Broken("network")
+
+    monkeypatch.setattr(model, "run", fail)
+    with Worker(model) as worker, Monitor(worker, live=False) as idle:
+        with pytest.raises(Broken), Monitor(worker, live=False) as monitor:
+            run_with(monitor, Script(still(astronaut_bgr, 60)))
+        with pytest.raises(Broken):
+            run_with(idle, Script(still(astronaut_bgr, 3)))
+
+
+def test_a_class_that_is_hardly_taken_is_not_spotted_and_its_scores_stay(
+    demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensitivity, "CLASS_FACTOR", 1e9)  # events of the demo are very clear
+    with Monitor(live=False) as monitor:
+        monitor.set_sensitivity(0.4, {"surprise": 0.0})
+        with VideoFile(DEMO_PATH) as source:
+            facts = monitor.describe(source)
+            updates = list(monitor.updates(source))
+    seen = load_session(demo)
+    surprise = monitor.spec.labels.index("surprise")
+    peak = max(one.probabilities[surprise] for update in updates for one in update.scores)
+    assert peak == pytest.approx(seen.scores["surprise"].max(), abs=1e-5)
+    others = [label for label in seen.events["label"] if label != "surprise"]
+    spotted = [event.label for update in updates for event in update.events]
+    assert len(others) < len(seen.events)
+    assert spotted == others
+    assert facts["settings"]["sensitivity"] == 0.4
+    assert facts["settings"]["classes"] == {"negative": 0.5, "positive": 0.5, "surprise": 0.0}
+    assert facts["spotting"]["enter"] > seen.facts["spotting"]["enter"]
+
+
+def test_a_sensitivity_that_is_none_changes_nothing() -> None:
+    with Monitor(live=False) as monitor:
+        before = monitor.describe(Script(iter(())))
+        for overall, classes in ((2.0, {}), (0.5, {"none": 0.2}), (0.5, {"anger": 0.2})):
+            with pytest.raises(ValueError, match=r"0 to 1|no class"):
+                monitor.set_sensitivity(overall, classes)
+        assert monitor.describe(Script(iter(()))) == before
 
 
 # Faults. Each is raised in the main loop with its own cause, within seconds.

@@ -279,3 +279,104 @@ def test_an_expression_that_stays_for_minutes_is_not_kept_in_memory() -> None:
         spotter.update(scores)
     del scores
     assert sum(reference() is not None for reference in kept) < 100
+
+
+# Tuned on the way
+
+
+def say(curve: Callable[[float], float], *, label: str = "surprise") -> Callable[[float], Scores]:
+    """Scores of a face that shows `curve` of one class, at a moment."""
+
+    def at(t_s: float) -> Scores:
+        shown = curve(t_s)
+        rest = {label: shown, "none": 1.0 - shown}
+        return Scores(3, t_s, tuple(rest.get(name, 0.0) for name in LABELS), 0.0)
+
+    return at
+
+
+@pytest.mark.parametrize(("factor", "found"), [(0.125, 0), (1.0, 1), (8.0, 1)])
+def test_the_odds_of_a_class_are_multiplied(factor: float, found: int) -> None:
+    for label, own in (("surprise", found), ("positive", 1)):
+        spotter = Spotter(LABELS, SPOTTING)
+        spotter.tune(SPOTTING, np.array([1.0, 1.0, 1.0, factor]))
+        events, _ = run(bump(1.0, 1.4, peak=0.9), label=label, spotter=spotter)
+        assert len(events) == own
+
+
+@given(shown=st.floats(0.0, 0.99), share=st.floats(0, 1), factor=st.floats(0.125, 8))
+def test_weighting_is_that_of_odds_and_of_the_shares_of_the_classes(
+    shown: float, share: float, factor: float
+) -> None:
+    probabilities = np.array([1 - shown, 0.0, (1 - share) * shown, share * shown])
+    factors = np.array([1.0, 1.0, 1.0, factor])
+    weighted = probabilities * factors
+    weighted /= weighted.sum()
+    spotter = Spotter(LABELS, SPOTTING)
+    spotter.tune(SPOTTING, factors)
+    height = spotter._height(Scores(0, 0.0, tuple(probabilities.tolist()), 0.0))
+    assert height == pytest.approx(1 - weighted[0], abs=1e-9)
+
+
+def test_what_a_neutral_face_always_shows_is_not_multiplied() -> None:
+    spotter = Spotter(LABELS, SPOTTING)
+    spotter.baseline = 0.3
+    spotter.tune(SPOTTING, np.array([1.0, 8.0, 8.0, 8.0]))
+    events, states = run(lambda t_s: 0.3, spotter=spotter)
+    assert events == []
+    assert set(states) == {"neutral"}
+
+
+def test_the_likelier_by_the_odds_names_the_event_and_its_score_is_the_models_own() -> None:
+    spotter = Spotter(LABELS, SPOTTING)
+    spotter.tune(SPOTTING, np.array([1.0, 4.0, 1.0, 1.0]))
+    events = []
+    for number, height in enumerate([0.0, 0.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.0, 0.0]):
+        probabilities = (1 - height, height / 3, 2 * height / 3, 0.0)
+        event = spotter.update(Scores(0, number / 15, probabilities, 0.0))
+        events += [event] if event else []
+    (event,) = events
+    assert event.label == "negative"
+    assert event.score == pytest.approx(0.3)
+
+
+def test_an_expression_in_progress_goes_on_when_thresholds_move() -> None:
+    for moved in (SPOTTING.at(0.0), SPOTTING.at(1.0)):
+        spotter = Spotter(LABELS, SPOTTING)
+        at = say(bump(1.0, 1.4))
+        events = []
+        for number in range(60):
+            if number == 36:  # at the apex
+                spotter.tune(moved, None)
+            event = spotter.update(at(number / 30))
+            events += [event] if event else []
+        (event,) = events
+        assert event.onset_s == pytest.approx(1.0 + 0.4 * np.arcsin(0.4) / np.pi, abs=0.01)
+        crossing_s = 0.4 * np.arcsin(moved.leave) / np.pi
+        assert event.offset_s == pytest.approx(1.4 - crossing_s, abs=0.02)
+
+
+@given(
+    heights=st.lists(st.floats(0, 1), min_size=2, max_size=40),
+    leaves=st.lists(st.floats(0.05, 0.9), min_size=40, max_size=40),
+)
+def test_whatever_moves_when_times_are_in_order(heights: list[float], leaves: list[float]) -> None:
+    spotter = Spotter(LABELS, SPOTTING)
+    for number, (height, leave) in enumerate(zip(heights, leaves, strict=False)):
+        spotter.tune(dataclasses.replace(SPOTTING, enter=leave + 0.05, leave=leave), None)
+        event = spotter.update(say(lambda _, height=height: height)(number / 30))  # type: ignore[misc]
+        if event is not None:
+            assert 0 <= event.onset_s <= event.apex_s <= event.offset_s <= number / 30
+
+
+def test_what_a_moved_threshold_begins_or_ends_is_no_event() -> None:
+    low = dataclasses.replace(SPOTTING, enter=0.3, leave=0.2)
+    for levels, moves in (
+        ([0.0] * 10 + [0.35] * 20 + [0.0] * 10, {15: low}),  # begins when the face has begun long
+        ([0.0] * 10 + [0.35] * 20 + [0.0] * 10, {0: low, 20: SPOTTING}),  # ends before the face
+    ):
+        spotter = Spotter(LABELS, SPOTTING)
+        for number, level in enumerate(levels):
+            if number in moves:
+                spotter.tune(moves[number], None)
+            assert spotter.update(say(lambda _, level=level: level)(number / 30)) is None  # type: ignore[misc]

@@ -1,0 +1,98 @@
+"""How readily expressions are spotted: what the user sets, and what a session states of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from realtime.spec import NONE_LABEL, ModelSpec, SpottingSpec
+from realtime.types import FloatArray
+
+USUAL = 0.5
+"""At which everything is as the model says."""
+
+CLASS_FACTOR = 8.0
+"""A class at 1 has its odds multiplied by this, at 0 divided: half as far, in log-odds, as the
+sensitivity moves the threshold. At the usual 0.98 to enter, a class by itself then needs 0.86 or
+0.997. So a class can be asked for more or less, and none is silenced."""
+
+CHANGES_S = 1.0
+"""Of changes within this time, as while a slider is moved, a session states the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """`overall`: 0 to 1, see `SpottingSpec.at`. `classes`: how readily each class is taken, 0 to
+    1; empty if all are as the model says."""
+
+    overall: float = USUAL
+    classes: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, spec: ModelSpec, overall: float, classes: Mapping[str, float]) -> Self:
+        """Classes that are left out are `USUAL`. Raises ValueError for numbers outside 0 to 1 and
+        for a label that the model does not have or that is `none`."""
+        names = [label for label in spec.labels if label != NONE_LABEL]
+        for name in classes:
+            if name not in names:
+                raise ValueError(f"{name!r} is no class of the model {spec.name}")
+        for share in (overall, *classes.values()):
+            if not 0.0 <= share <= 1.0:
+                raise ValueError(f"a sensitivity must be 0 to 1, not {share}")
+        is_usual = all(share == USUAL for share in classes.values())
+        return cls(overall, {} if is_usual else {n: classes.get(n, USUAL) for n in names})
+
+    def thresholds(self, spec: ModelSpec) -> SpottingSpec:
+        """Those of the model, moved."""
+        return spec.spotting.at(self.overall)
+
+    def factors(self, labels: Sequence[str]) -> FloatArray | None:
+        """What the odds of each class are multiplied by, float64 [labels]; None: by nothing."""
+        if not self.classes:
+            return None
+        shares = np.array([self.classes.get(label, USUAL) for label in labels])
+        return np.asarray(CLASS_FACTOR ** (2.0 * shares - 1.0))
+
+    def as_settings(self) -> dict[str, Any]:
+        classes = {"classes": dict(self.classes)} if self.classes else {}
+        return {"sensitivity": self.overall} | classes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`sensitivity` and the thresholds `spotting` hold from the frame at `from_s` on. `first_s`:
+    time of the first of the changes that this one stands for."""
+
+    first_s: float
+    from_s: float
+    sensitivity: Sensitivity
+    spotting: SpottingSpec
+
+
+def add_change(
+    changes: tuple[Change, ...], from_s: float, sensitivity: Sensitivity, spotting: SpottingSpec
+) -> tuple[Change, ...]:
+    """`changes` and one more, the newest; in the last one's place if that began less than
+    `CHANGES_S` before."""
+    first_s = from_s
+    if changes and from_s - changes[-1].first_s < CHANGES_S:
+        first_s = changes[-1].first_s
+        changes = changes[:-1]
+    return (*changes, Change(first_s, from_s, sensitivity, spotting))
+
+
+def as_facts(changes: Sequence[Change], origin_s: float) -> list[dict[str, Any]]:
+    """What session.json says of the changes since `origin_s`; times from there."""
+    return [
+        {
+            "from_s": round(one.from_s - origin_s, 6),
+            **one.sensitivity.as_settings(),
+            "spotting": dataclasses.asdict(one.spotting),
+        }
+        for one in changes
+        if one.from_s >= origin_s
+    ]
