@@ -277,6 +277,71 @@ def parse_formats(text: str) -> tuple[str, ...]:
 
 
 @app.command()
+def web(
+    host: Annotated[str, typer.Option(help="Address or name to serve at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 7860,
+    auth: Annotated[
+        str,
+        typer.Option(
+            envvar="KILAS_AUTH",
+            metavar="USER:PASSWORD",
+            help="Asked of every visitor. The variable keeps it out of the list of processes.",
+        ),
+    ] = "",
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Let everybody in who reaches --host.")
+    ] = False,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate for https, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    model: ModelName = DEFAULT_MODEL,
+    device: DeviceName = "auto",
+    max_sessions: Annotated[int, typer.Option(min=1, help="Live at the same time.")] = 4,
+    max_faces: MaxFaces = 1,
+    max_upload: Annotated[int, typer.Option(min=1, help="MB of an uploaded video.")] = 500,
+    open_browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
+) -> None:
+    """The page in the browser: live scores of visitors' cameras, and reports of their videos."""
+    # Here and not above: it takes a second that no other command needs.
+    from realtime.web.doors import Account
+    from realtime.web.serve import Settings, is_loopback, offered_models, serve
+
+    user, _, password = auth.partition(":")
+    if auth and no_auth:
+        raise typer.BadParameter("--auth and --no-auth cannot be had together")
+    if auth and not (user and password):
+        raise typer.BadParameter(
+            "give a name and a password with a colon between", param_hint="--auth"
+        )
+    if (tls_cert is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-cert and --tls-key belong together")
+    if not is_loopback(host):
+        if not auth and not no_auth:
+            raise typer.BadParameter(
+                f"{host} is reached from other machines: ask for a login with --auth "
+                "USER:PASSWORD, or let everybody in with --no-auth"
+            )
+        if tls_cert is None:
+            console.print(
+                "Without --tls-cert and --tls-key, browsers of other machines give no camera: they "
+                "do so over https only, or at localhost."
+            )
+    settings = Settings(
+        host=host,
+        port=port,
+        account=Account(user, password) if auth else None,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        models=offered_models(model),
+        device=device,
+        max_sessions=max_sessions,
+        max_faces=max_faces,
+        max_upload_mb=max_upload,
+        open_browser=open_browser,
+    )
+    serve(settings, console.print)
+
+
+@app.command()
 def bench(
     file: Annotated[Path, typer.Argument(help="A video with a face.")] = DEMO_PATH,
     model: ModelName = DEFAULT_MODEL,

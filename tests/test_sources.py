@@ -39,6 +39,8 @@ from realtime.sources import (
     open_source,
 )
 from realtime.types import Frame, Source
+from realtime.web.camera import BrowserCamera
+from realtime.web.protocol import Picture
 
 HANG_S = 10.0
 """What takes longer than this is taken for hanging; nothing here takes a second."""
@@ -172,6 +174,30 @@ class FakeCameras:
         return camera
 
 
+class FedCamera(BrowserCamera):
+    """A page's camera, whose page sends a picture every 5 ms while it is open."""
+
+    def __enter__(self) -> FedCamera:
+        self._closing = threading.Event()
+        self._page = threading.Thread(target=self._send, name="capture page")
+        self._page.start()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._closing.set()
+        self._page.join(HANG_S)
+
+    def _send(self) -> None:
+        seq = 0
+        while not self._closing.wait(0.005):
+            picture = np.full((48, 64, 3), gray_level(seq), np.uint8)
+            jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+            self.put(Picture(seq, 1e3 * time.monotonic(), 0, 0, (64, 48), jpeg))
+            seq += 1
+
+
 class StreamServer(ThreadingHTTPServer):
     """Serves the files of a folder, and streams of JPEG pictures:
     `/endless`, `/broken` (10 pictures a connection) and `/stalled` (10, then silence)."""
@@ -259,7 +285,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(path, steady(30, 60), options={"movflags": "faststart"})
 
 
-@pytest.fixture(params=["file", "webcam", "network stream", "network file", "paced", "demo"])
+@pytest.fixture(
+    params=["file", "webcam", "network stream", "network file", "paced", "demo", "browser"]
+)
 def source(request: pytest.FixtureRequest, clip: Path, server: StreamServer) -> Source:
     """Each kind of source, over at least one second of pictures, not yet entered."""
     if request.param == "demo" and not DEMO_PATH.is_file():
@@ -271,6 +299,7 @@ def source(request: pytest.FixtureRequest, clip: Path, server: StreamServer) -> 
         "network file": lambda: NetworkStream(server.url("clip.mp4")),
         "paced": lambda: PacedFile(clip),
         "demo": lambda: PacedFile(DEMO_PATH, loop=True),
+        "browser": FedCamera,
     }
     return makers[request.param]()
 

@@ -1,0 +1,115 @@
+"""What the About tab says: what scores mean, privacy, limits, the model and where it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from realtime.model import Model, device_report, list_models
+from realtime.page import counted, markdown
+from realtime.recorder import versions
+from realtime.spec import NONE_LABEL
+from realtime.web.live import RESUME_S
+from realtime.web.run import RECORDING_S
+from realtime.web.uploads import IDLE_S, MAX_VIDEO_S
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+WEB_PACKAGES = ("gradio", "fastapi", "starlette", "uvicorn", "websockets")
+"""Besides those that a session states."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one server. `sessions`: live at the same time; `faces`: followed in each picture."""
+
+    sessions: int
+    faces: int
+    upload_bytes: int
+
+
+class About:
+    """Any thread may call anything. `html`: all but the devices, as HTML."""
+
+    def __init__(self, model: Model, limits: Limits, *, is_secure: bool) -> None:
+        self._model = model
+        self._lock = threading.Lock()  # guards _devices; two visitors wait for one look at them
+        self._devices: Markup | None = None
+        self.html = _page(model, limits, is_secure)
+
+    def devices(self) -> str:
+        """Which devices can be used, and why another cannot, as HTML.
+
+        Opens the model on each, which takes seconds, once.
+        """
+        with self._lock:
+            if self._devices is None:
+                rows = Markup("").join(
+                    Markup("<tr><th scope='row'>{}</th><td>{}</td></tr>").format(
+                        one.device, f"usable: {one.why}" if one.usable else one.why
+                    )
+                    for one in device_report(self._model.path)
+                )
+                self._devices = Markup(
+                    "<section><h2>Devices of this server</h2><table>{}</table></section>"
+                ).format(rows)
+            return self._devices
+
+
+def in_words(time_s: float) -> str:
+    """A whole length of time, in its largest whole unit."""
+    seconds = round(time_s)
+    for unit_s, name in ((3600, "hour"), (60, "minute")):
+        if seconds >= unit_s and seconds % unit_s == 0:
+            return counted(seconds // unit_s, name)
+    return counted(seconds, "second")
+
+
+def _page(model: Model, limits: Limits, is_secure: bool) -> Markup:
+    spec, card = model.spec, model.path.with_suffix(".md")
+    is_shipped = model.path.stem in list_models()
+    found = versions()
+    for package in WEB_PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    return Markup(
+        environment.get_template("about.html").render(
+            expressions=[label for label in spec.labels if label != NONE_LABEL],
+            has_none=NONE_LABEL in spec.labels,
+            spotting=spec.spotting,
+            trained_on="It was trained on simulated faces only, not on people."
+            if is_shipped
+            else "It did not come with Kilas, and only whoever made it knows its training.",
+            is_secure=is_secure,
+            leaves=in_words(RESUME_S),
+            idle=in_words(IDLE_S),
+            limits={
+                "sessions": limits.sessions,
+                "faces": limits.faces,
+                "recording": in_words(RECORDING_S),
+                "upload": f"{limits.upload_bytes / 2**20:.0f} MB",
+                "video": in_words(MAX_VIDEO_S),
+            },
+            spec=spec,
+            file=model.path.name,
+            sha256=model.sha256,
+            device=model.device,
+            device_note=model.device_note,
+            versions=found,
+            card=markdown(card.read_text(encoding="utf-8", errors="replace"))
+            if card.is_file()
+            else None,
+        )
+    )

@@ -1,0 +1,358 @@
+"""The page: its three tabs, made with Gradio, and the application that serves them.
+
+The Live tab's picture is a fragment of our own, which talks to the server over a socket of its
+own; Gradio's controls beside it only tell it, in the browser, what the visitor wants
+(`window.kilas.set`). The File tab's analysis goes through Gradio's queue.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import gradio as gr
+from fastapi import FastAPI
+from markupsafe import Markup
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from realtime.errors import KilasError
+from realtime.page import clock, counted, duration
+from realtime.palette import class_marks
+from realtime.spec import NONE_LABEL
+from realtime.web.about import About, in_words
+from realtime.web.gradio_page import GradioPage
+from realtime.web.theme import theme
+from realtime.web.uploads import MAX_VIDEO_S, Analysed, Owner, Step, Uploads
+
+ASSETS = Path(__file__).parent / "assets"
+
+HEAD = """
+<link rel="stylesheet" href="/kilas/assets/page.css">
+<link rel="stylesheet" href="/kilas/assets/live.css">
+<script type="module" src="/kilas/assets/live.js"></script>
+"""
+
+MIDDLE = 0.5
+"""Of a sensitivity: the model as it is."""
+
+STEP = 0.05
+"""Of the sliders; finer ones change nothing that is seen."""
+
+TELL = "(...values) => {{ window.kilas?.set({message}); }}"
+"""What a control does in the browser, and nothing at the server."""
+
+
+class Live(Protocol):
+    """The live part of the server, of which this needs no more than that."""
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]: ...
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """`app`: everything but the doors, which let visitors in. `close` ends what its pages hold
+    open; to be called in its event loop before the server waits for them, and more often."""
+
+    app: ASGIApp
+    close: Callable[[], Awaitable[None]]
+
+
+def build_app(
+    live: Live,
+    uploads: Uploads,
+    about: About,
+    models: Mapping[str, Sequence[str]],
+    *,
+    max_upload_bytes: int,
+) -> Site:
+    """`models`: labels of the models on offer by their name, the default first."""
+
+    async def close() -> None:
+        for gradio_app in gradio_apps:
+            gradio_app.stop_event.set()  # of pages that listen for as long as they are open
+        await live.close()
+        uploads.close()
+
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        await live.start()
+        try:
+            yield
+        finally:
+            await close()
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=running)
+    app.router.routes += [*live.routes, *uploads.routes]
+    app.mount("/kilas/assets", StaticFiles(directory=ASSETS))
+    gr.mount_gradio_app(
+        app,
+        _blocks(uploads, about, models, max_upload_bytes),
+        "/",
+        theme=theme(),
+        max_file_size=max_upload_bytes,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        show_error=False,
+    )
+    mounted = [route.app for route in app.routes if isinstance(route, Mount)]
+    gradio_apps = [one for one in mounted if isinstance(one, gr.routes.App)]
+    return Site(GradioPage(app, head=HEAD), close)
+
+
+def _blocks(
+    uploads: Uploads, about: About, models: Mapping[str, Sequence[str]], max_upload_bytes: int
+) -> gr.Blocks:
+    blocks = gr.Blocks(title="Kilas", analytics_enabled=False)
+    with blocks:
+        _html(
+            "<header><h1>Kilas</h1>"
+            "<p>Micro-expressions: what crosses a face in a flash</p></header>",
+            elem_id="kilas-head",
+        )
+        with gr.Tabs():
+            with gr.Tab("Live", id="live"):
+                _live_tab(blocks, models)
+            with gr.Tab("File", id="file"):
+                _file_tab(blocks, uploads, max_upload_bytes)
+            with gr.Tab("About", id="about") as tab:
+                _about_tab(tab, about)
+    blocks.queue(api_open=False)
+    return blocks
+
+
+# --- Live ------------------------------------------------------------------------------------
+
+
+def _live_tab(blocks: gr.Blocks, models: Mapping[str, Sequence[str]]) -> None:
+    names = list(models)
+    expressions = {
+        name: [label for label in labels if label != NONE_LABEL] for name, labels in models.items()
+    }
+    all_labels = list(dict.fromkeys(label for labels in expressions.values() for label in labels))
+    marks = {mark for labels in models.values() for mark in class_marks(labels).items()}
+    with gr.Row(elem_classes="kilas-live"):
+        with gr.Column(scale=4, min_width=320):
+            _html((ASSETS / "live.html").read_text(encoding="utf-8"))
+        with gr.Column(scale=1, min_width=240):
+            model = gr.Dropdown(names, value=names[0], label="Model", elem_id="kilas-model")
+            sensitivity = gr.Slider(
+                0,
+                1,
+                MIDDLE,
+                step=STEP,
+                label="Sensitivity",
+                info="0 tells only what is clearest, 1 whatever may be one.",
+                buttons=[],
+                elem_id="kilas-sensitivity",
+            )
+            heat_map = gr.Checkbox(
+                False,
+                label="Heat map",
+                info="Where the network looks.",
+                elem_id="kilas-heat-map",
+            )
+            with gr.Accordion("Classes", open=False, elem_id="kilas-classes"):
+                _html(
+                    "<p class='kilas-faint'>How readily each class is taken; 0.5: as the "
+                    "model says.</p>"
+                )
+                sliders = [
+                    gr.Slider(
+                        0,
+                        1,
+                        MIDDLE,
+                        step=STEP,
+                        label=f"{dict(marks).get(label, '')} {label}".strip(),
+                        buttons=[],
+                        visible=label in expressions[names[0]],
+                        elem_id=f"kilas-class-{position}",
+                    )
+                    for position, label in enumerate(all_labels)
+                ]
+
+    # The labels of each model travel in the handlers: the values of its sliders alone are told.
+    classes = (
+        f"Object.fromEntries({json.dumps(all_labels)}.map((label, i) => [label, values[i + 1]])"
+        f".filter(([label]) => ({json.dumps(expressions)})[values[0]].includes(label)))"
+    )
+    _tell(sensitivity.change, [sensitivity], "{sensitivity: values[0]}")
+    _tell(heat_map.change, [heat_map], "{heat_map: values[0]}")
+    for slider in sliders:
+        _tell(slider.change, [model, *sliders], f"{{classes: {classes}}}")
+    everything = (
+        "{model: values[0], sensitivity: values.at(-2), heat_map: values.at(-1), "
+        f"classes: {classes}}}"
+    )
+    controls = [model, *sliders, sensitivity, heat_map]
+    _tell(blocks.load, controls, everything)
+    _tell(model.change, controls, everything)
+    if len(names) > 1:
+        model.change(
+            fn=None,
+            inputs=model,
+            outputs=sliders,
+            js=f"(model) => {json.dumps(all_labels)}.map((label) => ({{__type__: 'update', "
+            f"visible: ({json.dumps(expressions)})[model].includes(label)}}))",
+            api_visibility="private",
+        )
+
+
+def _tell(event: Callable[..., object], inputs: Sequence[gr.Component], message: str) -> None:
+    event(fn=None, inputs=list(inputs), js=TELL.format(message=message), api_visibility="private")
+
+
+# --- File ------------------------------------------------------------------------------------
+
+
+def _file_tab(blocks: gr.Blocks, uploads: Uploads, max_upload_bytes: int) -> None:
+    _html(
+        "<p>Drop a video of a face here: every frame of it is looked at, and "
+        "you get a report of each micro-expression. It stays on this server until you leave the "
+        f"page. At most {max_upload_bytes / 2**20:.0f} MB and {in_words(MAX_VIDEO_S)}.</p>",
+        elem_id="kilas-lead",
+    )
+    video = gr.File(
+        file_types=["video"],
+        label="Video",
+        show_label=False,
+        height=160,
+        elem_id="kilas-upload",
+    )
+    status = _html(elem_id="kilas-status")
+    cancel = gr.Button("Cancel", size="sm", visible=False, elem_id="kilas-cancel")
+    result = _html(elem_id="kilas-result")
+    shown = [video, status, cancel, result]
+
+    def take(received: str, request: gr.Request) -> list[Any]:
+        try:
+            name = uploads.take(_owner(request), Path(received))
+        except KilasError as error:
+            return _at_rest(_failure(str(error)))
+        return [gr.update(visible=False), _waiting(name), gr.update(visible=True), ""]
+
+    def analyse(request: gr.Request) -> Iterator[list[Any]]:
+        try:
+            for news in uploads.analyse(_owner(request)):
+                if isinstance(news, Analysed):
+                    yield _at_rest(_summary(news), _report(news))
+                else:
+                    yield [gr.skip(), _progress(news), gr.skip(), gr.skip()]
+        except KilasError as error:
+            yield _at_rest(_failure(str(error)))
+
+    def stop(request: gr.Request) -> list[Any]:
+        uploads.drop(_owner(request))
+        return _at_rest("<p class='kilas-note'>Cancelled; the video was removed.</p>")
+
+    def leave(request: gr.Request) -> None:
+        uploads.drop(_owner(request))
+
+    taken = video.upload(
+        take, video, shown, concurrency_limit=None, show_progress="hidden", api_visibility="private"
+    )
+    taken.then(
+        analyse,
+        None,
+        shown,
+        concurrency_limit=1,
+        show_progress="minimal",
+        show_progress_on=status,
+        api_visibility="private",
+    )
+    cancel.click(
+        stop,
+        None,
+        shown,
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    blocks.unload(leave)
+
+
+def _html(value: str = "", elem_id: str | None = None) -> gr.HTML:
+    """HTML of ours, which Gradio's own style for texts leaves alone."""
+    return gr.HTML(value, apply_default_css=False, elem_id=elem_id)
+
+
+def _owner(request: gr.Request) -> Owner:
+    return request.state.visitor, request.session_hash or ""
+
+
+def _at_rest(words: str, result: str = "") -> list[Any]:
+    """Ready for the next video."""
+    return [gr.update(value=None, visible=True), words, gr.update(visible=False), result]
+
+
+def _waiting(name: str) -> str:
+    return Markup("<p class='kilas-note'>{} is here and waits for its turn.</p>").format(name)
+
+
+def _failure(words: str) -> str:
+    return Markup("<p class='kilas-failure' role='alert'>{}</p>").format(words)
+
+
+def _progress(step: Step) -> str:
+    if not step.frames:
+        return "<p class='kilas-note'>Getting ready …</p>"
+    frames = counted(step.frames, "frame")
+    if step.frame_count:
+        frames = f"{step.frames:,} of {counted(step.frame_count, 'frame')}"
+    times = clock(step.t_s, 0)
+    if step.duration_s:
+        times = f"{times} of {clock(step.duration_s, 0)}"
+    left = "" if step.left_s is None else f"about {duration(max(1.0, round(step.left_s)))} left"
+    value = Markup("") if step.share is None else Markup(' value="{:.3f}"').format(step.share)
+    return Markup(
+        "<div class='kilas-progress'><progress max='1'{} aria-label='Analysis'></progress>"
+        "<p><span>{}</span><span>{}</span><span>{}</span></p></div>"
+    ).format(value, frames, times, left)
+
+
+def _summary(done: Analysed) -> str:
+    found = counted(done.event_count, "micro-expression")
+    return Markup(
+        "<div class='kilas-done'><p role='status'><strong>{}</strong>: {} found.</p>"
+        "<p class='kilas-files'><a href='{zip}' download>Everything (zip)</a>"
+        "<a href='{scores}' download>Scores (CSV)</a><a href='{events}' download>Events (CSV)</a>"
+        "<a href='{report}' target='_blank' rel='noopener'>Report in a tab of its own</a></p></div>"
+    ).format(done.name, found, **done.files)
+
+
+def _report(done: Analysed) -> str:
+    return Markup(
+        "<iframe class='kilas-report' src='{}' title='Report of {}' "
+        "sandbox='allow-scripts allow-downloads'></iframe>"
+    ).format(done.files["report"], done.name)
+
+
+# --- About -----------------------------------------------------------------------------------
+
+
+def _about_tab(tab: gr.Tab, about: About) -> None:
+    with gr.Column(elem_id="kilas-about"):
+        _html(about.html)
+        devices = _html("<p class='kilas-faint'>The devices are being looked at …</p>")
+    tab.select(
+        about.devices,
+        None,
+        devices,
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )

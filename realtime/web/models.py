@@ -1,0 +1,54 @@
+"""The models that visitors can choose, each opened once for all of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from realtime.model import DEFAULT_MODEL, Device, Model, list_models
+from realtime.session import Monitor
+from realtime.worker import LARGEST_RUN, Worker
+
+
+class Models:
+    """Opens each model when it is first asked for, and keeps it running for all visitors.
+
+    `names`: those that can be asked for, the default first. Any thread may call `get`; the one
+    that made this calls `close`, once nobody uses the models any more.
+    """
+
+    def __init__(
+        self, models: Sequence[str | Path] | None = None, *, device: Device = "auto"
+    ) -> None:
+        """`models`: names of models that ship and paths of others; None: all that ship."""
+        if models is None:
+            shipped = list_models()
+            models = sorted(shipped, key=lambda name: (name != DEFAULT_MODEL, name))
+        self._models = {Path(model).stem: model for model in models}
+        self.names = tuple(self._models)
+        self._device = device
+        self._running = ExitStack()
+        self._lock = threading.Lock()  # guards what follows
+        self._workers: dict[str, Worker[Model]] = {}
+
+    def get(self, name: str) -> Worker[Model]:
+        """The model of that name, which runs for all who asked for it. Takes seconds the first
+        time. Raises ModelError, DeviceError, and KeyError for a name that is not among `names`.
+        """
+        with self._lock:
+            if name not in self._workers:
+                model = Model.load(self._models[name], self._device)
+                model.warm_up(LARGEST_RUN)
+                self._workers[name] = self._running.enter_context(Worker(model))
+            return self._workers[name]
+
+    def warm_up(self) -> None:
+        """Open the default model and whatever a monitor needs, so that the first visitor waits
+        no longer than the others. Raises as `get` does."""
+        Monitor(self.get(self.names[0])).close()
+
+    def close(self) -> None:
+        """Stop all of them."""
+        self._running.close()

@@ -1,0 +1,95 @@
+"""What waits to be said to one page."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+
+from realtime.web.protocol import Json, ProtocolError
+
+MAX_SCORES = 600
+"""Scores that wait for a page that is slow; the newest 8 s of a face at 60 a second."""
+
+MAX_WAITING = 1000
+"""Messages that may wait besides updates: a page that reads at all never has more than a few."""
+
+REPEATED = 20
+"""Messages that are said again after a socket was lost: more than come in the time that it takes
+to notice the loss."""
+
+_LASTING = ("event", "clip", "recording")
+_PASSING = ("welcome", "queued", "started", "update")
+
+
+class Outbox:
+    """Messages on their way from a visit to its page, across sockets that come and go.
+
+    `say` and `fail` may be called by any thread and never wait. `take` and `greet` belong to
+    the event loop, `take` to one task at a time. Updates that follow one another while nobody
+    takes them become one: with the newest faces and status, and the scores of all of them as far
+    as `MAX_SCORES` go. Nothing else is merged or left out.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._is_something_there = asyncio.Event()
+        self._lasting: deque[Json] = deque(maxlen=REPEATED)
+        self._lock = threading.Lock()  # guards all that follows
+        self._waiting: deque[Json] = deque()
+        self._error: ProtocolError | None = None
+        self._is_closed = False
+
+    def say(self, message: Json) -> None:
+        """Put a message behind those that wait."""
+        with self._lock:
+            if message["type"] == "update" and self._waiting:
+                before = self._waiting[-1]
+                if before["type"] == "update":
+                    message["scores"] = (before["scores"] + message["scores"])[-MAX_SCORES:]
+                    self._waiting.pop()
+            self._waiting.append(message)
+            if len(self._waiting) > MAX_WAITING:
+                self._error = ProtocolError("the page does not read what it is told")
+                self._waiting.clear()
+            self._wake()
+
+    def fail(self, error: ProtocolError) -> None:
+        """Have the page cut off: `take` raises the error once what waits has been taken."""
+        with self._lock:
+            self._error = error
+            self._wake()
+
+    def close(self) -> None:
+        """Nothing that is said from now on reaches anybody. Called before the loop ends."""
+        with self._lock:
+            self._is_closed = True
+
+    def greet(self, welcome: Json) -> None:
+        """A new socket is there: say `welcome` first, then the last events, clips and recordings
+        again, which may have been lost with the socket before, and then what waits. What only
+        the old socket had a use for is left out."""
+        with self._lock:
+            waiting = [one for one in self._waiting if one["type"] not in _PASSING]
+            self._waiting = deque([welcome, *self._lasting, *waiting])
+            self._lasting.clear()
+            self._wake()
+
+    async def take(self) -> list[Json]:
+        """Wait for messages and take them, in their order. Raises the error of `fail`."""
+        await self._is_something_there.wait()
+        with self._lock:
+            messages = list(self._waiting)
+            self._waiting.clear()
+            if not messages and self._error is not None:
+                error, self._error = self._error, None
+                self._is_something_there.clear()
+                raise error
+            if self._error is None:
+                self._is_something_there.clear()
+        self._lasting.extend(one for one in messages if one["type"] in _LASTING)
+        return messages
+
+    def _wake(self) -> None:
+        if not self._is_closed:
+            self._loop.call_soon_threadsafe(self._is_something_there.set)

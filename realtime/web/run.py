@@ -1,0 +1,338 @@
+"""One run of the monitor over a visitor's camera, from start to stop, in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import av
+
+from realtime.clips import ClipMaker
+from realtime.disk_file import is_full
+from realtime.errors import RecordingError
+from realtime.meter import Meter
+from realtime.model import Model
+from realtime.overlay import Status
+from realtime.recording import Recording
+from realtime.sensitivity import USUAL
+from realtime.session import Monitor
+from realtime.types import Float32Array, Update
+from realtime.web import protocol
+from realtime.web.camera import BrowserCamera
+from realtime.web.drawing import draw_face
+from realtime.web.outbox import Outbox
+from realtime.web.protocol import Wishes
+from realtime.web.visit_files import SESSIONS_KEPT, VisitFiles
+from realtime.worker import Worker
+
+log = logging.getLogger(__name__)
+
+RECORDING_S = 30 * 60.0
+"""The longest recording: about 500 MB at what the built-in clip takes, 0.3 MB a second."""
+
+CHANGE_EVERY_S = 0.2
+"""Time between two changes of the sensitivity, of which a slider makes many: a session states
+each that lasts."""
+
+CLIPS_S = 2.0
+"""How long the clips that still wait may take when a run has ended."""
+
+
+@dataclass(slots=True)
+class _Orders:
+    """What the visitor asked for since the run last looked."""
+
+    wishes: Wishes | None = None
+    record: bool | None = None
+    recalibrate: bool = False
+
+
+class Run:
+    """Camera -> monitor -> messages, recording and clips.
+
+    `change`, `record`, `recalibrate`, `stop` and `tell_start` may be called by any thread and
+    never wait. `over` is done once the monitor is closed, with the error that ended it, if one
+    did; `finished` once the clips and the recording are finished too, and the run's files are
+    all there.
+    """
+
+    def __init__(
+        self,
+        worker: Worker[Model],
+        name: str,
+        wishes: Wishes,
+        files: VisitFiles,
+        outbox: Outbox,
+        event_ids: count[int],
+        *,
+        max_faces: int,
+        recording_slot: threading.Semaphore,
+        recording_s: float = RECORDING_S,
+    ) -> None:
+        """`name`: under which the model was asked for. `event_ids`: numbers for the visit's
+        events. `recording_slot`: held from the beginning of a recording until it is packed."""
+        self.camera = BrowserCamera()
+        self.has_started = False
+        """Whether the page has been told to send its pictures."""
+        self.is_recording = False
+        self.over: Future[None] = Future()
+        self.finished: Future[None] = Future()
+        self._worker = worker
+        self._name = name
+        self._wishes = wishes
+        self._files = files
+        self._outbox = outbox
+        self._event_ids = event_ids
+        self._max_faces = max_faces
+        self._recording_slot = recording_slot
+        self._recording_s = recording_s
+        self._record_until_s = 0.0
+        self._next_change_s = 0.0
+        self._clips: ClipMaker | None = None
+        self._attention: dict[int, Float32Array] = {}
+        self._lock = threading.Lock()  # guards what follows
+        self._orders = _Orders()
+        self._thread = threading.Thread(target=self._run, name="visitor", daemon=True)
+
+    # The page's side.
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of the model."""
+        return self._worker.network.spec.labels
+
+    def begin(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def change(self, wishes: Wishes) -> None:
+        """Change what may be changed, from the next frame on."""
+        with self._lock:
+            self._orders.wishes = (self._orders.wishes or Wishes()).then(wishes)
+
+    def record(self, on: bool) -> None:
+        """Begin or end a recording with the next frame."""
+        with self._lock:
+            self._orders.record = on
+
+    def recalibrate(self) -> None:
+        """Take the faces as they are from the next frame on for neutral."""
+        with self._lock:
+            self._orders.recalibrate = True
+
+    def stop(self) -> None:
+        """End the run before its next frame."""
+        self.camera.stop()
+
+    def tell_start(self) -> None:
+        """Tell the page to send its pictures, unless it does already."""
+        if self.has_started and self.camera.is_untouched:
+            model = self._worker.network
+            self._outbox.say(
+                protocol.started(
+                    model.spec, self._name, model.device, has_attention=model.has_attention
+                )
+            )
+
+    # The run's own thread.
+
+    def _run(self) -> None:
+        with ExitStack() as finishing:  # what is finished once the place is free again
+            finishing.callback(self.finished.set_result, None)
+            try:
+                self._watch(finishing)
+            except Exception as error:  # noqa: BLE001 - raised again by whoever waits for `over`
+                self.over.set_exception(error)
+            else:
+                self.over.set_result(None)
+
+    def _watch(self, finishing: ExitStack) -> None:
+        with Monitor(self._worker, max_faces=self._max_faces) as monitor:
+            self._apply(monitor, self._wishes)
+            self.has_started = True
+            self.tell_start()
+            with self.camera as camera:
+                recording = finishing.enter_context(
+                    Recording(
+                        monitor,
+                        camera,
+                        self._files.sessions_folder,
+                        log.info,
+                        on_finished=self._tell_recorded,
+                    )
+                )
+                self._clips = ClipMaker(
+                    self._files.folder,
+                    monitor.spec.labels,
+                    wait=False,
+                    longest_s=monitor.spec.spotting.max_s,
+                    on_made=self._tell_clip,
+                )
+                finishing.callback(self._finish_clips)
+                camera.on_idle = partial(self._obey, monitor, recording)
+                meter = Meter(monitor, camera)
+                try:
+                    for update in monitor.updates(camera):
+                        self._tell(monitor, update, meter.measure(update))
+                        self._obey(monitor, recording)
+                        recording.write(update)
+                        self._keep_clips(update)
+                finally:
+                    self._end_recording(recording, error=sys.exception())
+
+    def _apply(self, monitor: Monitor, wishes: Wishes) -> None:
+        self._wishes = wishes
+        overall = USUAL if wishes.sensitivity is None else wishes.sensitivity
+        monitor.set_sensitivity(overall, wishes.classes)
+        monitor.lane.want_attention = bool(wishes.heat_map)
+        if not wishes.heat_map:
+            self._attention.clear()
+
+    def _obey(self, monitor: Monitor, recording: Recording) -> None:
+        """Do what was asked for since the last frame."""
+        now_s = time.monotonic()
+        with self._lock:
+            orders, self._orders = self._orders, _Orders()
+            if now_s < self._next_change_s:
+                self._orders.wishes, orders.wishes = orders.wishes, None
+        if orders.wishes is not None:
+            self._next_change_s = now_s + CHANGE_EVERY_S
+            self._apply(monitor, self._wishes.then(orders.wishes))
+        if orders.recalibrate:
+            monitor.recalibrate()
+            self._outbox.say(protocol.notice("keep a neutral face for 2 s"))
+        if orders.record is False:
+            self._end_recording(recording)
+        elif orders.record and not recording.is_on:
+            self._begin_recording(recording)
+        elif recording.is_on and now_s > self._record_until_s:
+            self._end_recording(
+                recording,
+                f"The recording has ended after {self._recording_s / 60:.0f} minutes; "
+                "start another to go on.",
+            )
+
+    def _tell(self, monitor: Monitor, update: Update, status: Status) -> None:
+        for scores in update.scores:
+            if scores.attention is not None and self._wishes.heat_map:
+                self._attention[scores.face_id] = scores.attention
+        faces = [
+            draw_face(
+                monitor.spec,
+                face,
+                update.states.get(face.face_id, "warming up"),
+                self._attention.get(face.face_id),
+            )
+            for face in update.faces
+        ]
+        self._attention = {
+            face_id: attention
+            for face_id, attention in self._attention.items()
+            if face_id in update.states
+        }
+        self._outbox.say(
+            protocol.update(
+                self.camera.seq,
+                update.frame.t_s,
+                faces,
+                map(protocol.score, update.scores),
+                status,
+            )
+        )
+
+    # Recording
+
+    def _begin_recording(self, recording: Recording) -> None:
+        if self._files.is_full:
+            self._outbox.say(
+                protocol.notice(
+                    f"This visit has {SESSIONS_KEPT} recordings already; download them, and load "
+                    "the page again to make more."
+                )
+            )
+        elif not self._recording_slot.acquire(blocking=False):
+            self._outbox.say(
+                protocol.notice("The last recording is still being finished; wait a moment.")
+            )
+        else:
+            recording.start()
+            if recording.is_on:
+                self.is_recording = True
+                self._record_until_s = time.monotonic() + self._recording_s
+                self._outbox.say(protocol.recording("on"))
+
+    def _end_recording(
+        self,
+        recording: Recording,
+        words: str | None = None,
+        *,
+        error: BaseException | None = None,
+    ) -> None:
+        if recording.is_on:
+            self.is_recording = False
+            self._outbox.say(protocol.recording("finishing", words=words))
+            recording.stop(error)
+
+    def _tell_recorded(self, session: Path | None, failure: RecordingError | None) -> None:
+        """Pack what was recorded. Called by the thread that finishes recordings, or by the run's
+        own if a recording ended by itself."""
+        self.is_recording = False
+        if session is None:
+            words = f"The recording has ended, because {_reason(failure)}; start another."
+            message = protocol.recording("failed", words=words)
+        else:
+            try:
+                url = self._files.add_session(session)
+            except OSError as error:
+                words = f"The recording cannot be downloaded, because {_reason(error)}."
+                message = protocol.recording("failed", words=words)
+            else:
+                missing = None if failure is None else "It has no report, which could not be made."
+                message = protocol.recording("ready", session.name, url, missing)
+        self._recording_slot.release()
+        self._outbox.say(message)
+
+    # Clips
+
+    def _keep_clips(self, update: Update) -> None:
+        """Tell the frame's events, and have their clips made."""
+        try:
+            if self._clips is not None:
+                self._clips.add(update)
+            for event in update.events:
+                event_id = next(self._event_ids)
+                self._outbox.say(protocol.event(event_id, event))
+                if self._clips is None:
+                    self._tell_clip(event_id, is_there=False)
+                else:
+                    self._clips.event(event_id, event)
+        except (OSError, av.FFmpegError) as error:
+            self._finish_clips()
+            self._clips = None
+            self._outbox.say(protocol.notice(f"No more clips are made, because {_reason(error)}."))
+
+    def _tell_clip(self, event_id: int, is_there: bool) -> None:
+        """Called by the clips' thread, or by the run's own for clips that there will not be."""
+        paths = self._files.add_clip(event_id) if is_there else (None, None)
+        self._outbox.say(protocol.clip(event_id, *paths))
+
+    def _finish_clips(self) -> None:
+        """Have the clips made that still wait, once the run is over."""
+        if self._clips is not None:
+            with suppress(OSError, av.FFmpegError):  # the page is told of each clip that is not
+                self._clips.close(time.monotonic() + CLIPS_S)
+
+
+def _reason(error: BaseException | None) -> str:
+    """Why something could not be written, in words that name none of the server's folders."""
+    if is_full(error):
+        return "the server's disk is full"
+    return "the server could not write it to its disk"

@@ -1,0 +1,251 @@
+"""`stream.py web`: the page, served until Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import ssl
+import tempfile
+import warnings
+import webbrowser
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from realtime.errors import KilasError
+from realtime.model import DEFAULT_MODEL, Device, list_models
+from realtime.web.doors import LOOPBACK_NAMES, Account, Doors
+from realtime.web.models import Models
+from realtime.web.protocol import FRAME_HEAD, MAX_PICTURE_BYTES
+
+if TYPE_CHECKING:
+    from realtime.web.app import Site
+
+WILDCARDS = ("0.0.0.0", "::")
+"""Hosts that stand for all addresses of this machine."""
+
+CUT_OFF_S = 1
+"""How long the end of the server waits for answers under way, such as a video on its way here."""
+
+WAITING_MESSAGES = 4
+"""Of a page that sends faster than it is read; the others wait in its own network."""
+
+UNREACHABLE = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""What keeps Gradio and what it brings from asking other hosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the server is started with. `models`: names and paths, the default first; see
+    `offered_models`. `tls_cert`, `tls_key`: PEM files; None: no TLS."""
+
+    host: str
+    port: int
+    account: Account | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    models: tuple[str | Path, ...]
+    device: Device
+    max_sessions: int
+    max_faces: int
+    max_upload_mb: int
+    open_browser: bool
+
+
+def offered_models(model: str) -> tuple[str | Path, ...]:
+    """The one that was asked for, and those that ship besides."""
+    others = sorted(list_models(), key=lambda name: (name != DEFAULT_MODEL, name))
+    return (model, *(name for name in others if name != Path(model).stem))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine itself reaches a server of that host."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() in LOOPBACK_NAMES
+
+
+def serve(settings: Settings, say: Callable[[str], None]) -> None:
+    """Serve the page until SIGINT or SIGTERM. `say` tells its address once it can be opened.
+
+    To be called in the main thread, once in a process. Raises KilasError when it cannot be started,
+    ModelError and DeviceError included.
+    """
+    # uvicorn's newer implementation of WebSockets comes with its next version by itself.
+    warnings.filterwarnings("ignore", "The `websockets` implementation", DeprecationWarning)
+    is_secure = settings.tls_cert is not None
+    if is_secure:
+        _check_certificate(settings)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        suppress(KeyboardInterrupt),
+        _listening(settings.host, settings.port) as listener,
+        tempfile.TemporaryDirectory(prefix="kilas-web-", ignore_cleanup_errors=True) as folder,
+    ):
+        port = listener.getsockname()[1]
+        with _site(settings, Path(folder), is_secure) as site:
+            doors = Doors(
+                site.app,
+                names=_names(settings.host),
+                port=port,
+                is_secure=is_secure,
+                account=settings.account,
+                max_upload_bytes=settings.max_upload_mb * 2**20,
+            )
+            config = uvicorn.Config(
+                doors,
+                ws="websockets",
+                ws_max_size=MAX_PICTURE_BYTES + FRAME_HEAD.size,
+                ws_max_queue=WAITING_MESSAGES,
+                ws_per_message_deflate=False,  # pictures are JPEG, which nothing makes smaller
+                access_log=False,
+                log_level="warning",
+                proxy_headers=False,
+                server_header=False,
+                ssl_certfile=settings.tls_cert,
+                ssl_keyfile=settings.tls_key,
+                timeout_graceful_shutdown=CUT_OFF_S,
+            )
+            address = _address(settings.host, port, is_secure)
+
+            def ready() -> None:
+                say(f"Kilas is at {address}; Ctrl-C ends it.")
+                if settings.open_browser:
+                    webbrowser.open(address)
+
+            _Server(config, ready, site.close).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and ends what would go on for ever before it waits for its end."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None],
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._close = close
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # What is cut off from here on is cut off on purpose, which is nothing to tell.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await self._close()
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
+    """Everything behind the doors; all that it writes goes below `folder`."""
+    received = folder / "received"
+    received.mkdir()
+    os.environ |= UNREACHABLE | {"GRADIO_TEMP_DIR": str(received)}
+    tempfile.tempdir = str(folder)
+    models = Models(settings.models, device=settings.device)
+    try:
+        opened = {name: models.get(name).network for name in models.names}
+        # Here and not above: Gradio reads the variables when it is loaded, and takes seconds, which
+        # a wrong model need not wait for.
+        from realtime.web.about import About, Limits
+        from realtime.web.app import build_app
+        from realtime.web.live import LiveService
+        from realtime.web.uploads import Uploads
+
+        default = opened[models.names[0]]
+        visits = folder / "visits"
+        visits.mkdir()
+        upload_bytes = settings.max_upload_mb * 2**20
+        yield build_app(
+            LiveService(
+                models, visits, max_sessions=settings.max_sessions, max_faces=settings.max_faces
+            ),
+            Uploads(
+                folder / "uploads",
+                received,
+                model=settings.models[0],
+                device=settings.device,
+                max_faces=settings.max_faces,
+            ),
+            About(
+                default,
+                Limits(settings.max_sessions, settings.max_faces, upload_bytes),
+                is_secure=is_secure,
+            ),
+            {name: model.spec.labels for name, model in opened.items()},
+            max_upload_bytes=upload_bytes,
+        )
+    finally:
+        models.close()
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens. Raises KilasError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.create_server(address[:2], family=family)
+    except socket.gaierror as error:
+        raise KilasError(f"This machine has no address {host}; give another --host.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise KilasError(
+                f"Port {port} of {host} is in use; end what uses it, or give another --port."
+            ) from error
+        raise KilasError(
+            f"Nothing can be served at {host}, port {port} ({error.strerror}); give another "
+            "--host or --port."
+        ) from error
+    with listener:
+        yield listener
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Raises KilasError when there can be no TLS with these files."""
+    assert settings.tls_cert is not None
+    try:
+        # An empty password, so that nobody is asked for one in the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            settings.tls_cert, settings.tls_key, password=""
+        )
+    except ssl.SSLError as error:
+        raise KilasError(
+            f"{settings.tls_cert} and its key cannot be used for TLS ({error.reason or error}); "
+            "give a certificate and its key without a password, both as PEM."
+        ) from error
+    except OSError as error:
+        raise KilasError(
+            f"The certificate {settings.tls_cert} or its key cannot be read ({error.strerror}); "
+            "check --tls-cert and --tls-key."
+        ) from error
+
+
+def _names(host: str) -> tuple[str, ...]:
+    """By which this machine is called, besides its addresses."""
+    own = socket.gethostname()
+    return (host,) if host not in WILDCARDS else (own, f"{own}.local")
+
+
+def _address(host: str, port: int, is_secure: bool) -> str:
+    name = socket.gethostname() if host in WILDCARDS else host
+    return f"http{'s' * is_secure}://{f'[{name}]' if ':' in name else name}:{port}"

@@ -1,0 +1,103 @@
+"""The files of one visit: clips of its events and its recordings."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import zipfile
+from pathlib import Path
+
+from realtime.clips import clip_stem
+from realtime.disk_file import PARTIAL
+from realtime.folder_lock import LOCK_FILE
+from realtime.session_files import CLIPS_FOLDER
+
+VISITS_PATH = "/kilas/visits"
+
+CLIPS_KEPT = 200
+"""Clips of one visit; older ones are removed. A clip and its stills take about 0.4 MB."""
+
+SESSIONS_KEPT = 8
+"""Recordings of one visit, each at most 30 minutes long; then no further one is begun."""
+
+SESSIONS_FOLDER = "sessions"
+
+_STORED = (".mp4", ".png", ".parquet")  # compressed already
+
+
+class VisitFiles:
+    """What one visit keeps on disk, and the paths under which its page finds it.
+
+    Any thread may call its methods. Only what was added is ever found, whatever a path says.
+    """
+
+    def __init__(self, visit_id: str, folder: Path) -> None:
+        """`folder`: the visit's own; it is made with its first file."""
+        self.folder = folder
+        self.sessions_folder = folder / SESSIONS_FOLDER
+        self._root = f"{VISITS_PATH}/{visit_id}"
+        self._lock = threading.Lock()  # guards what follows
+        self._clips: dict[str, Path] = {}
+        self._sessions: dict[str, Path] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many recordings as may be kept."""
+        with self._lock:
+            return len(self._sessions) >= SESSIONS_KEPT
+
+    def add_clip(self, event_id: int) -> tuple[str, str]:
+        """The paths of an event's clip and its stills, which are in the visit's clips folder.
+        Removes the oldest ones beyond `CLIPS_KEPT`."""
+        names = [f"{clip_stem(event_id)}{suffix}" for suffix in (".mp4", ".png")]
+        with self._lock:
+            for name in names:
+                self._clips[name] = self.folder / CLIPS_FOLDER / name
+            while len(self._clips) > 2 * CLIPS_KEPT:
+                self._clips.pop(next(iter(self._clips))).unlink(missing_ok=True)
+        video, still = (f"{self._root}/{CLIPS_FOLDER}/{name}" for name in names)
+        return video, still
+
+    def add_session(self, session: Path) -> str:
+        """Pack a finished session folder, remove it, and give the zip's path.
+
+        Raises OSError when the disk is full or broken; the session folder stays then.
+        """
+        packed = session.with_name(f"{session.name}.zip")
+        pack(session, packed)
+        shutil.rmtree(session)
+        with self._lock:
+            self._sessions[packed.name] = packed
+        return f"{self._root}/{SESSIONS_FOLDER}/{packed.name}"
+
+    def find(self, kind: str, name: str) -> Path | None:
+        """A file by what stands in its path behind the visit."""
+        kinds = {CLIPS_FOLDER: self._clips, SESSIONS_FOLDER: self._sessions}
+        with self._lock:
+            return kinds.get(kind, {}).get(name)
+
+    def remove(self) -> None:
+        """Remove all of it."""
+        with self._lock:
+            self._clips.clear()
+            self._sessions.clear()
+        # Whatever cannot be removed is nobody's to find any more.
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def pack(folder: Path, packed: Path) -> None:
+    """Everything in a session folder as a zip, with the folder's name before each name. It is
+    there wholly or not at all. Raises OSError."""
+    unfinished = packed.with_name(packed.name + PARTIAL)
+    try:
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(folder.rglob("*")):
+                if path.is_file() and path.name != LOCK_FILE:
+                    archive.write(
+                        path,
+                        Path(folder.name) / path.relative_to(folder),
+                        zipfile.ZIP_STORED if path.suffix in _STORED else None,
+                    )
+        unfinished.replace(packed)
+    finally:
+        unfinished.unlink(missing_ok=True)  # it is there only if something failed

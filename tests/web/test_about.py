@@ -1,0 +1,81 @@
+"""What the About tab says."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from realtime.model import DeviceStatus, Model
+from realtime.web import about
+from realtime.web.about import About, Limits, in_words
+
+LIMITS = Limits(sessions=7, faces=2, upload_bytes=300 * 2**20)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model.load("kilas", "cpu")
+
+
+def test_it_says_what_scores_are_not_and_what_is_kept(model: Model) -> None:
+    html = About(model, LIMITS, is_secure=True).html
+    for words in ("trained on simulated faces only", "Not for decisions about people", "Privacy"):
+        assert words in html
+    assert "negative, positive, surprise, or for none" in html
+    assert "not encrypted" not in html
+    assert "not encrypted" in About(model, LIMITS, is_secure=False).html
+
+
+def test_it_holds_the_whole_card_and_no_link(model: Model) -> None:
+    html = About(model, LIMITS, is_secure=True).html
+    assert html.count("Measured on simulated people") == 1
+    assert "Not tested" in html
+    assert "<table>" in html
+    assert "<a " not in html
+    assert "<script" not in html
+
+
+def test_it_names_model_versions_and_limits(model: Model) -> None:
+    html = About(model, LIMITS, is_secure=True).html
+    for words in (model.sha256, model.device, "gradio", "mediapipe", "300 MB", "7; whoever"):
+        assert words in html
+
+
+def test_a_model_of_somebody_else_is_not_said_to_be_ours(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.onnx"
+    shutil.copy(model.path, path)
+    path.with_suffix(".md").write_text("# Theirs <script>alert(1)</script>\n\n![x](http://x/y)\n")
+    html = About(Model.load(path, "cpu"), LIMITS, is_secure=True).html
+    assert "did not come with Kilas" in html
+    assert "simulated faces only" not in html
+    assert "<script" not in html
+    assert "<img" not in html
+    path.with_suffix(".md").unlink()
+    assert "There is no model card" in About(Model.load(path, "cpu"), LIMITS, is_secure=True).html
+
+
+def test_devices_are_looked_at_once(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Path] = []
+    report = about.device_report
+
+    def counted(path: Path) -> list[DeviceStatus]:
+        calls.append(path)
+        return report(path)
+
+    monkeypatch.setattr(about, "device_report", counted)
+    page = About(model, LIMITS, is_secure=True)
+    assert not calls
+    assert page.devices() == page.devices()
+    assert calls == [model.path]
+    assert "usable: CPU" in page.devices()
+    assert "tensorrt" in page.devices()
+
+
+@pytest.mark.parametrize(
+    ("time_s", "words"),
+    [(1.0, "1 second"), (60.0, "1 minute"), (90.0, "90 seconds"), (7200.0, "2 hours")],
+)
+def test_times_are_told_in_whole_units(time_s: float, words: str) -> None:
+    assert in_words(time_s) == words
