@@ -7,6 +7,7 @@ each into an update, and the updates go to the screen and to the recording.
 from __future__ import annotations
 
 import math
+import os
 import platform
 import sys
 from contextlib import ExitStack, suppress
@@ -280,6 +281,10 @@ def parse_formats(text: str) -> tuple[str, ...]:
 def web(
     host: Annotated[str, typer.Option(help="Address or name to serve at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 7860,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="A further name by which browsers call this machine; may be repeated."),
+    ] = None,
     auth: Annotated[
         str,
         typer.Option(
@@ -295,7 +300,9 @@ def web(
     tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
     model: ModelName = DEFAULT_MODEL,
     device: DeviceName = "auto",
-    max_sessions: Annotated[int, typer.Option(min=1, help="Live at the same time.")] = 4,
+    max_sessions: Annotated[
+        int | None, typer.Option(min=1, help="Live at a time; unless given, one a processor.")
+    ] = None,
     max_faces: MaxFaces = 1,
     max_upload: Annotated[int, typer.Option(min=1, help="MB of an uploaded video.")] = 500,
     open_browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
@@ -305,6 +312,8 @@ def web(
     from realtime.web.doors import Account
     from realtime.web.serve import Settings, is_loopback, offered_models, serve
 
+    if not host:
+        raise typer.BadParameter("give an address or a name of this machine", param_hint="--host")
     user, _, password = auth.partition(":")
     if auth and no_auth:
         raise typer.BadParameter("--auth and --no-auth cannot be had together")
@@ -328,12 +337,13 @@ def web(
     settings = Settings(
         host=host,
         port=port,
+        names=tuple(name or ()),
         account=Account(user, password) if auth else None,
         tls_cert=tls_cert,
         tls_key=tls_key,
         models=offered_models(model),
         device=device,
-        max_sessions=max_sessions,
+        max_sessions=max_sessions or os.cpu_count() or 1,
         max_faces=max_faces,
         max_upload_mb=max_upload,
         open_browser=open_browser,

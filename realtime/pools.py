@@ -238,7 +238,7 @@ def _processes(
     `threads`: how many each of a process's libraries may use; None: as many as they like.
     """
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, spawn, _start_process, (threads, quiet))
+    pool = ProcessPoolExecutor(count, spawn, start_process, (threads, quiet))
     try:
         yield pool
     except BaseException as error:
@@ -254,7 +254,9 @@ def _processes(
         pool.shutdown(cancel_futures=True)
 
 
-def _start_process(threads: int | None, quiet: bool) -> None:
+def start_process(threads: int | None, quiet: bool) -> None:
+    """What a process of ours does first. `threads`: how many its libraries may use, None: as they
+    like. `quiet`: throw its stderr away. The process ends with its parent, and not with Ctrl-C."""
     if threads is not None:
         os.environ.update(dict.fromkeys(THREADS, str(threads)))
         # By default TensorFlow takes a graphics card's whole memory for one process.

@@ -195,6 +195,7 @@ class SessionRecorder:
         contents: Contents = EVERYTHING,
         upstream_drops: Mapping[str, int] | None = None,
         so_far: Callable[[float], Mapping[str, Any]] | None = None,
+        on_clip: Callable[[int, bool], None] | None = None,
         score_wait_s: float | None = None,
     ) -> None:
         """Create `folder` if it is missing and begin the session in it.
@@ -208,8 +209,8 @@ class SessionRecorder:
         that of the first frame. `upstream_drops`: counts of the stages before, by cause, read
         whenever session.json is written; what they hold now is not counted. `so_far`: gives what
         session.json states besides of the run until now, such as the neutral baselines, for an
-        origin. `score_wait_s`: how much later than a frame a score for it may come; None: what
-        follows from the model's window.
+        origin. `on_clip`: the clips' `on_made`, see `ClipMaker`. `score_wait_s`: how much later
+        than a frame a score for it may come; None: what follows from the model's window.
 
         Raises RecordingError if the folder cannot be written or holds a recording already.
         """
@@ -277,7 +278,9 @@ class SessionRecorder:
             raise _cannot_write(folder, error) from error
         if contents.has_clips:
             longest_s = spec.spotting.max_s
-            self._clips = ClipMaker(folder, spec.labels, wait=wait, longest_s=longest_s)
+            self._clips = ClipMaker(
+                folder, spec.labels, wait=wait, longest_s=longest_s, on_made=on_clip
+            )
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 

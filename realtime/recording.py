@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,12 +59,15 @@ class Recording:
         formats: Sequence[str] = (),
         report: bool = True,
         on_finished: Callable[[Path | None, RecordingError | None], None] | None = None,
+        on_clip: Callable[[Path, int, bool], None] | None = None,
     ) -> None:
         """`base`: where each recording gets a folder of its own. `say` tells the user where a
         recording goes, and why one ended. `formats`: see `realtime.exports`. `on_finished` is
         told of each recording, once, when nothing more is done to it: its folder, None if that
         holds no whole one, and what went wrong; by a thread of its own if it was stopped, and by
-        `start` or `write` if it ended by itself."""
+        `start` or `write` if it ended by itself. `on_clip` is told of each clip that there is or
+        will not be: the recording's folder, the event's number in it, and whether it is there; see
+        `ClipMaker` for the threads that call it."""
         self.failure: RecordingError | None = None
         self.folders: list[Path] = []
         self._monitor = monitor
@@ -74,6 +78,7 @@ class Recording:
         self._formats = tuple(formats)
         self._report = report
         self._on_finished = on_finished or (lambda folder, failure: None)
+        self._on_clip = on_clip or (lambda folder, event_id, is_there: None)
         self._folder = base
         self._recorder: SessionRecorder | None = None
         self._finisher = ThreadPoolExecutor(1, "finish recording")
@@ -117,6 +122,7 @@ class Recording:
                 contents=self._contents,
                 upstream_drops=ChainMap(self._source.drops, self._monitor.drops),
                 so_far=self._monitor.so_far,
+                on_clip=partial(self._on_clip, self._folder),
             )
         except RecordingError as error:
             self._on_finished(None, error)

@@ -72,6 +72,11 @@ class Worker(Generic[AnyNetwork]):
         self._thread = threading.Thread(target=self._work, name="kilas-model", daemon=True)
         self._thread.start()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the network has raised, after which it is not run again. For any thread."""
+        return self._error is not None
+
     def lane(self, policy: Policy) -> Lane:
         """A hand-off slot for one more stream, to be closed when the stream has ended. Raises
         RuntimeError once the worker is closed."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from realtime.recorder import Contents
 from realtime.recording import Recording
 from realtime.session import Monitor, load_session
 from realtime.spec import ModelSpec
-from realtime.types import Face, Frame, Scores, SourceInfo, Update
+from realtime.types import Event, Face, Frame, Scores, SourceInfo, Update
 
 SPEC = ModelSpec(
     name="test",
@@ -214,6 +215,22 @@ def test_who_asked_is_told_of_a_recording_that_fails(tmp_path: Path) -> None:
         assert not recording.is_on
     recorder.close()
     assert told[1:] == [(None, recording.failure)]
+
+
+def test_who_asked_is_told_of_each_clip(tmp_path: Path) -> None:
+    told: list[tuple[Path, int, bool]] = []
+    options: dict[str, Any] = {"report": False, "on_clip": lambda *clip: told.append(clip)}
+    with make_recording(tmp_path, [], **options) as recording:
+        recording.start()
+        write(recording, 20)
+        seen, away = (Event(face_id, 100.3, 100.4, 100.5, "positive", 0.9) for face_id in (0, 7))
+        recording.write(replace(update(20), events=(seen, away)))
+    deadline_s = time.monotonic() + 20  # a clip that is under way is not waited for
+    while len(told) < 2 and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    (folder,) = recording.folders
+    assert sorted(told) == [(folder, 1, True), (folder, 2, False)]
+    assert (folder / "clips" / "event-0001.mp4").exists()
 
 
 def test_a_recording_outlives_its_monitor(tmp_path: Path) -> None:

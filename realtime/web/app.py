@@ -272,6 +272,8 @@ def _file_tab(blocks: gr.Blocks, uploads: Uploads, max_upload_bytes: int) -> Non
         concurrency_limit=1,
         show_progress="minimal",
         show_progress_on=status,
+        # The next video may come before the page knows that the cancelled one is done with.
+        trigger_mode="always_last",
         api_visibility="private",
     )
     cancel.click(

@@ -161,9 +161,8 @@ class Doors:
 
         async def watched(message: Message) -> None:
             nonlocal has_begun
-            if (
-                has_begun or not body.is_exceeded
-            ):  # what is inside takes that for an error of its own
+            # What is inside takes too large a body for an error of its own, and answers so.
+            if has_begun or not body.is_exceeded:
                 has_begun = True
                 await send(message)
 
@@ -226,14 +225,16 @@ class Doors:
             return _login_page("", 200)
         if request.method != "POST":
             return PlainTextResponse("The login takes GET and POST.", 405)
-        address = request.client.host if request.client else ""
-        if address in self._guessing:
-            return _login_page("A wrong password came a moment ago; wait two seconds.", 429)
         try:
             fields = parse_qs((await request.body()).decode(errors="replace"))
         except _TooLargeError:
             return self._too_large(LOGIN_PATH)
         user, password = (fields.get(name, [""])[0] for name in ("user", "password"))
+        # From here to the note of a wrong password nothing is waited for: whoever sends many at a
+        # time has one of them compared.
+        address = request.client.host if request.client else ""
+        if address in self._guessing:
+            return _login_page("A wrong password came a moment ago; wait two seconds.", 429)
         if account.fits(user, password):
             answer = RedirectResponse(PAGE_PATH, 303)
             answer.headers["set-cookie"] = self._new_cookie(secrets.token_urlsafe(16))

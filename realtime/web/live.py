@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import Counter
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -49,6 +50,9 @@ LAST_S = 5.0
 MAX_SOCKETS = 200
 """Pages that are open at a time, running or not: each costs some memory and nothing else."""
 
+MAX_OWN_SOCKETS = 8
+"""Of one visitor: tabs that somebody has open at a time."""
+
 NORMAL, GOING_AWAY, TRY_AGAIN_LATER = 1000, 1001, 1013
 """Codes with which a socket is closed; RFC 6455, section 7.4.1, and its registry."""
 
@@ -86,10 +90,20 @@ class LiveService:
         self._recording_s = recording_s
         self._places = Places(max_sessions)
         self._visits: dict[str, Visit] = {}
-        self._sockets = 0
+        self._sockets: Counter[str] = Counter()  # by visitor
         self._expiring: dict[str, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
+
+    @property
+    def visit_count(self) -> int:
+        """Visits that are there, with or without a socket."""
+        return len(self._visits)
+
+    @property
+    def running_count(self) -> int:
+        """Monitors that run or are about to."""
+        return self._places.taken
 
     async def start(self) -> None:
         """Open the default model. Raises ModelError and DeviceError."""
@@ -110,10 +124,12 @@ class LiveService:
 
     async def _socket(self, websocket: WebSocket) -> None:
         await websocket.accept()
-        if self._sockets >= MAX_SOCKETS or self._closing.is_set():
+        visitor = websocket.state.visitor
+        is_full = self._sockets.total() >= MAX_SOCKETS or self._sockets[visitor] >= MAX_OWN_SOCKETS
+        if is_full or self._closing.is_set():
             await _close(websocket, TRY_AGAIN_LATER, "too many pages are open; try again later")
             return
-        self._sockets += 1
+        self._sockets[visitor] += 1
         try:
             await self._serve(websocket)
         except WebSocketDisconnect:
@@ -123,7 +139,7 @@ class LiveService:
         else:
             await _close(websocket, GOING_AWAY, "the server is closed")
         finally:
-            self._sockets -= 1
+            self._sockets -= Counter({visitor: 1})  # forgets whom it counts no more
 
     async def _serve(self, websocket: WebSocket) -> None:
         """Follow one socket until the server is closed. Raises what else ends it."""

@@ -29,20 +29,21 @@ class Models:
         self._models = {Path(model).stem: model for model in models}
         self.names = tuple(self._models)
         self._device = device
-        self._running = ExitStack()
         self._lock = threading.Lock()  # guards what follows
         self._workers: dict[str, Worker[Model]] = {}
 
     def get(self, name: str) -> Worker[Model]:
         """The model of that name, which runs for all who asked for it. Takes seconds the first
-        time. Raises ModelError, DeviceError, and KeyError for a name that is not among `names`.
+        time, and again after it has failed. Raises ModelError, DeviceError, and KeyError for a
+        name that is not among `names`.
         """
         with self._lock:
-            if name not in self._workers:
+            worker = self._workers.get(name)
+            if worker is None or worker.has_failed:
                 model = Model.load(self._models[name], self._device)
                 model.warm_up(LARGEST_RUN)
-                self._workers[name] = self._running.enter_context(Worker(model))
-            return self._workers[name]
+                self._workers[name] = worker = Worker(model)
+            return worker
 
     def warm_up(self) -> None:
         """Open the default model and whatever a monitor needs, so that the first visitor waits
@@ -51,4 +52,6 @@ class Models:
 
     def close(self) -> None:
         """Stop all of them."""
-        self._running.close()
+        with ExitStack() as stopped:
+            for worker in self._workers.values():
+                stopped.callback(worker.close)

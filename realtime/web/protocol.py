@@ -52,7 +52,8 @@ FRAME_HEAD = struct.Struct("<IdII")
 
 _MAX_SEGMENTS = 64  # of a JPEG before its picture; browsers write fewer than ten
 _BASELINE = (0xC0, 0xC1)
-_OTHER_FRAMES = (0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+# DHT, DQT, DRI, APPn, COM: what may come before, each with its length behind it.
+_SEGMENTS = (0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)
 
 Json = dict[str, Any]
 """A message to the page."""
@@ -196,8 +197,9 @@ def parse_frame(message: bytes) -> Picture:
 def jpeg_size(jpeg: bytes) -> tuple[int, int]:
     """Width and height that the head of a baseline JPEG states (ITU-T T.81, annex B).
 
-    Raises ProtocolError for anything else. Progressive JPEGs are refused, which browsers do not
-    make of a canvas: a small file can ask for thousands of passes over the picture.
+    Raises ProtocolError for anything else, so that a decoder reads the same size: markers without
+    a length, for one, are skipped in other ways by others. Progressive JPEGs are refused, which
+    browsers do not make of a canvas: a small file can ask for thousands of passes over the picture.
     """
     at = 2
     if jpeg[:2] == b"\xff\xd8":
@@ -211,9 +213,9 @@ def jpeg_size(jpeg: bytes) -> tuple[int, int]:
                 if bits != 8 or components not in (1, 3):
                     raise ProtocolError("a picture was not a JPEG in gray or three colours")
                 return width, height
-            if marker in _OTHER_FRAMES:
+            if marker not in _SEGMENTS or length < 2:
                 raise ProtocolError("a picture was not a baseline JPEG")
-            at += 2 + max(2, length)
+            at += 2 + length
     raise ProtocolError("a picture was not a JPEG")
 
 

@@ -7,16 +7,12 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
 
-import av
-
-from realtime.clips import ClipMaker
-from realtime.disk_file import is_full
 from realtime.errors import RecordingError
 from realtime.meter import Meter
 from realtime.model import Model
@@ -28,9 +24,10 @@ from realtime.types import Float32Array, Update
 from realtime.web import protocol
 from realtime.web.camera import BrowserCamera
 from realtime.web.drawing import draw_face
+from realtime.web.event_clips import EventClips
 from realtime.web.outbox import Outbox
 from realtime.web.protocol import Wishes
-from realtime.web.visit_files import SESSIONS_KEPT, VisitFiles
+from realtime.web.visit_files import SESSIONS_KEPT, VisitFiles, reason
 from realtime.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -41,9 +38,6 @@ RECORDING_S = 30 * 60.0
 CHANGE_EVERY_S = 0.2
 """Time between two changes of the sensitivity, of which a slider makes many: a session states
 each that lasts."""
-
-CLIPS_S = 2.0
-"""How long the clips that still wait may take when a run has ended."""
 
 
 @dataclass(slots=True)
@@ -96,7 +90,7 @@ class Run:
         self._recording_s = recording_s
         self._record_until_s = 0.0
         self._next_change_s = 0.0
-        self._clips: ClipMaker | None = None
+        self._clips: EventClips  # from the first frame on
         self._attention: dict[int, Float32Array] = {}
         self._lock = threading.Lock()  # guards what follows
         self._orders = _Orders()
@@ -160,6 +154,13 @@ class Run:
             self.has_started = True
             self.tell_start()
             with self.camera as camera:
+                self._clips = EventClips(
+                    monitor.spec.labels,
+                    monitor.spec.spotting.max_s,
+                    self._files,
+                    self._outbox,
+                    self._event_ids,
+                )
                 recording = finishing.enter_context(
                     Recording(
                         monitor,
@@ -167,24 +168,18 @@ class Run:
                         self._files.sessions_folder,
                         log.info,
                         on_finished=self._tell_recorded,
+                        on_clip=self._clips.take_recorded,
                     )
                 )
-                self._clips = ClipMaker(
-                    self._files.folder,
-                    monitor.spec.labels,
-                    wait=False,
-                    longest_s=monitor.spec.spotting.max_s,
-                    on_made=self._tell_clip,
-                )
-                finishing.callback(self._finish_clips)
+                finishing.callback(self._clips.close)  # before the recording's report is made
                 camera.on_idle = partial(self._obey, monitor, recording)
                 meter = Meter(monitor, camera)
                 try:
                     for update in monitor.updates(camera):
                         self._tell(monitor, update, meter.measure(update))
                         self._obey(monitor, recording)
+                        self._clips.add(update, is_recorded=recording.is_on)
                         recording.write(update)
-                        self._keep_clips(update)
                 finally:
                     self._end_recording(recording, error=sys.exception())
 
@@ -263,6 +258,7 @@ class Run:
                 protocol.notice("The last recording is still being finished; wait a moment.")
             )
         else:
+            self._clips.begin_recording()
             recording.start()
             if recording.is_on:
                 self.is_recording = True
@@ -285,54 +281,18 @@ class Run:
         """Pack what was recorded. Called by the thread that finishes recordings, or by the run's
         own if a recording ended by itself."""
         self.is_recording = False
+        self._clips.end_recording()
         if session is None:
-            words = f"The recording has ended, because {_reason(failure)}; start another."
+            words = f"The recording has ended, because {reason(failure)}; start another."
             message = protocol.recording("failed", words=words)
         else:
             try:
                 url = self._files.add_session(session)
             except OSError as error:
-                words = f"The recording cannot be downloaded, because {_reason(error)}."
+                words = f"The recording cannot be downloaded, because {reason(error)}."
                 message = protocol.recording("failed", words=words)
             else:
                 missing = None if failure is None else "It has no report, which could not be made."
                 message = protocol.recording("ready", session.name, url, missing)
         self._recording_slot.release()
         self._outbox.say(message)
-
-    # Clips
-
-    def _keep_clips(self, update: Update) -> None:
-        """Tell the frame's events, and have their clips made."""
-        try:
-            if self._clips is not None:
-                self._clips.add(update)
-            for event in update.events:
-                event_id = next(self._event_ids)
-                self._outbox.say(protocol.event(event_id, event))
-                if self._clips is None:
-                    self._tell_clip(event_id, is_there=False)
-                else:
-                    self._clips.event(event_id, event)
-        except (OSError, av.FFmpegError) as error:
-            self._finish_clips()
-            self._clips = None
-            self._outbox.say(protocol.notice(f"No more clips are made, because {_reason(error)}."))
-
-    def _tell_clip(self, event_id: int, is_there: bool) -> None:
-        """Called by the clips' thread, or by the run's own for clips that there will not be."""
-        paths = self._files.add_clip(event_id) if is_there else (None, None)
-        self._outbox.say(protocol.clip(event_id, *paths))
-
-    def _finish_clips(self) -> None:
-        """Have the clips made that still wait, once the run is over."""
-        if self._clips is not None:
-            with suppress(OSError, av.FFmpegError):  # the page is told of each clip that is not
-                self._clips.close(time.monotonic() + CLIPS_S)
-
-
-def _reason(error: BaseException | None) -> str:
-    """Why something could not be written, in words that name none of the server's folders."""
-    if is_full(error):
-        return "the server's disk is full"
-    return "the server could not write it to its disk"

@@ -10,7 +10,6 @@ import signal
 import socket
 import ssl
 import tempfile
-import warnings
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,8 +34,9 @@ WILDCARDS = ("0.0.0.0", "::")
 CUT_OFF_S = 1
 """How long the end of the server waits for answers under way, such as a video on its way here."""
 
-WAITING_MESSAGES = 4
-"""Of a page that sends faster than it is read; the others wait in its own network."""
+PING_S, PONG_S = 5.0, 10.0
+"""Pages are asked so often whether they are there, and have so long to answer: a network that is
+gone is noticed in 15 s, and until then a page that comes back on another one has to wait."""
 
 UNREACHABLE = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -48,11 +48,13 @@ UNREACHABLE = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the server is started with. `models`: names and paths, the default first; see
-    `offered_models`. `tls_cert`, `tls_key`: PEM files; None: no TLS."""
+    """What the server is started with. `names`: by which it is called besides `host`. `models`:
+    names and paths, the default first; see `offered_models`. `tls_cert`, `tls_key`: PEM files;
+    None: no TLS."""
 
     host: str
     port: int
+    names: tuple[str, ...]
     account: Account | None
     tls_cert: Path | None
     tls_key: Path | None
@@ -83,8 +85,6 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     To be called in the main thread, once in a process. Raises KilasError when it cannot be started,
     ModelError and DeviceError included.
     """
-    # uvicorn's newer implementation of WebSockets comes with its next version by itself.
-    warnings.filterwarnings("ignore", "The `websockets` implementation", DeprecationWarning)
     is_secure = settings.tls_cert is not None
     if is_secure:
         _check_certificate(settings)
@@ -98,7 +98,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         with _site(settings, Path(folder), is_secure) as site:
             doors = Doors(
                 site.app,
-                names=_names(settings.host),
+                names=(*_names(settings.host), *settings.names),
                 port=port,
                 is_secure=is_secure,
                 account=settings.account,
@@ -106,10 +106,11 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
             )
             config = uvicorn.Config(
                 doors,
-                ws="websockets",
+                ws="websockets-sansio",
                 ws_max_size=MAX_PICTURE_BYTES + FRAME_HEAD.size,
-                ws_max_queue=WAITING_MESSAGES,
                 ws_per_message_deflate=False,  # pictures are JPEG, which nothing makes smaller
+                ws_ping_interval=PING_S,
+                ws_ping_timeout=PONG_S,
                 access_log=False,
                 log_level="warning",
                 proxy_headers=False,
@@ -118,7 +119,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
                 ssl_keyfile=settings.tls_key,
                 timeout_graceful_shutdown=CUT_OFF_S,
             )
-            address = _address(settings.host, port, is_secure)
+            address = _address((*settings.names, settings.host)[0], port, is_secure)
 
             def ready() -> None:
                 say(f"Kilas is at {address}; Ctrl-C ends it.")

@@ -54,7 +54,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="#005a8d",
         button_primary_background_fill_hover="#00486f",
         button_primary_background_fill_dark="#0072b2",
-        button_primary_background_fill_hover_dark="#1a83c0",
+        button_primary_background_fill_hover_dark="#0c78b6",
         button_primary_text_color="#ffffff",
         button_secondary_border_color="#8c959f",
         button_secondary_border_color_dark="#57606a",

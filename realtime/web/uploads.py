@@ -29,7 +29,7 @@ from starlette.responses import FileResponse
 from starlette.routing import Route
 
 from realtime.errors import KilasError, SourceError
-from realtime.pools import _start_process as start_process
+from realtime.pools import start_process
 from realtime.session_files import EVENTS_FILE, REPORT_FILE, SCORES_FILE
 from realtime.sources import VideoFile
 from realtime.types import Source, Update

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from realtime.clips import clip_stem
-from realtime.disk_file import PARTIAL
+from realtime.disk_file import PARTIAL, is_full
 from realtime.folder_lock import LOCK_FILE
 from realtime.session_files import CLIPS_FOLDER
 
@@ -21,6 +21,9 @@ SESSIONS_KEPT = 8
 """Recordings of one visit, each at most 30 minutes long; then no further one is begun."""
 
 SESSIONS_FOLDER = "sessions"
+
+CLIP_SUFFIXES = (".mp4", ".png")
+"""Of a clip and its stills."""
 
 _STORED = (".mp4", ".png", ".parquet")  # compressed already
 
@@ -49,7 +52,7 @@ class VisitFiles:
     def add_clip(self, event_id: int) -> tuple[str, str]:
         """The paths of an event's clip and its stills, which are in the visit's clips folder.
         Removes the oldest ones beyond `CLIPS_KEPT`."""
-        names = [f"{clip_stem(event_id)}{suffix}" for suffix in (".mp4", ".png")]
+        names = [f"{clip_stem(event_id)}{suffix}" for suffix in CLIP_SUFFIXES]
         with self._lock:
             for name in names:
                 self._clips[name] = self.folder / CLIPS_FOLDER / name
@@ -57,6 +60,17 @@ class VisitFiles:
                 self._clips.pop(next(iter(self._clips))).unlink(missing_ok=True)
         video, still = (f"{self._root}/{CLIPS_FOLDER}/{name}" for name in names)
         return video, still
+
+    def copy_clip(self, session: Path, number: int, event_id: int) -> None:
+        """Take over the clip of a session's event `number` as that of `event_id`, to be added.
+        Raises OSError."""
+        clips = self.folder / CLIPS_FOLDER
+        clips.mkdir(parents=True, exist_ok=True)
+        for suffix in CLIP_SUFFIXES:
+            shutil.copyfile(
+                session / CLIPS_FOLDER / f"{clip_stem(number)}{suffix}",
+                clips / f"{clip_stem(event_id)}{suffix}",
+            )
 
     def add_session(self, session: Path) -> str:
         """Pack a finished session folder, remove it, and give the zip's path.
@@ -83,6 +97,13 @@ class VisitFiles:
             self._sessions.clear()
         # Whatever cannot be removed is nobody's to find any more.
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def reason(error: BaseException | None) -> str:
+    """Why something could not be written, in words that name none of the server's folders."""
+    if is_full(error):
+        return "the server's disk is full"
+    return "the server could not write it to its disk"
 
 
 def pack(folder: Path, packed: Path) -> None:

@@ -100,9 +100,8 @@ class LiveServer:
             VisitorFromHeader(Starlette(lifespan=lifespan)),
             port=0,
             log_level="warning",
-            ws="websockets",
+            ws="websockets-sansio",
             ws_max_size=MAX_PICTURE_BYTES + 64,
-            ws_max_queue=4,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=10,
         )

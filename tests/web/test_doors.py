@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -208,6 +209,52 @@ def test_while_a_wrong_password_is_slowed_no_other_is_looked_at(
     browser.post("/login", data={"user": "lab", "password": "guess"})
     assert meanwhile == [429]
     assert browser.post("/login", data=right).status_code == 303
+
+
+def test_of_guesses_at_the_same_time_one_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if all of them are held back until they can be sent at once."""
+    doors_ = Doors(
+        Starlette(),
+        names=(),
+        port=7860,
+        is_secure=False,
+        account=Account("lab", "s3cret"),
+        max_upload_bytes=MAX_UPLOAD_BYTES,
+    )
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/login",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:7860")],
+        "client": ("10.0.0.7", 1),
+    }
+
+    async def guess(password: str, together: asyncio.Barrier) -> int:
+        status = 0
+
+        async def receive() -> dict[str, object]:
+            await together.wait()
+            return {"type": "http.request", "body": f"user=lab&password={password}".encode()}
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+
+        await doors_(dict(scope), receive, send)  # type: ignore[arg-type]
+        return status
+
+    async def guess_all() -> list[int]:
+        together = asyncio.Barrier(5)
+        passwords = ("a", "b", "c", "d", "s3cret")
+        return await asyncio.gather(*(guess(password, together) for password in passwords))
+
+    monkeypatch.setattr(doors, "WRONG_PASSWORD_S", 0.2)
+    assert sorted(asyncio.run(guess_all())) in (
+        [403, 429, 429, 429, 429],
+        [303, 403, 429, 429, 429],
+    )
 
 
 def test_what_is_too_large_is_told() -> None:

@@ -207,6 +207,12 @@ def test_pictures_that_browsers_do_not_make_of_a_canvas() -> None:
         saved(image, "GIF"),
         saved(image, "WEBP"),
         b"\xff\xd8" + b"\xff\xfe\x00\x02" * 300_000 + JPEG[2:],  # as many comments as fit
+        # Marks without a length, of which decoders read on at once: another head would follow.
+        *(
+            b"\xff\xd8\xff" + bytes([mark]) + b"\x00\x08" + bytes(6) + JPEG[2:]
+            for mark in (1, 0xD0)
+        ),
+        b"\xff\xd8\xff\xfe\x00\x01" + JPEG[2:],
     ]
     for data in others:
         with pytest.raises(ProtocolError) as refused:

@@ -3,7 +3,7 @@
  * says. Nothing waits in a queue here: one picture waits at most, and a newer one takes its place.
  *
  * From the page: {type: "open", url}, {type: "tell", message}, {type: "shot", shot},
- * {type: "end"}. To the page: {type: "told", message}, {type: "sent", t_ms}, {type: "lost"},
+ * {type: "end"}. To the page: {type: "told", message}, {type: "sent"}, {type: "lost"},
  * {type: "ended", words}.
  */
 
@@ -39,8 +39,11 @@ class Encoder {
       this.#canvas.width = width;
       this.#canvas.height = height;
     }
-    this.#context.drawImage(picture, 0, 0, width, height);
-    picture.close();
+    try {
+      this.#context.drawImage(picture, 0, 0, width, height);
+    } finally {
+      picture.close();
+    }
     const blob = await this.#canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
     return blob.arrayBuffer();
   }
@@ -128,7 +131,7 @@ class Sender {
       if (!this.#unanswered) this.#heard_ms = performance.now();
       this.#link.send(packed(jpeg, this.#next_seq, shot, this.#replaced));
       this.#next_seq += 1;
-      postMessage({ type: "sent", t_ms: shot.t_ms });
+      postMessage({ type: "sent" });
     }
   }
 

@@ -175,7 +175,8 @@ window.kilas = {
   stop: () => live.visit.stop(),
   set: (values) => live.visit.set(values),
   figures: () => {
-    const { sent, fps, gap_p95_ms, latency_median_ms, updates, events } = live.visit.figures;
-    return { sent, fps, gap_p95_ms, latency_median_ms, updates, events };
+    const { figures } = live.visit;
+    const { sent, updates, fps, gap_p95_ms, latency_median_ms, events, event_count } = figures;
+    return { sent, updates, fps, gap_p95_ms, latency_median_ms, events, event_count };
   },
 };

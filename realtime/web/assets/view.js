@@ -99,17 +99,26 @@ export class View {
 
   #showDownloads({ downloads }) {
     const { downloads: list } = this.parts;
-    for (const { name, url, words } of downloads.slice(list.children.length)) {
-      const item = make("li");
-      const link = make("a", "", `Download recording ${name}`);
-      link.href = url;
-      link.download = "";
-      link.dataset.name = name;
-      item.append(link);
-      if (words) item.append(make("p", "", words));
-      list.append(item);
-    }
+    for (const one of downloads.slice(list.children.length)) list.append(offer(one));
+    downloads.forEach(({ name, url }, index) => {
+      const item = list.children[index];
+      if (url === null && item.querySelector("a")) {
+        item.replaceChildren(`The server has removed recording ${name} with the visit it was of.`);
+      }
+    });
   }
+}
+
+/** A recording to be downloaded. */
+function offer({ name, url, words }) {
+  const item = make("li");
+  const link = make("a", "", `Download recording ${name}`);
+  link.href = url;
+  link.download = "";
+  link.dataset.name = name;
+  item.append(link);
+  if (words) item.append(make("p", "", words));
+  return item;
 }
 
 /** What stands in place of the picture: title and words; no title: nothing does.

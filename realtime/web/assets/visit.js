@@ -18,6 +18,9 @@ const HIDDEN_REMEDY =
   "The camera pauses while this page is hidden; press Start camera to go on.";
 const NO_ATTENTION = "This model cannot show where it looks.";
 const NO_CAMERA_REMEDY = "Connect it again, and press Start camera.";
+const BROKEN = "The camera could not be used.";
+const BROKEN_REMEDY = "Load the page again, and press Start camera.";
+const RECORDING_LOST = "The recording under way is lost with the connection.";
 
 /**
  * @typedef {"idle" | "asking" | "loading" | "queued" | "running" | "lost" | "stopped"} Phase
@@ -47,7 +50,8 @@ export class Visit {
   ahead = 0;
   /** @type {"off" | "on" | "finishing"} */
   recording = "off";
-  /** @type {{name: string, url: string | null, words: string, is_saved: boolean}[]} */
+  /** `url` is null once the server has removed the recording.
+   * @type {{name: string, url: string | null, words: string, is_saved: boolean}[]} */
   downloads = [];
   /** @type {MediaStream | null} */
   stream = null;
@@ -56,13 +60,14 @@ export class Visit {
   figures = new Figures();
   started_ms = 0;
   id = null;
-  settings = { model: "kilas" };
+  settings = { model: "kilas", classes: {} };
 
   #listener;
   #worker = null;
   #is_welcome = false;
   #is_wanted = false; // the visitor wants the monitor to run
   #is_stopping = false; // "stop" was said and not yet answered
+  #told = null; // settings that the run there was told of; null: none was asked for
 
   get heat_map() {
     return this.settings.heat_map === true;
@@ -83,15 +88,17 @@ export class Visit {
       if (!this.#is_wanted || this.stream) closeCamera(stream);
       else this.#use(stream);
     } catch (error) {
-      if (!(error instanceof CameraFailure)) throw error;
-      if (this.#is_wanted) this.#end(error.message, error.remedy);
+      const is_known = error instanceof CameraFailure;
+      const [words, remedy] = is_known ? [error.message, error.remedy] : [BROKEN, BROKEN_REMEDY];
+      if (this.#is_wanted) this.#end(words, remedy);
+      if (!is_known) throw error;
     }
   }
 
   /** Close the camera and leave the monitor, or the queue for it. */
   stop() {
     if (!this.#is_wanted) return;
-    if (this.#is_welcome && this.phase !== "asking" && !this.#is_stopping) this.#sayStop();
+    if (this.#is_asked_for) this.#sayStop();
     this.#end("");
   }
 
@@ -100,18 +107,14 @@ export class Visit {
    * model?: string}} values */
   set(values) {
     const known = Object.entries(values).filter(([name]) => SETTINGS.includes(name));
-    const { model, ...changes } = Object.fromEntries(known);
-    if (model !== undefined && model !== this.settings.model) {
-      // Sensitivities of classes are those of one model.
-      const { classes: _, ...kept } = this.settings;
-      this.settings = { ...kept, ...changes, model };
-      if (this.#is_running_there) this.#sayStop();
-    } else if (Object.keys(changes).length) {
-      Object.assign(this.settings, changes);
-      if (this.#is_running_there) this.#tell({ type: "set", ...changes });
-      if (changes.heat_map && this.scene?.has_attention === false) {
-        this.#listener.noticed(NO_ATTENTION);
-      }
+    const { model = this.settings.model, ...changes } = Object.fromEntries(known);
+    const is_same = model === this.settings.model;
+    // Sensitivities of classes are those of one model.
+    const classes = is_same ? this.settings.classes : {};
+    this.settings = { ...this.settings, classes, ...changes, model };
+    this.#tellSettings();
+    if (is_same && changes.heat_map && this.scene?.has_attention === false) {
+      this.#listener.noticed(NO_ATTENTION);
     }
     this.#listener.changed();
   }
@@ -135,8 +138,9 @@ export class Visit {
     for (const one of this.downloads) if (one.name === name) one.is_saved = true;
   }
 
-  get #is_running_there() {
-    return (this.phase === "queued" || this.phase === "running") && !this.#is_stopping;
+  /** Whether a run was asked for, that is there or will be, and can be talked to. */
+  get #is_asked_for() {
+    return this.#is_welcome && this.#told !== null && !this.#is_stopping;
   }
 
   // The camera
@@ -192,7 +196,21 @@ export class Visit {
 
   #begin() {
     if (this.#is_stopping) return; // its answer begins
+    this.#told = this.settings;
     this.#tell({ type: "start", ...this.settings });
+  }
+
+  /** Tell what differs from what was told; another model needs another run. */
+  #tellSettings() {
+    if (!this.#is_asked_for) return;
+    if (this.settings.model !== this.#told.model) {
+      this.#sayStop();
+      return;
+    }
+    const settings = Object.entries(this.settings);
+    const changes = settings.filter(([name, value]) => value !== this.#told[name]);
+    this.#told = this.settings;
+    if (changes.length) this.#tell({ type: "set", ...Object.fromEntries(changes) });
   }
 
   #sayStop() {
@@ -202,7 +220,7 @@ export class Visit {
   }
 
   #heard(data) {
-    if (data.type === "sent") this.figures.noteSent(data.t_ms);
+    if (data.type === "sent") this.figures.sent += 1;
     else if (data.type === "told") this.#told(data.message);
     else if (data.type === "lost") this.#lost();
     else if (data.type === "ended") this.#cutOff(data.words);
@@ -211,16 +229,29 @@ export class Visit {
   #lost() {
     this.#is_welcome = false;
     this.#is_stopping = false;
+    // The last words may be lost with the connection.
+    if (this.#told !== null) this.#told = { model: this.#told.model };
     if (this.#is_wanted && this.phase !== "asking") this.#to("lost");
   }
 
   #cutOff(words) {
     this.#is_welcome = false;
     this.#is_stopping = false;
+    this.#told = null;
     this.#worker.terminate();
     this.#worker = null;
-    this.recording = "off";
+    const is_recording_lost = this.#forgetFiles();
     if (this.#is_wanted) this.#end(words);
+    else this.#listener.changed();
+    if (is_recording_lost) this.#listener.noticed(RECORDING_LOST);
+  }
+
+  /** The visit is over, and its files with it. Returns whether a recording was under way. */
+  #forgetFiles() {
+    const is_recording_lost = this.recording !== "off";
+    this.recording = "off";
+    for (const one of this.downloads) one.url = null;
+    return is_recording_lost;
   }
 
   #told(message) {
@@ -259,17 +290,23 @@ export class Visit {
   /** @param {{visit: string, running: boolean, recording: boolean}} message */
   #welcome({ visit, running, recording }) {
     this.#is_welcome = true;
+    if (!running) this.#told = null;
+    const is_recording_lost = visit !== this.id && this.#forgetFiles();
     this.id = visit;
     this.recording = recording ? "on" : "off";
-    if (running && !this.#is_wanted) this.#sayStop();
-    else if (running && this.scene) {
-      const { model: _, ...changes } = this.settings;
-      if (Object.keys(changes).length) this.#tell({ type: "set", ...changes });
+    if (running && this.scene) {
       this.#to("running");
-    } else if (this.#is_wanted && this.stream) {
-      this.#to("loading");
-      if (!running) this.#begin();
+      this.#tellSettings();
+    } else {
+      // A run of before a stop that the server has not heard; its answer begins anew.
+      if (running) this.#sayStop();
+      if (this.#is_wanted && this.stream) {
+        this.#to("loading");
+        this.#begin();
+      }
+      this.#listener.changed();
     }
+    if (is_recording_lost) this.#listener.noticed(RECORDING_LOST);
   }
 
   #started(message) {
@@ -288,7 +325,7 @@ export class Visit {
   #updated(update) {
     if (!this.scene || this.#is_stopping) return;
     this.scene.add(update);
-    this.figures.updates += 1;
+    this.figures.noteUpdate(update.t_ms);
     this.#listener.updated();
   }
 
@@ -296,7 +333,7 @@ export class Visit {
     if (!this.scene || this.figures.events.some(({ id }) => id === event.id)) return;
     this.scene.addEvent(event);
     const { type: _, ...facts } = event;
-    this.figures.events.push(facts);
+    this.figures.noteEvent(facts);
     this.#listener.caught(event);
   }
 
@@ -313,6 +350,7 @@ export class Visit {
   #stopped(why) {
     if (this.#is_stopping) {
       this.#is_stopping = false;
+      this.#told = null;
       if (!this.#is_wanted || !this.stream) return;
       this.#to("loading");
       this.#begin();
