@@ -30,10 +30,12 @@ COMMAND_LINE = Path(__file__).resolve().parents[1] / "stream.py"
 
 
 @dataclass(frozen=True, slots=True)
-class _Finished:
-    """What came of a recording once it was stopped. `folder`: None if it holds no whole one."""
+class Finished:
+    """What came of a recording. `folder`: None if none could be begun. `is_whole`: it was not cut
+    off. `failure`: what cut it off, or what a whole one lacks."""
 
     folder: Path | None
+    is_whole: bool
     failure: RecordingError | None
 
 
@@ -58,16 +60,16 @@ class Recording:
         contents: Contents = EVERYTHING,
         formats: Sequence[str] = (),
         report: bool = True,
-        on_finished: Callable[[Path | None, RecordingError | None], None] | None = None,
+        on_finished: Callable[[Finished], None] | None = None,
         on_clip: Callable[[Path, int, bool], None] | None = None,
     ) -> None:
         """`base`: where each recording gets a folder of its own. `say` tells the user where a
         recording goes, and why one ended. `formats`: see `realtime.exports`. `on_finished` is
-        told of each recording, once, when nothing more is done to it: its folder, None if that
-        holds no whole one, and what went wrong; by a thread of its own if it was stopped, and by
-        `start` or `write` if it ended by itself. `on_clip` is told of each clip that there is or
-        will not be: the recording's folder, the event's number in it, and whether it is there; see
-        `ClipMaker` for the threads that call it."""
+        told of each recording, once, when nothing more is done to it: by `start` if it could not
+        begin, otherwise by the thread that finishes recordings, one after the other. `on_clip` is
+        told of each clip that there is or will not be: the recording's folder, the event's number
+        in it, and whether it is there; see `ClipMaker` for the threads that call it. Neither may
+        raise."""
         self.failure: RecordingError | None = None
         self.folders: list[Path] = []
         self._monitor = monitor
@@ -77,12 +79,12 @@ class Recording:
         self._contents = contents
         self._formats = tuple(formats)
         self._report = report
-        self._on_finished = on_finished or (lambda folder, failure: None)
+        self._on_finished = on_finished or (lambda finished: None)
         self._on_clip = on_clip or (lambda folder, event_id, is_there: None)
         self._folder = base
         self._recorder: SessionRecorder | None = None
         self._finisher = ThreadPoolExecutor(1, "finish recording")
-        self._finishing: list[Future[_Finished]] = []
+        self._finishing: list[Future[Finished]] = []
         versions()  # so that the first start takes no longer than the others
 
     def __enter__(self) -> Self:
@@ -125,7 +127,7 @@ class Recording:
                 on_clip=partial(self._on_clip, self._folder),
             )
         except RecordingError as error:
-            self._on_finished(None, error)
+            self._on_finished(Finished(None, False, error))
             self._fail(error)
         else:
             self._say(f"Recording to {self._folder}.")
@@ -138,8 +140,8 @@ class Recording:
                 self._recorder.write(update)
             except RecordingError as error:
                 self._recorder = None  # it has ended by itself
-                self._on_finished(None, error)
                 self._fail(error)
+                self._finisher.submit(self._on_finished, Finished(self._folder, False, error))
 
     def stop(self, error: BaseException | None = None) -> None:
         """End the recording, if it is on. `error`: what ended the run, if it failed."""
@@ -151,37 +153,22 @@ class Recording:
 
     def _finish(
         self, recorder: SessionRecorder, folder: Path, error: BaseException | None
-    ) -> _Finished:
+    ) -> Finished:
         """Close a recording and make its report and exports. Runs on a thread of its own."""
         try:
             recorder.close(error)
         except RecordingError as problem:
-            finished = _Finished(None, problem)
+            finished = Finished(folder, False, problem)
         else:
-            finished = _Finished(folder, self._write_report(folder))
-        self._on_finished(finished.folder, finished.failure)
+            finished = Finished(folder, True, self._write_report(folder))
+        self._on_finished(finished)
         return finished
 
     def _write_report(self, folder: Path) -> RecordingError | None:
         """Report and exports, as far as they are wanted; what went wrong."""
         if not self._report and not self._formats:
             return None
-        command = [sys.executable, str(COMMAND_LINE), "report"]
-        command += ["--format", ",".join(self._formats)] if self._formats else []
-        command += [] if self._report else ["--no-report"]
-        try:
-            # A session of its own: Ctrl-C ends the run, not the report of what it recorded.
-            done = subprocess.run(
-                [*command, "--", str(folder)],
-                capture_output=True,
-                text=True,
-                check=False,
-                start_new_session=True,
-            )
-            said = done.stderr.strip().splitlines() or ["the process was killed"]
-            why = None if done.returncode == 0 else said[-1]
-        except OSError as problem:
-            why = str(problem)
+        why = complete(folder, self._formats, report=self._report)
         if why is None:
             return None
         return RecordingError(
@@ -194,7 +181,7 @@ class Recording:
         for work in [work for work in self._finishing if work.done()]:
             self._finishing.remove(work)
             finished = work.result()
-            if finished.folder is not None:
+            if finished.folder is not None and finished.is_whole:
                 self.folders.append(finished.folder)
             if finished.failure is not None:
                 self._fail(finished.failure)
@@ -202,3 +189,25 @@ class Recording:
     def _fail(self, error: RecordingError) -> None:
         self.failure = self.failure or error
         self._say(str(error))
+
+
+def complete(folder: Path, formats: Sequence[str] = (), *, report: bool = True) -> str | None:
+    """Mend a session that was cut off, and make its report and exports, in a process of its own.
+    Returns why that failed; None if it did not."""
+    command = [sys.executable, str(COMMAND_LINE), "report"]
+    command += ["--format", ",".join(formats)] if formats else []
+    command += [] if report else ["--no-report"]
+    try:
+        # A session of its own: Ctrl-C ends the run, not the report of what it recorded.
+        done = subprocess.run(
+            [*command, "--", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,
+        )
+    except OSError as problem:
+        return str(problem)
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip().splitlines() or ["the process was killed"])[-1]

@@ -23,6 +23,9 @@ sensitivity moves the threshold. At the usual 0.98 to enter, a class by itself t
 CHANGES_S = 1.0
 """Of changes within this time, as while a slider is moved, a session states the last."""
 
+MAX_CHANGES = 2000
+"""Changes that are kept, the newest: a slider that is moved without a pause for half an hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
@@ -77,12 +80,12 @@ def add_change(
     changes: tuple[Change, ...], from_s: float, sensitivity: Sensitivity, spotting: SpottingSpec
 ) -> tuple[Change, ...]:
     """`changes` and one more, the newest; in the last one's place if that began less than
-    `CHANGES_S` before."""
+    `CHANGES_S` before. Of more than `MAX_CHANGES` the oldest are forgotten."""
     first_s = from_s
     if changes and from_s - changes[-1].first_s < CHANGES_S:
         first_s = changes[-1].first_s
         changes = changes[:-1]
-    return (*changes, Change(first_s, from_s, sensitivity, spotting))
+    return (*changes[-(MAX_CHANGES - 1) :], Change(first_s, from_s, sensitivity, spotting))
 
 
 def as_facts(changes: Sequence[Change], origin_s: float) -> list[dict[str, Any]]:

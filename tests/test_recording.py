@@ -18,7 +18,7 @@ import pytest
 from realtime import recording as recordings
 from realtime.errors import RecordingError
 from realtime.recorder import Contents
-from realtime.recording import Recording
+from realtime.recording import Finished, Recording, complete
 from realtime.session import Monitor, load_session
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, Scores, SourceInfo, Update
@@ -168,53 +168,73 @@ def test_what_cannot_be_had_together_is_wrong_use(options: dict[str, bool]) -> N
 
 
 def test_who_asked_is_told_of_each_recording_when_it_is_finished(tmp_path: Path) -> None:
-    told: list[tuple[Path | None, RecordingError | None]] = []
-    finished = threading.Event()
+    told: list[Finished] = []
+    is_told = threading.Event()
 
-    def on_finished(folder: Path | None, failure: RecordingError | None) -> None:
-        told.append((folder, failure))
-        finished.set()
+    def on_finished(finished: Finished) -> None:
+        told.append(finished)
+        is_told.set()
 
     options: dict[str, Any] = {"report": False, "on_finished": on_finished}
     with make_recording(tmp_path / "out", [], **options) as recording:
         recording.start()
         write(recording, 5)
         recording.stop()
-        assert finished.wait(20)  # though nobody asks the recording for anything
-        (folder, failure) = told[0]
-        assert failure is None
-        assert folder is not None
-        assert load_session(folder).facts["status"] == "complete"
+        assert is_told.wait(20)  # though nobody asks the recording for anything
+        assert told[0].folder is not None
+        assert load_session(told[0].folder).facts["status"] == "complete"
         recording.start()
         write(recording, 5, 5)
-    assert [folder for folder, _ in told] == recording.folders
+    assert told == [Finished(folder, True, None) for folder in recording.folders]
     assert len(told) == 2
 
 
 def test_who_asked_is_told_of_a_recording_that_fails(tmp_path: Path) -> None:
-    told: list[tuple[Path | None, RecordingError | None]] = []
-
-    def on_finished(folder: Path | None, failure: RecordingError | None) -> None:
-        told.append((folder, failure))
-
+    told: list[Finished] = []
     (tmp_path / "file").touch()
-    with make_recording(tmp_path / "file" / "out", [], on_finished=on_finished) as recording:
+    with make_recording(tmp_path / "file" / "out", [], on_finished=told.append) as recording:
         recording.start()
-    ((folder, failure),) = told
-    assert folder is None
-    assert failure is recording.failure
+    assert told == [Finished(None, False, recording.failure)]
 
     def full(update: object) -> None:
         raise RecordingError("The disk is full; free some.")
 
-    with make_recording(tmp_path / "out", [], on_finished=on_finished) as recording:
+    with make_recording(tmp_path / "out", [], on_finished=told.append) as recording:
         recording.start()
         assert recording._recorder is not None
         recorder, recording._recorder.write = recording._recorder, full  # type: ignore[method-assign]
         write(recording, 2)
         assert not recording.is_on
     recorder.close()
-    assert told[1:] == [(None, recording.failure)]
+    (folder,) = (tmp_path / "out").iterdir()
+    assert told[1:] == [Finished(folder, False, recording.failure)]
+    assert recording.folders == []
+
+
+def test_what_was_cut_off_can_be_completed(tmp_path: Path) -> None:
+    told: list[Finished] = []
+
+    def break_down(*_: object) -> None:
+        raise ValueError("inside")
+
+    with make_recording(tmp_path, [], on_finished=told.append) as recording:
+        recording.start()
+        assert recording._recorder is not None
+        write(recording, 10)
+        recording._recorder._write_picture = break_down  # type: ignore[assignment, method-assign]
+        for k in range(10, 400):
+            write(recording, 1, k)
+            time.sleep(0.01)
+            if not recording.is_on:
+                break
+        assert not recording.is_on
+    ((folder, is_whole),) = ((one.folder, one.is_whole) for one in told)
+    assert not is_whole
+    assert folder is not None
+    assert complete(folder) is None
+    assert (folder / "report.html").exists()
+    assert len(load_session(folder).scores) >= 10
+    assert complete(tmp_path / "nowhere") is not None
 
 
 def test_who_asked_is_told_of_each_clip(tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from realtime.sensitivity import CHANGES_S, Change, Sensitivity, add_change, as_facts
+from realtime.sensitivity import (
+    CHANGES_S,
+    MAX_CHANGES,
+    Change,
+    Sensitivity,
+    add_change,
+    as_facts,
+)
 from realtime.spec import ModelSpec, SpottingSpec
 
 SPEC = ModelSpec(
@@ -79,3 +86,10 @@ def test_of_a_slider_that_is_moved_the_last_in_each_second_is_stated() -> None:
         assert later["from_s"] - one["from_s"] == pytest.approx(CHANGES_S, abs=1e-5)
     # Also if the recording began while it was moved.
     assert [one["sensitivity"] for one in as_facts(changed(*moves), 10.9)] == [0.29, 0.59, 0.89]
+
+
+def test_a_slider_that_is_moved_without_end_fills_no_memory() -> None:
+    count = MAX_CHANGES + 50
+    changes = changed(*((CHANGES_S * k, k % 2) for k in range(count)))
+    assert len(changes) == MAX_CHANGES
+    assert changes[-1].from_s == CHANGES_S * (count - 1)

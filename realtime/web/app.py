@@ -27,8 +27,9 @@ from realtime.palette import class_marks
 from realtime.spec import NONE_LABEL
 from realtime.web.about import About, in_words
 from realtime.web.gradio_page import GradioPage
+from realtime.web.inbox import Inbox, ReceivingBlocks
 from realtime.web.theme import theme
-from realtime.web.uploads import MAX_VIDEO_S, Analysed, Owner, Step, Uploads
+from realtime.web.uploads import MAX_VIDEO_S, Analysed, Finishing, Owner, Step, Uploads
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -92,12 +93,13 @@ def build_app(
         finally:
             await close()
 
+    inbox = Inbox(uploads.received, uploads.folder, max_video_bytes=max_upload_bytes)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=running)
-    app.router.routes += [*live.routes, *uploads.routes]
+    app.router.routes += [*live.routes, *uploads.routes, inbox.route]
     app.mount("/kilas/assets", StaticFiles(directory=ASSETS))
     gr.mount_gradio_app(
         app,
-        _blocks(uploads, about, models, max_upload_bytes),
+        _blocks(inbox, uploads, about, models, max_upload_bytes),
         "/",
         theme=theme(),
         max_file_size=max_upload_bytes,
@@ -115,9 +117,13 @@ def build_app(
 
 
 def _blocks(
-    uploads: Uploads, about: About, models: Mapping[str, Sequence[str]], max_upload_bytes: int
+    inbox: Inbox,
+    uploads: Uploads,
+    about: About,
+    models: Mapping[str, Sequence[str]],
+    max_upload_bytes: int,
 ) -> gr.Blocks:
-    blocks = gr.Blocks(title="Kilas", analytics_enabled=False)
+    blocks = ReceivingBlocks(inbox, title="Kilas", analytics_enabled=False)
     with blocks:
         _html(
             "<header><h1>Kilas</h1>"
@@ -222,8 +228,9 @@ def _tell(event: Callable[..., object], inputs: Sequence[gr.Component], message:
 def _file_tab(blocks: gr.Blocks, uploads: Uploads, max_upload_bytes: int) -> None:
     _html(
         "<p>Drop a video of a face here: every frame of it is looked at, and "
-        "you get a report of each micro-expression. It stays on this server until you leave the "
-        f"page. At most {max_upload_bytes / 2**20:.0f} MB and {in_words(MAX_VIDEO_S)}.</p>",
+        "you get a report of each micro-expression. The video is removed as soon as it has been "
+        "analysed, the report when you leave the page. "
+        f"At most {max_upload_bytes / 2**20:.0f} MB and {in_words(MAX_VIDEO_S)}.</p>",
         elem_id="kilas-lead",
     )
     video = gr.File(
@@ -309,7 +316,9 @@ def _failure(words: str) -> str:
     return Markup("<p class='kilas-failure' role='alert'>{}</p>").format(words)
 
 
-def _progress(step: Step) -> str:
+def _progress(step: Step | Finishing) -> str:
+    if isinstance(step, Finishing):
+        return "<p class='kilas-note'>The report is being made …</p>"
     if not step.frames:
         return "<p class='kilas-note'>Getting ready …</p>"
     frames = counted(step.frames, "frame")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -51,17 +51,11 @@ class EventClips:
         """Tell the update's events. `is_recorded`: whether a recording is about to have it."""
         if is_recorded and self._recorded_from_s is None:
             self._recorded_from_s = update.frame.t_s
-        try:
-            if self._maker is not None:
-                self._maker.add(update)
-            for event in update.events:
-                event_id = next(self._event_ids)
-                self._outbox.say(protocol.event(event_id, event))
-                self._order(event_id, event, is_recorded=is_recorded)
-        except (OSError, av.FFmpegError) as error:
-            self.close()
-            self._maker = None
-            self._outbox.say(protocol.notice(f"No more clips are made, because {reason(error)}."))
+        self._try(lambda maker: maker.add(update))
+        for event in update.events:
+            event_id = next(self._event_ids)
+            self._outbox.say(protocol.event(event_id, event))
+            self._order(event_id, event, is_recorded=is_recorded)
 
     def begin_recording(self) -> None:
         """A recording begins, and counts its events from 1."""
@@ -82,8 +76,9 @@ class EventClips:
 
     def end_recording(self) -> None:
         """The recording is over, and whatever clips it has not made will not come."""
-        for number in list(self._owed):
-            self._tell(self._owed.pop(number), is_there=False)
+        owed, self._owed = self._owed, {}
+        while owed:
+            self._tell(owed.popitem()[1], is_there=False)
 
     def close(self) -> None:
         """Have the clips made that still wait."""
@@ -98,10 +93,21 @@ class EventClips:
             if event.onset_s - BEFORE_S >= self._recorded_from_s:
                 self._owed[number] = event_id
                 return
-        if self._maker is None:
+        if not self._try(lambda maker: maker.event(event_id, event)):
             self._tell(event_id, is_there=False)
-        else:
-            self._maker.event(event_id, event)
+
+    def _try(self, step: Callable[[ClipMaker], None]) -> bool:
+        """Whether there is a maker and it did this; one that fails is the last."""
+        if self._maker is None:
+            return False
+        try:
+            step(self._maker)
+        except (OSError, av.FFmpegError) as error:
+            self.close()
+            self._maker = None
+            self._outbox.say(protocol.notice(f"No more clips are made, because {reason(error)}."))
+            return False
+        return True
 
     def _tell(self, event_id: int, is_there: bool) -> None:
         paths = self._files.add_clip(event_id) if is_there else (None, None)

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ import gradio as gr
 from anyio import to_thread
 from gradio.route_utils import GradioMultiPartParser, MultiPartException
 from gradio.routes import file_upload_statuses
-from gradio_client.utils import strip_invalid_filename_characters
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -34,11 +33,20 @@ ROOM_UPLOADS = 8
 """As many of the largest videos may lie here, their sessions and those on their way included: two
 or three visitors with an hour each, or a few dozen with minutes."""
 
+LEAST_ROOM_BYTES = 2**30
+"""However small the largest video may be: a hundred short ones and their sessions."""
+
 FREE_BYTES = 2**30
 """Of the disk, left to everything else: recordings of live visitors, and sessions being made."""
 
 MIN_BYTES = 2**20
 """What the smallest file counts as, so that there cannot be very many either."""
+
+NEVER_IN_NAMES = frozenset('<>:"/\\|?*')
+"""Windows takes none of them."""
+
+MAX_STEM_BYTES, MAX_SUFFIX = 200, 16
+"""Of a name; most systems take 255 bytes, and what is made of the video gets longer names."""
 
 NO_ROOM = (
     "This server has no room for another video at the moment; close pages that you are done with, "
@@ -135,8 +143,8 @@ class Inbox:
         with self._lock:
             to_come = sum(self._arriving.values()) + max(byte_count, MIN_BYTES)
             held = _held_bytes(self._folder, but=self._arriving) + _held_bytes(self._kept)
-            has_room = held + to_come <= ROOM_UPLOADS * self._max_video_bytes
-            if not has_room or shutil.disk_usage(self._folder).free - to_come < FREE_BYTES:
+            room = max(LEAST_ROOM_BYTES, ROOM_UPLOADS * self._max_video_bytes)
+            if held + to_come > room or shutil.disk_usage(self._folder).free - to_come < FREE_BYTES:
                 return False
             folder.mkdir()
             self._arriving[folder] = max(byte_count, MIN_BYTES)
@@ -157,7 +165,8 @@ class ReceivingBlocks(gr.Blocks):
         """What of every event's inputs comes first, and would copy or fetch the files in them."""
         if not all(self._inbox.holds(path) for path in _paths(inputs)):
             raise gr.Error(NOT_HERE, print_exception=False)
-        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        taken: list[Any] = await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        return taken
 
 
 def _paths(inputs: Any) -> Iterator[str]:
@@ -171,23 +180,24 @@ def _paths(inputs: Any) -> Iterator[str]:
             yield from _paths(one)
 
 
-def _held_bytes(folder: Path, but: dict[Path, int] | None = None) -> int:
+def _held_bytes(folder: Path, but: Collection[Path] = ()) -> int:
     held = 0
     for entry in folder.iterdir():
-        if but is None or entry not in but:
-            paths = [entry, *entry.rglob("*")]
-            held += max(MIN_BYTES, sum(_byte_count(path) for path in paths))
+        if entry.is_dir() and entry not in but:  # Gradio leaves empty files beside them
+            inside = (Path(top, name) for top, _, names in os.walk(entry) for name in names)
+            held += max(MIN_BYTES, sum(_byte_count(path) for path in (entry, *inside)))
     return held
 
 
 def _byte_count(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return path.lstat().st_size
     except OSError:  # removed meanwhile
         return 0
 
 
 def _name(sent: str) -> str:
-    """A video's name as a file's, with something before its ending."""
-    path = Path(strip_invalid_filename_characters(Path(sent).name))
-    return f"{path.stem.strip('. ') or 'video'}{path.suffix}"
+    """A video's name as one that any system takes for a file, with something before its ending."""
+    path = Path("".join(one for one in sent if one.isprintable() and one not in NEVER_IN_NAMES))
+    stem = path.stem.encode()[:MAX_STEM_BYTES].decode(errors="ignore").strip(". ")
+    return f"{stem or 'video'}{path.suffix[:MAX_SUFFIX]}"

@@ -11,13 +11,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from pathlib import Path
 
 from realtime.errors import RecordingError
 from realtime.meter import Meter
 from realtime.model import Model
 from realtime.overlay import Status
-from realtime.recording import Recording
+from realtime.recording import Finished, Recording, complete
 from realtime.sensitivity import USUAL
 from realtime.session import Monitor
 from realtime.types import Float32Array, Update
@@ -38,6 +37,8 @@ RECORDING_S = 30 * 60.0
 CHANGE_EVERY_S = 0.2
 """Time between two changes of the sensitivity, of which a slider makes many: a session states
 each that lasts."""
+
+NO_REPORT = "It has no report, which could not be made."
 
 
 @dataclass(slots=True)
@@ -277,22 +278,41 @@ class Run:
             self._outbox.say(protocol.recording("finishing", words=words))
             recording.stop(error)
 
-    def _tell_recorded(self, session: Path | None, failure: RecordingError | None) -> None:
+    def _tell_recorded(self, finished: Finished) -> None:
         """Pack what was recorded. Called by the thread that finishes recordings, or by the run's
-        own if a recording ended by itself."""
+        own if a recording could not begin."""
         self.is_recording = False
         self._clips.end_recording()
-        if session is None:
-            words = f"The recording has ended, because {reason(failure)}; start another."
-            message = protocol.recording("failed", words=words)
-        else:
-            try:
-                url = self._files.add_session(session)
-            except OSError as error:
-                words = f"The recording cannot be downloaded, because {reason(error)}."
-                message = protocol.recording("failed", words=words)
-            else:
-                missing = None if failure is None else "It has no report, which could not be made."
-                message = protocol.recording("ready", session.name, url, missing)
+        message = self._pack(finished)
         self._recording_slot.release()
         self._outbox.say(message)
+
+    def _pack(self, finished: Finished) -> protocol.Json:
+        """Make a download of a recording, also of one that was cut off; how the page is told."""
+        folder, failure = finished.folder, finished.failure
+        if folder is None:
+            words = f"Nothing can be recorded, because {_why_cut_off(failure)}."
+            return protocol.recording("failed", words=words)
+        words = "" if failure is None else NO_REPORT
+        if not finished.is_whole:
+            log.warning("A visitor's recording was cut off.", exc_info=failure)
+            words = f"was cut off, because {_why_cut_off(failure)}."
+            self._outbox.say(protocol.recording("finishing", words=f"The recording {words}"))
+            words = f"It {words}"
+            if (problem := complete(folder)) is not None:
+                log.warning("A recording that was cut off has no report: %s", problem)
+                words += f" {NO_REPORT}"
+        try:
+            url = self._files.add_session(folder)
+        except OSError as error:
+            words = f"The recording cannot be downloaded, because {reason(error)}."
+            return protocol.recording("failed", words=words)
+        return protocol.recording("ready", folder.name, url, words or None)
+
+
+def _why_cut_off(failure: RecordingError | None) -> str:
+    """Why a recording ended by itself, in words that name none of the server's folders."""
+    cause = None if failure is None else failure.__cause__
+    if cause is None or isinstance(cause, OSError):
+        return reason(failure)
+    return "of a defect, which the server has noted"

@@ -14,7 +14,6 @@ import secrets
 import shutil
 import threading
 import time
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -33,12 +32,17 @@ from realtime.pools import start_process
 from realtime.session_files import EVENTS_FILE, REPORT_FILE, SCORES_FILE
 from realtime.sources import VideoFile
 from realtime.types import Source, Update
+from realtime.web.session_zip import pack
 
 MAX_VIDEO_S = 3600.0
 """Of an uploaded video: about an hour of work on two cores."""
 
 IDLE_S = 3600.0
-"""After which an upload that nobody looks at is removed, as is a file that never was analysed."""
+"""After which an upload that nobody looks at is removed."""
+
+RECEIVED_S = 600.0
+"""After which a video is removed that was received, or is half here, and that no page takes: pages
+do so at once, and a transfer that stood still so long is not going on."""
 
 SWEEP_S = 60.0
 """Between two looks for such files."""
@@ -80,6 +84,11 @@ class Step:
     left_s: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Finishing:
+    """Every frame is through; the report is being made."""
+
+
 NOT_BEGUN = Step(0, 0.0, None, None, None, None)
 
 
@@ -104,7 +113,7 @@ class _Upload:
     begun."""
 
     owner: Owner
-    folder: Path
+    folder: Path  # its name is the upload's id
     video: Path
     looked_at_s: float = field(default_factory=time.monotonic)
     process: BaseProcess | None = None
@@ -126,10 +135,10 @@ class Uploads:
     """
 
     def __init__(self, folder: Path, received: Path, **options: Any) -> None:
-        """`folder`: new, for everything here. `received`: where Gradio puts what it receives; what
-        is left there for an hour is removed. `options`: of `realtime.session.analyze`."""
-        self._folder = folder
-        self._received = received
+        """`folder`: new, for everything here. `received`: where videos lie until they are taken;
+        what stays there is removed. `options`: of `realtime.session.analyze`."""
+        self.folder = folder
+        self.received = received
         self._options = options
         self._lock = threading.Lock()  # guards _uploads
         self._uploads: dict[str, _Upload] = {}
@@ -149,7 +158,7 @@ class Uploads:
         """
         self.drop(owner)
         upload_id = secrets.token_urlsafe(16)
-        folder = self._folder / upload_id
+        folder = self.folder / upload_id
         upload = _Upload(owner, folder, folder / "video" / received.name)
         upload.video.parent.mkdir(parents=True)
         try:
@@ -164,30 +173,27 @@ class Uploads:
             self._remove(key)
         return received.name
 
-    def analyse(self, owner: Owner) -> Iterator[Step | Analysed]:
+    def analyse(self, owner: Owner) -> Iterator[Step | Finishing | Analysed]:
         """Analyse what this page uploaded: a step a few times a second, at last what came of it.
 
         Ends without that when the upload was dropped meanwhile. Raises KilasError with one
         sentence for the visitor when the video cannot be analysed; the upload is gone then.
         """
-        upload_id = self._find(owner)
-        if upload_id is None:
-            return
-        upload = self._uploads[upload_id]
-        if upload.process is not None:
-            return  # it was cancelled and replaced while it waited for its turn, and is done with
+        upload = self._find(owner)
+        if upload is None or upload.process is not None:
+            return  # it was cancelled, or replaced while it waited for its turn, and is done with
         try:
-            yield from self._run(upload_id, upload)
+            yield from self._run(upload.folder.name, upload)
         finally:
             upload.video.unlink(missing_ok=True)
             if not upload.is_done:
-                self._remove(upload_id)
+                self._remove(upload.folder.name)
 
     def drop(self, owner: Owner) -> None:
         """End and remove what this page has uploaded, if anything."""
-        upload_id = self._find(owner)
-        if upload_id is not None:
-            self._remove(upload_id)
+        upload = self._find(owner)
+        if upload is not None:
+            self._remove(upload.folder.name)
 
     def close(self) -> None:
         """End and remove everything; may be called twice."""
@@ -195,7 +201,7 @@ class Uploads:
         for upload_id in list(self._uploads):
             self._remove(upload_id)
 
-    def _run(self, upload_id: str, upload: _Upload) -> Iterator[Step | Analysed]:
+    def _run(self, upload_id: str, upload: _Upload) -> Iterator[Step | Finishing | Analysed]:
         spawn = multiprocessing.get_context("spawn")
         receiver, sender = spawn.Pipe(duplex=False)
         process = spawn.Process(
@@ -219,7 +225,7 @@ class Uploads:
                     break
                 if isinstance(news, _Failed):
                     raise KilasError(news.words)
-                if isinstance(news, Step):
+                if isinstance(news, Step | Finishing):
                     yield news
                     continue
                 upload.is_done = True
@@ -232,9 +238,9 @@ class Uploads:
                 "shorter or smaller video."
             )
 
-    def _find(self, owner: Owner) -> str | None:
+    def _find(self, owner: Owner) -> _Upload | None:
         with self._lock:
-            return next((key for key, one in self._uploads.items() if one.owner == owner), None)
+            return next((one for one in self._uploads.values() if one.owner == owner), None)
 
     def _remove(self, upload_id: str) -> None:
         with self._lock:
@@ -270,7 +276,7 @@ class Uploads:
             self.sweep()
 
     def sweep(self) -> None:
-        """Remove what nobody has looked at for an hour."""
+        """Remove what nobody has looked at for an hour, and videos that no page has taken."""
         now_s = time.monotonic()
         with self._lock:
             idle = [
@@ -280,12 +286,15 @@ class Uploads:
             ]
         for upload_id in idle:
             self._remove(upload_id)
-        for path in list(self._received.rglob("*")):
+        for entry in list(self.received.iterdir()):
             with contextlib.suppress(OSError):  # somebody else was faster
-                if path.is_dir():
-                    path.rmdir()  # only if it is empty
-                elif time.time() - path.stat().st_mtime > IDLE_S:
-                    path.unlink()
+                written_s = max(one.lstat().st_mtime for one in (entry, *entry.rglob("*")))
+                if time.time() - written_s <= RECEIVED_S:
+                    continue
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()  # Gradio leaves empty ones
 
 
 def _addresses(upload_id: str, upload: _Upload) -> dict[str, str]:
@@ -347,8 +356,9 @@ def _analyse(
                 f"No face was found in {video.name}; film one from the front, in even light and "
                 "at least 80 pixels high."
             )
+        sender.send(Finishing())
         write_report(folder)
-        _pack(folder, packed)
+        pack(folder, packed)
     except KilasError as error:
         # The visitor knows the video by its name, and nothing of this machine's folders.
         sender.send(_Failed(str(error).replace(str(video), video.name)))
@@ -375,9 +385,3 @@ def _give_way() -> None:
         os.nice(NICENESS)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-
-
-def _pack(folder: Path, packed: Path) -> None:
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*")):
-            archive.write(path, path.relative_to(folder.parent))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import threading
-import zipfile
 from pathlib import Path
 
 from realtime.clips import clip_stem
-from realtime.disk_file import PARTIAL, is_full
-from realtime.folder_lock import LOCK_FILE
+from realtime.disk_file import is_full
 from realtime.session_files import CLIPS_FOLDER
+from realtime.web.session_zip import pack
 
 VISITS_PATH = "/kilas/visits"
 
@@ -24,8 +23,6 @@ SESSIONS_FOLDER = "sessions"
 
 CLIP_SUFFIXES = (".mp4", ".png")
 """Of a clip and its stills."""
-
-_STORED = (".mp4", ".png", ".parquet")  # compressed already
 
 
 class VisitFiles:
@@ -104,21 +101,3 @@ def reason(error: BaseException | None) -> str:
     if is_full(error):
         return "the server's disk is full"
     return "the server could not write it to its disk"
-
-
-def pack(folder: Path, packed: Path) -> None:
-    """Everything in a session folder as a zip, with the folder's name before each name. It is
-    there wholly or not at all. Raises OSError."""
-    unfinished = packed.with_name(packed.name + PARTIAL)
-    try:
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(folder.rglob("*")):
-                if path.is_file() and path.name != LOCK_FILE:
-                    archive.write(
-                        path,
-                        Path(folder.name) / path.relative_to(folder),
-                        zipfile.ZIP_STORED if path.suffix in _STORED else None,
-                    )
-        unfinished.replace(packed)
-    finally:
-        unfinished.unlink(missing_ok=True)  # it is there only if something failed

@@ -64,7 +64,7 @@ def maker_of(clips: EventClips) -> Maker:
 
 
 def update(t_s: float, onset_s: float | None = None) -> Update:
-    events = ()
+    events: tuple[Event, ...] = ()
     if onset_s is not None:
         events = (Event(0, onset_s, onset_s + 0.1, onset_s + 0.2, "joy", 0.9),)
     return Update(Frame(0, t_s, np.zeros((4, 4, 3), np.uint8)), (), (), events, {})
@@ -125,8 +125,9 @@ def test_a_recorded_clip_that_cannot_be_copied_is_told(
 def test_a_full_disk_ends_the_clips_and_not_the_events(clips: EventClips, said: Said) -> None:
     clips.add(update(1.0, 0.5), is_recorded=False)
     maker_of(clips).is_full = True
-    clips.add(update(2.0), is_recorded=False)
+    clips.add(update(2.0, 1.5), is_recorded=False)
     clips.add(update(3.0, 2.5), is_recorded=False)
-    assert said.clips() == {1: False, 2: False}
+    assert [one["id"] for one in said if one["type"] == "event"] == [1, 2, 3]
+    assert said.clips() == {1: False, 2: False, 3: False}
     (words,) = [one["words"] for one in said if one["type"] == "notice"]
     assert "disk is full" in words

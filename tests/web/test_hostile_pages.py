@@ -146,8 +146,8 @@ def test_nobody_takes_over_the_visit_of_another(server: LiveServer, bad: Page) -
         assert second.cut_off()[0] == 1008
         ann.start()
         ann.play(demo_frames()[:3])
-        ann.drop()
-        until(lambda: not server.service._visits[visit].is_connected, "the loss of the socket")
+        ann.__exit__()
+        until(lambda: server.service.running_count == 1, "the end of her run")
         with Page(server, "bad") as again:
             again.say("hello", protocol=1, visit=visit)
             assert again.cut_off()[0] == 1008
@@ -201,16 +201,28 @@ def test_a_flood_of_words_is_slowed(bad: Page, good: GoodPage) -> None:
     assert good.count > before + 10
 
 
-def test_starting_and_stopping_without_end_does_not_take_more_than_a_place(
+def test_starting_and_leaving_without_end_takes_no_place_for_long(
     server: LiveServer, bad: Page
 ) -> None:
+    visits = server.service.visit_count
     bad.hello()
     for _ in range(5):
         bad.say("start", model="kilas")
         bad.say("stop")
+        with Page(server, "bad") as page:
+            page.hello()
+            page.say("start", model="kilas")
+            page.drop()  # before it was started
+        with Page(server, "bad") as page:
+            page.hello()
+            page.start()
+            page.say("stop")
+            page.drop()
     for _ in range(5):
         bad.wait_for("stopped")
-    until(lambda: server.service._places.taken == 1, "the place of the good page alone")
+    until(lambda: server.service.running_count == 1, "the place of the good page alone")
+    until(lambda: server.service.visit_count <= visits + 1, "the end of the other visits")
+    bad.start()
 
 
 def test_a_page_that_does_not_read_is_cut_off(
@@ -223,11 +235,11 @@ def test_a_page_that_does_not_read_is_cut_off(
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         ours.connect(("127.0.0.1", server.port))
         with Page(server, "bad", sock=ours, max_queue=1) as page:
-            visit = server.service._visits[page.hello()["visit"]]
+            page.hello()
             page.start()
             sender = threading.Thread(target=send_without_end, args=(page,), daemon=True)
             sender.start()
-            until(lambda: not visit.is_connected, "the cut")
+            until(lambda: server.service.visit_count == 0, "the cut")
             page.drop()
             sender.join(60)
 

@@ -6,19 +6,24 @@ import errno
 import io
 import json
 import logging
+import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from live_pages import LiveServer, Page, demo_frames, frame, jpeg_of, until
+from live_pages import HANG_S, LiveServer, Page, demo_frames, frame, jpeg_of, until
+from websockets.exceptions import ConnectionClosed
 
 from realtime import recording as recordings
 from realtime.session import Monitor
+from realtime.video_writer import VideoWriter
 from realtime.web import run, visit
 from realtime.web.camera import BrowserCamera
 from realtime.web.visit_files import VisitFiles
@@ -48,6 +53,18 @@ def _no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 without_report = pytest.mark.usefixtures("_no_report")
+
+
+def back(server: LiveServer, visit_id: str) -> Page:
+    """The page again, whose socket was lost. Until the server has noticed, it is refused."""
+    give_up_s = time.monotonic() + HANG_S
+    while time.monotonic() < give_up_s:
+        page = Page(server)
+        with suppress(ConnectionClosed):
+            assert page.hello(visit_id)["visit"] == visit_id
+            return page
+        time.sleep(0.01)
+    raise AssertionError("the server does not notice the loss of the socket")
 
 
 def test_from_hello_to_the_recording_in_a_zip(serve: Serve) -> None:
@@ -184,10 +201,8 @@ def test_a_socket_that_drops_and_returns_finds_its_run_and_its_recording(serve: 
         page.play(demo_frames()[100:130], 100)
         page.know("clip")
         page.drop()
-    service = server.service
-    until(lambda: not service._visits[visit_id].is_connected, "the loss of the socket")
-    with Page(server) as page:
-        welcome = page.hello(visit_id)
+    with back(server, visit_id) as page:
+        welcome = page.all("welcome")[0]
         assert (welcome["running"], welcome["recording"]) == (True, True)
         page.play(demo_frames()[130:150], 130)
         assert not page.all("started")  # the page knows it already
@@ -222,9 +237,8 @@ def test_a_page_that_dropped_before_it_heard_started_hears_it_again(serve: Serve
         visit_id = page.hello()["visit"]
         page.start()
         page.drop()
-    until(lambda: not server.service._visits[visit_id].is_connected, "the loss of the socket")
-    with Page(server) as page:
-        assert page.hello(visit_id)["running"]
+    with back(server, visit_id) as page:
+        assert page.all("welcome")[0]["running"]
         page.wait_for("started")
         page.play(demo_frames()[:3])
 
@@ -239,7 +253,8 @@ def test_files_go_some_time_after_the_page(serve: Serve) -> None:
         page.play(demo_frames()[:20])
         until(server.folders, "the recording's folder")
     until(lambda: not server.folders(), "the end of the visit's files")
-    until(lambda: server.service._places.taken == 0, "the end of the run")
+    until(lambda: server.service.running_count == 0, "the end of the run")
+    until(lambda: server.service.visit_count == 0, "the end of the visit")
     with Page(server) as page:
         assert page.hello(visit_id)["visit"] != visit_id  # it is over
 
@@ -278,6 +293,44 @@ def test_a_recording_ends_by_itself_after_its_time(serve: Serve) -> None:
         if not any(one["state"] == "ready" for one in page.all("recording")):
             assert "still being finished" in page.all("notice")[0]["words"]
             page.wait_for("recording", state="ready")
+
+
+def test_a_recording_that_is_cut_off_can_be_downloaded(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = count(1)
+
+    def break_down(self: VideoWriter, *frame: Any) -> None:
+        if next(written) > 20:
+            raise ZeroDivisionError("inside")
+        write(self, *frame)
+
+    write = VideoWriter.write
+    monkeypatch.setattr(VideoWriter, "write", break_down)
+    server = serve()
+    with Page(server) as page:
+        page.hello()
+        page.start()
+        page.say("record", on=True)
+        page.play(demo_frames()[:30])
+        words = page.know("recording", state="finishing")["words"]
+        assert (
+            words == "The recording was cut off, because of a defect, which the server has noted."
+        )
+        page.play(demo_frames()[30:33], 30)  # the stream goes on
+        ready = page.know("recording", state="ready")
+        assert ready["words"].startswith("It was cut off, because of a defect")
+        _, packed = server.get(ready["url"], "ann")
+        assert "ZeroDivisionError: inside" in caplog.text
+        page.say("record", on=True)
+        page.play(demo_frames()[33:35], 33)
+        assert len(page.all("recording")) == 4
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        names = {name.partition("/")[2] for name in archive.namelist()}
+        facts = json.loads(archive.read(f"{ready['name']}/session.json"))
+    assert {"report.html", "video.mp4", "scores.csv", "events.csv"} <= names
+    assert facts["status"] in ("failed", "recovered")
+    assert facts["frames"] >= 20
 
 
 @without_report

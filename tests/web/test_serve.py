@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -192,6 +195,59 @@ def test_an_upload_that_is_too_large_is_told(browser: httpx.Client) -> None:
     assert f"larger than {MAX_UPLOAD_MB} MB" in answer.text
     small = {"files": ("small.mp4", bytes(1000))}
     assert browser.post("/gradio_api/upload", files=small).status_code == 200
+
+
+def _outcome(browser: httpx.Client, fn_index: int, data: list[object]) -> dict[str, Any]:
+    """What comes of an event that a page asks for."""
+    event = {"fn_index": fn_index, "data": data, "session_hash": secrets.token_hex(6)}
+    browser.post("/gradio_api/queue/join", json=event).raise_for_status()
+    with browser.stream("GET", f"/gradio_api/queue/data?session_hash={event['session_hash']}") as s:
+        told = (json.loads(line[len("data: ") :]) for line in s.iter_lines() if line)
+        return next(one for one in told if one["msg"] == "process_completed")
+
+
+def _file(path: str) -> dict[str, object]:
+    return {"path": path, "meta": {"_type": "gradio.FileData"}, "url": path}
+
+
+def _events(browser: httpx.Client) -> list[dict[str, Any]]:
+    """The page's, each with the components that it takes as `inputs`."""
+    (config,) = re.findall(r"window\.gradio_config = (.*?);</script>", browser.get("/").text)
+    return [one for one in json.loads(config)["dependencies"] if one["inputs"]]
+
+
+def test_no_event_takes_a_file_that_was_not_uploaded(
+    server: _Server, browser: httpx.Client
+) -> None:
+    (received,) = server.errors.parent.glob("kilas-web-*/received")
+    (received / "folder").mkdir()
+    link = received / "folder" / "link.mp4"
+    link.symlink_to(COMMAND_LINE)
+    events = _events(browser)
+    assert len(events) > 5
+    before = sorted(received.rglob("*"))
+    for path in (str(COMMAND_LINE), "/dev/zero", str(link), "https://example.org/a.mp4"):
+        for event in events:
+            outcome = _outcome(browser, event["id"], [_file(path)] * len(event["inputs"]))
+            assert outcome["output"]["error"].endswith("choose it again.")
+    assert sorted(received.rglob("*")) == before
+    assert "ASKED" not in server.errors.read_text()
+    link.unlink()
+    link.parent.rmdir()
+
+
+def test_two_visitors_send_the_same_video(server: _Server) -> None:
+    with (
+        httpx.Client(base_url=server.url) as ann,
+        httpx.Client(base_url=server.url) as bob,
+    ):
+        (take,) = [one for one in _events(ann) if one["targets"][0][1] == "upload"]
+        assert bob.get("/").status_code == 200
+        video = {"files": ("same.mp4", b"same")}
+        sent = [(one, one.post("/gradio_api/upload", files=video).json()) for one in (ann, bob)]
+        for visitor, (path,) in sent:
+            outcome = _outcome(visitor, take["id"], [_file(path)])
+            assert "same.mp4 is here" in json.dumps(outcome["output"])
 
 
 def test_login_and_an_end_with_everything_open(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from realtime.errors import KilasError
 from realtime.sources import DEMO_PATH
 from realtime.web import uploads as module
-from realtime.web.uploads import Analysed, Owner, Step, Uploads
+from realtime.web.uploads import Analysed, Finishing, Owner, Step, Uploads
 
 ANN: Owner = ("ann", "page-1")
 BOB: Owner = ("bob", "page-2")
@@ -89,6 +89,7 @@ def test_a_video_becomes_a_session_for_its_owner_alone(
     assert steps[0].frames == 0
     assert steps[-1].frame_count == 15
     assert all(0 < (one.share or 0) <= 1 for one in steps if one.frames)
+    assert isinstance(news[-2], Finishing)
     done = news[-1]
     assert isinstance(done, Analysed)
     assert done.name == "me at noon"
@@ -192,13 +193,38 @@ def test_a_file_that_is_gone_is_told(uploads: Uploads, received: Path) -> None:
     assert list(uploads.analyse(ANN)) == []
 
 
+def test_a_page_that_cancels_before_its_turn_is_left_alone(
+    uploads: Uploads, received: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads.take(ANN, _receive(received, b"a"))
+    found = uploads._find
+
+    def cancel_after(owner: Owner) -> object:
+        upload = found(owner)
+        monkeypatch.undo()
+        uploads.drop(owner)
+        return upload
+
+    monkeypatch.setattr(uploads, "_find", cancel_after)
+    assert list(uploads.analyse(ANN)) == []
+
+
+def test_what_no_page_takes_is_removed_in_minutes(uploads: Uploads, received: Path) -> None:
+    stale, coming, empty = (received / name for name in ("stale", "coming", "tmp"))
+    for folder in (stale, coming):
+        folder.mkdir()
+        (folder / "a.mp4").write_bytes(b"a")
+    empty.touch()
+    ago_s = time.time() - module.RECEIVED_S - 1
+    for path in (stale / "a.mp4", stale, coming, empty):  # a.mp4 in coming was just written to
+        os.utime(path, (ago_s, ago_s))
+    uploads.sweep()
+    assert list(received.rglob("*")) == [coming, coming / "a.mp4"]
+
+
 def test_what_nobody_looks_at_for_an_hour_is_removed(uploads: Uploads, received: Path) -> None:
     uploads.take(ANN, _receive(received, b"a"))
-    stale, fresh = _receive(received, b"b", "stale.mp4"), _receive(received, b"c", "fresh.mp4")
-    hour_ago_s = time.time() - module.IDLE_S - 1
-    os.utime(stale, (hour_ago_s, hour_ago_s))
     uploads.sweep()
-    assert [fresh.exists(), stale.exists(), len(uploads._uploads)] == [True, False, 1]
     (upload,) = uploads._uploads.values()
     upload.looked_at_s -= module.IDLE_S + 1
     uploads.sweep()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from realtime.web import visit_files
 from realtime.web.visit_files import CLIPS_KEPT, SESSIONS_KEPT, VisitFiles
 
 
@@ -69,7 +68,7 @@ def test_a_zip_is_there_wholly_or_not_at_all(
     def is_full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(visit_files.zipfile.ZipFile, "write", is_full)
+    monkeypatch.setattr(zipfile.ZipFile, "write", is_full)
     with pytest.raises(OSError, match="No space"):
         files.add_session(session)
     assert [path.name for path in files.sessions_folder.iterdir()] == ["one"]

@@ -67,7 +67,7 @@ export class Visit {
   #is_welcome = false;
   #is_wanted = false; // the visitor wants the monitor to run
   #is_stopping = false; // "stop" was said and not yet answered
-  #told = null; // settings that the run there was told of; null: none was asked for
+  #told_settings = null; // what the run there was told; null: none was asked for
 
   get heat_map() {
     return this.settings.heat_map === true;
@@ -140,7 +140,7 @@ export class Visit {
 
   /** Whether a run was asked for, that is there or will be, and can be talked to. */
   get #is_asked_for() {
-    return this.#is_welcome && this.#told !== null && !this.#is_stopping;
+    return this.#is_welcome && this.#told_settings !== null && !this.#is_stopping;
   }
 
   // The camera
@@ -196,20 +196,20 @@ export class Visit {
 
   #begin() {
     if (this.#is_stopping) return; // its answer begins
-    this.#told = this.settings;
+    this.#told_settings = this.settings;
     this.#tell({ type: "start", ...this.settings });
   }
 
   /** Tell what differs from what was told; another model needs another run. */
   #tellSettings() {
     if (!this.#is_asked_for) return;
-    if (this.settings.model !== this.#told.model) {
+    if (this.settings.model !== this.#told_settings.model) {
       this.#sayStop();
       return;
     }
     const settings = Object.entries(this.settings);
-    const changes = settings.filter(([name, value]) => value !== this.#told[name]);
-    this.#told = this.settings;
+    const changes = settings.filter(([name, value]) => value !== this.#told_settings[name]);
+    this.#told_settings = this.settings;
     if (changes.length) this.#tell({ type: "set", ...Object.fromEntries(changes) });
   }
 
@@ -230,14 +230,15 @@ export class Visit {
     this.#is_welcome = false;
     this.#is_stopping = false;
     // The last words may be lost with the connection.
-    if (this.#told !== null) this.#told = { model: this.#told.model };
+    const model = this.#told_settings?.model;
+    this.#told_settings = model === undefined ? null : { model };
     if (this.#is_wanted && this.phase !== "asking") this.#to("lost");
   }
 
   #cutOff(words) {
     this.#is_welcome = false;
     this.#is_stopping = false;
-    this.#told = null;
+    this.#told_settings = null;
     this.#worker.terminate();
     this.#worker = null;
     const is_recording_lost = this.#forgetFiles();
@@ -290,7 +291,7 @@ export class Visit {
   /** @param {{visit: string, running: boolean, recording: boolean}} message */
   #welcome({ visit, running, recording }) {
     this.#is_welcome = true;
-    if (!running) this.#told = null;
+    if (!running) this.#told_settings = null;
     const is_recording_lost = visit !== this.id && this.#forgetFiles();
     this.id = visit;
     this.recording = recording ? "on" : "off";
@@ -350,7 +351,7 @@ export class Visit {
   #stopped(why) {
     if (this.#is_stopping) {
       this.#is_stopping = false;
-      this.#told = null;
+      this.#told_settings = null;
       if (!this.#is_wanted || !this.stream) return;
       this.#to("loading");
       this.#begin();
