@@ -14,13 +14,6 @@ if TYPE_CHECKING:
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-FIRST = ("test_training.py", "test_workshop.py", "test_stream.py", "test_grid.py")
-"""Files that take minutes: begun last, one would keep one processor busy and the other idle."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in FIRST)
-
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
