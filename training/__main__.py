@@ -32,8 +32,8 @@ DATASET_NAMES = (
     *("fer2013", "folder"),
 )
 PROTOCOL_NAMES = (
-    *("split-80-10-10", "split-70-15-15", "loso", "leave-subjects-out"),
-    *("megc2019", "official"),
+    *("split-80-10-10", "split-70-15-15", "split-80-20"),
+    *("loso", "leave-subjects-out", "megc2019", "official"),
 )
 # The names, without importing what they stand for.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,13 +60,17 @@ def fit(
     folder: Path,
     validation: Batches | None = None,
     *,
+    optimizer: Callable[[Any], keras.optimizers.Optimizer] = keras.optimizers.Adam,
+    loss: keras.losses.Loss | None = None,
     keep: bool = False,
     console: Console,
 ) -> Fitted:
     """Train a network.
 
-    With `keep`, `folder` gets a checkpoint after each epoch, from which an interrupted call goes
-    on, and logs for TensorBoard. `console`: where to say how far it is.
+    `optimizer`: made with the learning rate, or its schedule; `loss`: cross-entropy with the
+    numbers of the classes, unless another one is given. With `keep`, `folder` gets a checkpoint
+    after each epoch, from which an interrupted call goes on, and logs for TensorBoard. `console`:
+    where to say how far it is.
 
     Raises KilasError when the training diverges.
     """
@@ -74,8 +79,8 @@ def fit(
     if settings.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
     network.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(),
+        optimizer=optimizer(rate),
+        loss=loss or keras.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],
     )
 

@@ -41,17 +41,23 @@ class Fold:
     test: Rows
 
 
-SPLIT_PERCENT = {"split-80-10-10": 10, "split-70-15-15": 15}
-"""Percent of each class that is for validation, and again for test (the dissertation's splits)."""
+SPLIT_PERCENT = {
+    **{"split-80-10-10": (10, 10), "split-70-15-15": (15, 15)},
+    "split-80-20": (0, 20),
+}
+"""Percent of each class that is for validation and for test: the dissertation's splits, and that
+of the FER2013 paper."""
 
 
-def _split_protocol(name: str, percent: int) -> Protocol:
-    shares = f"{100 - 2 * percent}:{percent}:{percent}"
+def _split_protocol(name: str, validated: int, tested: int) -> Protocol:
+    sides = (("training", 100 - validated - tested), ("validation", validated), ("test", tested))
+    shares = ":".join(str(percent) for _, percent in sides if percent)
+    into = " and ".join(", ".join(side for side, percent in sides if percent).rsplit(", ", 1))
     return Protocol(
         name,
         title=f"Random split by sample, {shares}",
         statement=(
-            f"The samples of each class were divided at random into training, validation and test, "
+            f"The samples of each class were divided at random into {into}, "
             f"{shares}. This is not subject-independent: one person can be on all sides, so "
             "the figures do not hold for people whom the network has never seen."
         ),
@@ -62,7 +68,7 @@ def _split_protocol(name: str, percent: int) -> Protocol:
 PROTOCOLS = {
     one.name: one
     for one in (
-        *(_split_protocol(name, percent) for name, percent in SPLIT_PERCENT.items()),
+        *(_split_protocol(name, *percent) for name, percent in SPLIT_PERCENT.items()),
         Protocol(
             "loso",
             title="Leave one subject out",
@@ -182,7 +188,7 @@ def plan_folds(
     if protocol == "megc2019":
         _check_composite(samples)
     if protocol in SPLIT_PERCENT:
-        plan = [_split(samples, SPLIT_PERCENT[protocol], seed)]
+        plan = [_split(samples, *SPLIT_PERCENT[protocol], seed)]
     elif protocol == "official":
         plan = [_official(samples, validation_share, seed)]
     else:
@@ -373,21 +379,21 @@ def _rows_of_classes(samples: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
         yield label, by_subject[labels[by_subject] == label]
 
 
-def _split(samples: pd.DataFrame, percent: int, seed: int) -> Fold:
-    """`percent` of each class for validation and for test, at least one sample each. But training
-    comes first, then the test: of one sample of a class nothing is tested, of two nothing
-    validates."""
+def _split(samples: pd.DataFrame, validated: int, tested: int, seed: int) -> Fold:
+    """So many percent of each class for validation and for test, at least one sample each, unless
+    it is 0. But training comes first, then the test: of one sample of a class nothing is tested,
+    of two nothing validates."""
     train: list[Rows] = []
     validation: list[Rows] = []
     test: list[Rows] = []
     for label, rows in _rows_of_classes(samples):
         drawn = _random(seed, label).permutation(rows)
-        share = max(1, round(percent * len(rows) / 100))
-        tested = min(share, len(rows) - 1)
-        validated = min(share, len(rows) - 1 - tested)
-        test.append(drawn[:tested])
-        validation.append(drawn[tested : tested + validated])
-        train.append(drawn[tested + validated :])
+        wanted = [max(1, round(percent * len(rows) / 100)) for percent in (tested, validated)]
+        end = min(wanted[0], len(rows) - 1)
+        second = min(wanted[1] if validated else 0, len(rows) - 1 - end)
+        test.append(drawn[:end])
+        validation.append(drawn[end : end + second])
+        train.append(drawn[end + second :])
     return Fold("split", _joined(train), _joined(validation), _joined(test))
 
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from realtime.errors import KilasError
 from realtime.spec import NONE_LABEL, ModelSpec, SpottingSpec
@@ -27,7 +27,8 @@ SHORTEST_S = 3.0
 """Of a simulated clip: a shorter one has no room for a baseline and an expression."""
 
 
-def _check(table: str, problems: list[tuple[bool, str]]) -> None:
+def check(table: str, problems: list[tuple[bool, str]]) -> None:
+    """Raise KilasError for the first problem of a table of a recipe that is true, in its words."""
     for is_wrong, message in problems:
         if is_wrong:
             raise KilasError(f"The recipe's {table} does not fit: {message}.")
@@ -59,7 +60,7 @@ class TrainingSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             "[training]",
             [
                 (not _is_whole(self.epochs, 1), "epochs must be a whole number from 1 on"),
@@ -100,7 +101,7 @@ class WindowSettings:
     edge_share: float = 0.3
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             "[windows]",
             [
                 (not _is_whole(self.per_epoch, 1), "per_epoch must be a whole number from 1 on"),
@@ -128,7 +129,7 @@ class SampleSettings:
     balance: Literal["none", "weights", "smote"] = "weights"
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             "[samples]",
             [
                 (not isinstance(self.augment, bool), "augment must be true or false"),
@@ -157,7 +158,7 @@ class SimulatedSet:
     dense: bool = True
 
     def __post_init__(self) -> None:
-        _check(
+        check(
             "[data]",
             [
                 (not _is_whole(self.clips, 1), "clips must be a whole number from 1 on"),
@@ -193,7 +194,7 @@ class Data:
             for one in (*self.train, *self.spotting, self.test)
             for subject in range(one.first_subject, one.first_subject + one.clips)
         ]
-        _check(
+        check(
             "[data]",
             [
                 (not self.train, "train must have a set"),
@@ -231,7 +232,7 @@ class Recipe:
     def __post_init__(self) -> None:
         spots = NONE_LABEL in self.spec.labels
         windows = self.windows
-        _check(
+        check(
             "list of tables",
             [
                 (
@@ -278,7 +279,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise KilasError(f"{path} is no TOML file: {error}.") from error
 
 
-Settings = TypeVar("Settings", TrainingSettings, WindowSettings, SampleSettings)
+Settings = TypeVar("Settings")
 
 
 def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Recipe:
@@ -293,14 +294,14 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
     try:
         values = read_toml(path)
         for key, value in (changes or {}).items():
-            _change(values, key, value)
+            change_setting(values, key, value)
         unknown = values.keys() - _TABLES
-        _check("list of tables", [(bool(unknown), f"there is no [{', '.join(sorted(unknown))}]")])
+        check("list of tables", [(bool(unknown), f"there is no [{', '.join(sorted(unknown))}]")])
         model = values["model"]
         classes = values.get("classes", "three")
         windows, samples = values.get("windows"), values.get("samples")
         if samples is not None:
-            _check("[model]", [("labels" in model, "its labels are those of the classes")])
+            check("[model]", [("labels" in model, "its labels are those of the classes")])
             # Those of all datasets, until it is known which ones it is trained on.
             labels = default_labels(classes) or sorted(set().union(*EMOTIONS.values()))
         else:
@@ -312,9 +313,9 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
             ),
             classes=classes,
             network=values.get("network", {}),
-            training=_read(TrainingSettings, "training", values.get("training", {})),
-            windows=None if windows is None else _read(WindowSettings, "windows", windows),
-            samples=None if samples is None else _read(SampleSettings, "samples", samples),
+            training=read_settings(TrainingSettings, "training", values.get("training", {})),
+            windows=None if windows is None else read_settings(WindowSettings, "windows", windows),
+            samples=None if samples is None else read_settings(SampleSettings, "samples", samples),
             data=_read_data(values["data"]) if "data" in values else None,
             both_sides=_read_export(**values.get("export", {})),
         )
@@ -325,21 +326,21 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
         raise KilasError(f"The recipe {path} does not fit: {error}.") from error
 
 
-def _change(values: dict[str, Any], key: str, value: Any) -> None:
+def change_setting(values: dict[str, Any], key: str, value: Any) -> None:
     """Set `values["a"]["b"]` for the key `a.b`; tables are made if need be."""
     *tables, name = key.split(".")
     for table in tables:
         values = values.setdefault(table, {})
-        _check(key, [(not isinstance(values, dict), f"{table} is no table")])
+        check(key, [(not isinstance(values, dict), f"{table} is no table")])
     values[name] = value
 
 
-def _read(kind: type[Settings], name: str, values: Any) -> Settings:
+def read_settings(kind: type[Settings], name: str, values: Any) -> Settings:
     """The settings of a table. Raises KilasError when it is none, or has others."""
-    _check(f"[{name}]", [(not isinstance(values, dict), "it must be a table")])
-    known = [field.name for field in dataclasses.fields(kind)]
+    check(f"[{name}]", [(not isinstance(values, dict), "it must be a table")])
+    known = [field.name for field in dataclasses.fields(cast(Any, kind))]
     strange = sorted(values.keys() - set(known))
-    _check(
+    check(
         f"[{name}]",
         [(bool(strange), f"there is no {', '.join(strange)}; it has {', '.join(known)}")],
     )
@@ -367,7 +368,7 @@ def _read_data(values: Any) -> Data:
 
 
 def _read_export(both_sides: bool = False) -> bool:
-    _check("[export]", [(type(both_sides) is not bool, "both_sides must be true or false")])
+    check("[export]", [(type(both_sides) is not bool, "both_sides must be true or false")])
     return both_sides
 
 

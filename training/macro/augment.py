@@ -1,0 +1,63 @@
+"""Other pictures of the same faces, drawn anew in each epoch.
+
+Each picture is flipped or not, turned, enlarged and moved in one warp, gets another gamma, and
+loses a rectangle (Zhong et al., 2020, "Random erasing data augmentation").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from realtime.types import UInt8Array
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How far pictures are changed, each drawn evenly up to the number stated.
+
+    `turn_deg`, `move_px`: either way. `zoom`: log of the factor, either way. `gamma`: log of the
+    exponent, either way. `erase`: share of the pictures that lose a rectangle of `erase_px` at
+    most on a side. `flip`: half of them are mirrored.
+    """
+
+    flip: bool = True
+    turn_deg: float = 12.0
+    zoom: float = 0.15
+    move_px: float = 4.0
+    gamma: float = 0.4
+    erase: float = 0.5
+    erase_px: int = 20
+
+    def __call__(self, images: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+        """Gray faces, uint8 [N, H, W]: as many others."""
+        count, height, width = images.shape
+        turns = np.radians(rng.uniform(-self.turn_deg, self.turn_deg, count))
+        zooms = np.exp(rng.uniform(-self.zoom, self.zoom, count))
+        moves = rng.uniform(-self.move_px, self.move_px, (count, 2))
+        signs = np.where(rng.random(count) < 0.5 * self.flip, -1.0, 1.0)
+        gammas = np.exp(rng.uniform(-self.gamma, self.gamma, count))
+        is_erased = rng.random(count) < self.erase
+        levels = np.linspace(0.0, 1.0, 256)
+        centre = np.array([(width - 1) / 2, (height - 1) / 2])
+        out = np.empty_like(images)
+        for i, image in enumerate(images):
+            cos, sin = zooms[i] * np.cos(turns[i]), zooms[i] * np.sin(turns[i])
+            turn = np.array([[signs[i] * cos, -sin], [signs[i] * sin, cos]])
+            transform = np.column_stack([turn, centre + moves[i] - turn @ centre])
+            cv2.warpAffine(
+                image, transform, (width, height), out[i], borderMode=cv2.BORDER_REPLICATE
+            )
+            curve = np.rint(255.0 * levels ** gammas[i]).astype(np.uint8)
+            cv2.LUT(out[i], curve, out[i])
+            if is_erased[i]:
+                self._erase(out[i], rng)
+        return out
+
+    def _erase(self, image: UInt8Array, rng: np.random.Generator) -> None:
+        height, width = image.shape
+        h, w = rng.integers(self.erase_px // 3, self.erase_px + 1, 2)
+        top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+        image[top : top + h, left : left + w] = rng.integers(0, 256)

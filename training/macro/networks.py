@@ -1,0 +1,175 @@
+"""Networks that see one gray face: the three of the FER2013 paper, and one of our own.
+
+| architecture | described in | parameters with 8 outputs |
+|---|---|---|
+| StillCNN-A | the FER2013 paper, printed layer by layer | 2,679,592 |
+| StillCNN-B | the FER2013 paper, by its number of parameters only | 10,714,696 |
+| StillCNN-C | the FER2013 paper, by its number of parameters only | 4,968,072 |
+| KilasStill | here | - |
+
+Of B and C the paper tells nothing but how many parameters they have. B is A with twice the width
+everywhere; C is a smaller stack of convolutions with one wide dense layer, as it is often used on
+these data. Both have the paper's number exactly; whether they are its networks is not known.
+
+The paper's networks have eight outputs for seven classes. The eighth is never a label: Keras
+takes labels from 0 to 7 without a word, so that it stands idle and learns to stay near zero.
+Here they have as many outputs as there are labels; 8 remains possible to check their size.
+
+Written with Keras layers and `keras.ops` only, so that every back end trains them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from realtime.errors import KilasError
+
+STILL_PX = 48
+"""Side of the gray face that every network here sees, as in FER2013."""
+
+MIN_DEVIATION = 1.0  # gray levels; an even picture is not blown up to noise
+
+SQUEEZE = 8  # channels for each unit of a squeeze-and-excitation block's first layer
+
+
+@keras.saving.register_keras_serializable("kilas")
+class StandardiseStill(layers.Layer):
+    """Gray levels [N, H, W] -> float32 [N, H, W, 1].
+
+    `z-score of the face`: mean 0 and standard deviation 1 of each picture, so that neither the
+    brightness nor the contrast of a camera matters. `divide by 255`: as the paper has it. Always
+    in float32, because nearly equal numbers are subtracted.
+    """
+
+    def __init__(self, words: str, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})
+        if words not in NORMALISATIONS:
+            raise ValueError(f"normalisation must be one of {NORMALISATIONS}, not {words!r}")
+        self.words = words
+
+    def call(self, inputs: Any) -> Any:
+        gray = ops.cast(inputs, "float32")[..., None]
+        if self.words == "divide by 255":
+            return gray / 255.0
+        centred = gray - ops.mean(gray, axis=(1, 2, 3), keepdims=True)
+        variance = ops.mean(centred * centred, axis=(1, 2, 3), keepdims=True)
+        return centred / ops.sqrt(ops.maximum(variance, MIN_DEVIATION**2))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "words": self.words}
+
+
+NORMALISATIONS = ("z-score of the face", "divide by 255")
+
+
+def build(architecture: str, outputs: int, normalisation: str, **network: Any) -> keras.Model:
+    """An untrained network: `faces` [N, 48, 48], gray levels -> `logits` float32 [N, outputs].
+
+    `network`: arguments of the architecture. Raises KilasError for an architecture that is not
+    in the table above, and for arguments that it does not have.
+    """
+    if architecture not in ARCHITECTURES:
+        raise KilasError(
+            f"There is no architecture {architecture}; there are {', '.join(ARCHITECTURES)}."
+        )
+    body = ARCHITECTURES[architecture]
+    known = [name for name in inspect.signature(body).parameters if name != "x"]
+    strange = sorted(network.keys() - set(known))
+    if strange:
+        raise KilasError(
+            f"{architecture} has no {', '.join(strange)}; it has {', '.join(known) or 'none'}."
+        )
+    faces = layers.Input((STILL_PX, STILL_PX), name="faces")
+    x = body(StandardiseStill(normalisation, name="standardise")(faces), **network)
+    logits = layers.Dense(outputs, dtype="float32", name="logits")(x)
+    return keras.Model(faces, logits, name=architecture)
+
+
+def _plain_stack(
+    x: Any, stages: tuple[tuple[int, ...], ...], dense: tuple[int, ...], dropout: float
+) -> Any:
+    """Convolutions 3x3 with ReLU, each stage ended by pooling 2x2, then dense layers."""
+    for filters in stages:
+        for count in filters:
+            x = layers.Conv2D(count, 3, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D(2)(x)
+    x = layers.Flatten()(x)
+    for units in dense:
+        x = layers.Dense(units, activation="relu")(x)
+        if dropout:
+            x = layers.Dropout(dropout)(x)
+    return x
+
+
+def _still_cnn_a(x: Any, dropout: float = 0.0) -> Any:
+    return _plain_stack(x, ((32, 32), (64, 64), (128, 128)), (512, 64), dropout)
+
+
+def _still_cnn_b(x: Any, dropout: float = 0.0) -> Any:
+    return _plain_stack(x, ((64, 64), (128, 128), (256, 256)), (1024, 128), dropout)
+
+
+def _still_cnn_c(x: Any, dropout: float = 0.0) -> Any:
+    return _plain_stack(x, ((32,), (64,), (128, 128)), (1024,), dropout)
+
+
+def _kilas_still(
+    x: Any,
+    stem: int = 24,
+    widths: tuple[int, ...] = (32, 64, 128, 192),
+    blocks: tuple[int, ...] = (1, 2, 2, 1),
+    dropout: float = 0.2,
+) -> Any:
+    """A small residual network (He et al., 2016) with squeeze and excitation (Hu et al., 2018).
+
+    `stem`: filters at full size. Then, for each of `widths`, half the size and `blocks` residual
+    blocks; at last the mean over the picture.
+    """
+    x = _convolution(x, stem)
+    x = _convolution(x, widths[0], stride=2)
+    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+        for block in range(count):
+            x = _residual(x, width, 2 if stage and not block else 1)
+    x = layers.GlobalAveragePooling2D()(x)
+    return layers.Dropout(dropout)(x)
+
+
+def _residual(x: Any, width: int, stride: int) -> Any:
+    y = _convolution(x, width, stride=stride)
+    y = _convolution(y, width, activation=None)
+    share = layers.GlobalAveragePooling2D(keepdims=True)(y)
+    share = layers.Conv2D(max(4, width // SQUEEZE), 1, activation="relu")(share)
+    share = layers.Conv2D(width, 1, activation="sigmoid")(share)
+    y = layers.Multiply()([y, share])
+    if stride != 1:
+        x = layers.AveragePooling2D(stride)(x)
+    if x.shape[-1] != width:
+        x = _convolution(x, width, kernel=1, activation=None)
+    return layers.ReLU()(layers.Add()([x, y]))
+
+
+def _convolution(
+    x: Any, filters: int, kernel: int = 3, stride: int = 1, activation: str | None = "relu"
+) -> Any:
+    x = layers.Conv2D(
+        filters,
+        kernel,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+    )(x)
+    x = layers.BatchNormalization(momentum=0.95)(x)
+    return layers.Activation(activation)(x) if activation else x
+
+
+ARCHITECTURES: dict[str, Callable[..., Any]] = {
+    "StillCNN-A": _still_cnn_a,
+    "StillCNN-B": _still_cnn_b,
+    "StillCNN-C": _still_cnn_c,
+    "KilasStill": _kilas_still,
+}

@@ -1,0 +1,157 @@
+"""A recipe of a still-image network: all that decides its training, read from one TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from realtime.errors import KilasError
+from training.macro.augment import Augmentation
+from training.macro.networks import NORMALISATIONS
+from training.recipe import TrainingSettings, change_setting, check, read_settings, read_toml
+
+RECIPES = Path(__file__).parent / "recipes"
+
+_TABLES = ("model", "network", "training", "augmentation")
+
+
+@dataclass(frozen=True, slots=True)
+class StillTraining(TrainingSettings):
+    """How the weights are found, besides what `TrainingSettings` says.
+
+    `protocol`: `official` (FER2013's own parts) or `split-80-20` (the FER2013 paper's).
+    `optimizer`: Adam, or `sgd` with Nesterov momentum 0.9; `weight_decay`: of the kernels, with
+    `sgd`. `label_smoothing`: share of the truth that is spread over all classes. `mixup`: alpha of
+    the beta distribution that two pictures are mixed by (Zhang et al., 2018), 0 for none.
+    `average`: momentum of the running mean of the weights that is kept in the end, 0 for none.
+    `balance`: `weights` as in `training.balance`, or `none`. `precision`: Keras's dtype policy;
+    `auto`: the one that this machine gains from.
+    """
+
+    protocol: Literal["official", "split-80-20"] = "official"
+    optimizer: Literal["adam", "sgd"] = "adam"
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    average: float = 0.0
+    balance: Literal["none", "weights"] = "none"
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+
+    def __post_init__(self) -> None:
+        TrainingSettings.__post_init__(self)
+        shares = {
+            name: getattr(self, name)
+            for name in ("weight_decay", "label_smoothing", "mixup", "average")
+        }
+        check(
+            "[training]",
+            [
+                *(
+                    (
+                        not isinstance(value, (int, float)) or not 0 <= value < 1,
+                        f"{name} must lie between 0 and 1",
+                    )
+                    for name, value in shares.items()
+                ),
+                *(
+                    (getattr(self, name) not in known, f"{name} must be one of {', '.join(known)}")
+                    for name, known in (
+                        ("protocol", ("official", "split-80-20")),
+                        ("optimizer", ("adam", "sgd")),
+                        ("balance", ("none", "weights")),
+                        ("precision", ("auto", "float32", "mixed_bfloat16", "mixed_float16")),
+                    )
+                ),
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StillRecipe:
+    """`name`, `version`: of the model to be. `architecture`, `network`, `normalisation`: see
+    `training.macro.networks.build`. `both_sides`: the model file gives the mean of a face and its
+    mirror image. `augmentation`: None for none."""
+
+    name: str
+    version: str
+    architecture: str
+    normalisation: str
+    both_sides: bool = False
+    network: dict[str, Any] = field(default_factory=dict)
+    training: StillTraining = field(default_factory=StillTraining)
+    augmentation: Augmentation | None = None
+
+    def __post_init__(self) -> None:
+        check(
+            "[model]",
+            [
+                *(
+                    (
+                        not isinstance(getattr(self, name), str) or not getattr(self, name),
+                        f"{name} must be a text",
+                    )
+                    for name in ("name", "version", "architecture")
+                ),
+                (
+                    self.normalisation not in NORMALISATIONS,
+                    f"normalisation must be one of {', '.join(NORMALISATIONS)}",
+                ),
+                (not isinstance(self.both_sides, bool), "both_sides must be true or false"),
+            ],
+        )
+
+
+def load_still_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> StillRecipe:
+    """A recipe of the project by its name, or a file, with some settings changed: `changes` has
+    values for dotted keys such as `training.epochs`.
+
+    Raises KilasError when it is not there or does not fit.
+    """
+    path = Path(name_or_path)
+    if not path.suffix:
+        path = RECIPES / f"{name_or_path}.toml"
+    try:
+        values = read_toml(path)
+    except FileNotFoundError as error:
+        names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
+        raise KilasError(
+            f"There is no recipe {path}; those of still-image networks are {names}."
+        ) from error
+    for key, value in (changes or {}).items():
+        change_setting(values, key, value)
+    unknown = sorted(values.keys() - set(_TABLES))
+    check("list of tables", [(bool(unknown), f"there is no [{', '.join(unknown)}]")])
+    model, network = values.get("model", {}), values.get("network", {})
+    known = [one.name for one in dataclasses.fields(StillRecipe) if one.name not in _TABLES]
+    check(
+        "[model]",
+        [
+            (not isinstance(model, dict), "it must be a table"),
+            (not isinstance(network, dict), "[network] must be a table"),
+        ],
+    )
+    strange, lacking = sorted(model.keys() - set(known)), sorted(set(known[:4]) - model.keys())
+    check(
+        "[model]",
+        [
+            (bool(strange), f"there is no {', '.join(strange)}; it has {', '.join(known)}"),
+            (bool(lacking), f"it lacks {', '.join(lacking)}"),
+        ],
+    )
+    augmentation = values.get("augmentation")
+    return StillRecipe(
+        **model,
+        network={
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in network.items()
+        },
+        training=read_settings(StillTraining, "training", values.get("training", {})),
+        augmentation=(
+            None
+            if augmentation is None
+            else read_settings(Augmentation, "augmentation", augmentation)
+        ),
+    )

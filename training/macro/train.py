@@ -1,0 +1,157 @@
+"""Labelled gray faces and a recipe to a trained still-image network that is calibrated."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from rich.console import Console
+
+from realtime.types import FloatArray, UInt8Array
+from training import devices
+from training.fit import CHECKPOINT_FOLDER, fit
+from training.macro.batches import PLAIN_BATCH, StillBatches
+from training.macro.calibration import best_temperature
+from training.macro.networks import build
+from training.macro.recipe import StillRecipe
+from training.macro.stills import LABELS, Stills, load_stills
+from training.made_from import keep_made_from, sha256_of
+from training.models import seed_kernels
+from training.protocols import Fold, plan_folds
+from training.recipe import commit
+from training.results import write_json
+
+NETWORK_FILE = "model.keras"
+RECORD_FILE = "training.json"
+
+
+def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
+    """Train the recipe's network; `out` gets `model.keras`, which gives logits, and
+    `training.json`, with the temperature and the number of pictures of each side.
+
+    `data`: see `training.macro.stills`. The temperature is chosen on the protocol's validation
+    part or, where it has none, on its test part, which the record says. An interrupted call goes
+    on; a finished one is not repeated. Raises KilasError when data or recipe do not fit, the
+    training diverges, or `out` holds a run of another recipe or other data.
+    """
+    console = Console()
+    stills = load_stills(data)
+    fold = plan_fold(stills, recipe)
+    settings = recipe.training
+    devices.make_deterministic(settings.seed)
+    precision = devices.precision() if settings.precision == "auto" else settings.precision
+    keras.mixed_precision.set_dtype_policy(precision)
+    network = build(recipe.architecture, len(LABELS), recipe.normalisation, **recipe.network)
+    seed_kernels(network, settings.seed)
+    made_from = {"recipe": asdict(recipe), "data": sha256_of(data)}
+    keep_made_from(out, made_from)
+    if (out / RECORD_FILE).exists():
+        console.print(f"{out} is trained already.")
+        return
+    measured, part = (
+        (fold.validation, "validation") if len(fold.validation) else (fold.test, "test")
+    )
+    console.print(
+        f"{network.count_params():,} parameters; {len(fold.train)} pictures to train on, "
+        f"{len(fold.validation)} for validation, {len(fold.test)} for the test."
+    )
+    fitted = fit(
+        network,
+        StillBatches(stills, fold.train, recipe),
+        settings,
+        out,
+        StillBatches(stills, measured, None),
+        optimizer=_optimizer(recipe),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=settings.label_smoothing
+        ),
+        keep=True,
+        console=console,
+    )
+    logits = run(network, stills, measured, both_sides=recipe.both_sides)
+    network.save(out / NETWORK_FILE)
+    write_json(
+        out / RECORD_FILE,
+        {
+            **made_from,
+            "commit": commit(),
+            "labels": LABELS,
+            "parameters": network.count_params(),
+            "temperature": best_temperature(logits, stills.labels[measured]),
+            "temperature_chosen_on": part,
+            "pictures": {
+                "train": len(fold.train),
+                "validation": len(fold.validation),
+                "test": len(fold.test),
+            },
+            "epoch": fitted.epoch,
+            "curves": fitted.curves,
+        },
+    )
+    shutil.rmtree(out / CHECKPOINT_FOLDER)
+
+
+def plan_fold(stills: Stills, recipe: StillRecipe) -> Fold:
+    """Who is trained on and who is tested on, by the recipe's protocol."""
+    table = pd.DataFrame(
+        {
+            "dataset": "fer2013",
+            "subject": "",
+            "label": np.array(LABELS)[stills.labels],
+            "usage": stills.usage,
+        }
+    )
+    settings = recipe.training
+    (fold,) = plan_folds(
+        settings.protocol,
+        table,
+        seed=settings.seed,
+        validation_share=settings.validation_share,
+    )
+    return fold
+
+
+def run(
+    network: keras.Model, stills: Stills, rows: npt.NDArray[np.int64], *, both_sides: bool
+) -> FloatArray:
+    """Logits float64 [n, C] of the pictures `rows`; `both_sides`: the mean of those of each picture
+    and of its mirror image."""
+
+    def of(images: UInt8Array) -> FloatArray:
+        return np.concatenate(
+            [
+                np.asarray(network.predict_on_batch(part.astype(np.float32)), np.float64)
+                for part in np.array_split(images, -(-len(images) // PLAIN_BATCH))
+            ]
+        )
+
+    images = stills.images[rows]
+    return (of(images) + of(images[:, :, ::-1])) / 2 if both_sides else of(images)
+
+
+def _optimizer(recipe: StillRecipe) -> Callable[[Any], keras.optimizers.Optimizer]:
+    settings = recipe.training
+    averaging = {"use_ema": True, "ema_momentum": settings.average} if settings.average else {}
+    if settings.optimizer == "adam":
+        return lambda rate: keras.optimizers.Adam(rate, **averaging)
+
+    def sgd(rate: Any) -> keras.optimizers.Optimizer:
+        optimizer = keras.optimizers.SGD(
+            rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=settings.weight_decay or None,
+            **averaging,
+        )
+        if settings.weight_decay:
+            optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        return optimizer
+
+    return sgd
