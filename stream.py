@@ -13,7 +13,7 @@ import sys
 from contextlib import ExitStack, suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import click
 import cv2
@@ -52,6 +52,9 @@ SourceName = Annotated[
 ]
 ModelName = Annotated[str, typer.Option(help="A model's name, or an .onnx file.")]
 DeviceName = Annotated[Device, typer.Option(help="What the model runs on.")]
+Macro = Annotated[
+    Literal["on", "off"], typer.Option(help="Score macro-expressions beside the micro ones.")
+]
 MaxFaces = Annotated[int, typer.Option(min=1, help="Faces that are followed at a time.")]
 Sensitivity = Annotated[
     float,
@@ -91,6 +94,7 @@ def watch(
         bool, typer.Option(help="Send scores and events over the Lab Streaming Layer.")
     ] = False,
     window: Annotated[bool, typer.Option(help="Show the picture in a window.")] = True,
+    macro: Macro = "on",
     max_faces: MaxFaces = 1,
     sensitivity: Sensitivity = 0.5,
     duration: Annotated[
@@ -108,6 +112,7 @@ def watch(
                 model,
                 device=device,
                 max_faces=max_faces,
+                macro=macro == "on",
                 sensitivity=sensitivity,
                 profile=profile,
             )
@@ -184,6 +189,7 @@ def analyze_files(
     model: ModelName = DEFAULT_MODEL,
     device: DeviceName = "auto",
     max_faces: MaxFaces = 1,
+    macro: Macro = "on",
     sensitivity: Sensitivity = 0.5,
     profile: Profile = None,
     video: Video = True,
@@ -206,6 +212,7 @@ def analyze_files(
         "model": model,
         "device": device,
         "max_faces": max_faces,
+        "macro": macro == "on",
         "sensitivity": sensitivity,
         "profile": profile,
         "video": video,

@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,16 @@ from realtime.session_files import (
     CLIPS_FOLDER,
     CONDITIONS_FILE,
     EVENTS_FILE,
+    MACRO_PREFIX,
     RECORDED_FILES,
     SCORES_BEGIN,
     SCORES_END,
     SCORES_FILE,
     SESSION_FILE,
     VIDEO_FILE,
+    scores_header,
 )
-from realtime.session_reader import check_facts, read_events, read_scores
+from realtime.session_reader import check_facts, macro_labels, read_events, read_scores
 from realtime.video_writer import MUXER_BUFFER_BYTES
 
 VIDEOS = (VIDEO_FILE, CLEAN_FILE)
@@ -81,11 +84,13 @@ def _mend(folder: Path) -> bool:
         return False
     if facts is not None:
         check_facts(folder / SESSION_FILE, facts)
-    labels = _labels(folder / SCORES_FILE)
-    if labels is None:
-        labels = [] if facts is None else facts["labels"]
+    found = _labels(folder / SCORES_FILE)
+    if found is not None:
+        labels, macro = found
+    else:
+        labels, macro = ([], []) if facts is None else (facts["labels"], macro_labels(facts))
     tables = {
-        SCORES_FILE: (*SCORES_BEGIN, *labels, SCORES_END),
+        SCORES_FILE: scores_header(labels, macro),
         EVENTS_FILE: EVENT_HEADER,
     }
     if (folder / CONDITIONS_FILE).exists():
@@ -97,11 +102,11 @@ def _mend(folder: Path) -> bool:
     if facts is not None and facts.get("status") == "failed" and not any(is_changed):
         return False
 
-    known = _facts_of_files(folder, labels)
+    known = _facts_of_files(folder, labels, macro)
     if facts is None:
         # A copy of the folder may be younger; nothing else tells when the session began.
         started = datetime.fromtimestamp(written_s - known["duration_s"]).astimezone()
-        facts = _unknown_facts(labels, started)
+        facts = _unknown_facts(labels, macro, started)
     elif facts.get("status") != "failed":
         facts["error"] = f"The recording was cut off soon after {facts.get('updated')}."
     facts |= {"status": "recovered", "updated": _stamp(datetime.now().astimezone())} | known
@@ -131,10 +136,10 @@ def _is_finished(facts: dict[str, Any] | None) -> bool:
     return facts is not None and facts.get("status") not in ("recording", "failed")
 
 
-def _facts_of_files(folder: Path, labels: Sequence[str]) -> dict[str, Any]:
+def _facts_of_files(folder: Path, labels: Sequence[str], macro: Sequence[str]) -> dict[str, Any]:
     """What the tables and the video themselves say, as session.json states it."""
     clock = FrameClock()
-    scores = read_scores(folder, labels)
+    scores = read_scores(folder, labels, macro)
     for t_s in scores.loc[scores["frame"].diff() != 0, "timestamp"]:
         clock.tick(t_s)
     return {
@@ -147,7 +152,7 @@ def _facts_of_files(folder: Path, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _unknown_facts(labels: list[str], started: datetime) -> dict[str, Any]:
+def _unknown_facts(labels: list[str], macro: list[str], started: datetime) -> dict[str, Any]:
     """In place of a session.json that was lost."""
     return {
         "status": "recovered",
@@ -160,6 +165,7 @@ def _unknown_facts(labels: list[str], started: datetime) -> dict[str, Any]:
         "device": "unknown",
         "source": {"name": "unknown"},
         "labels": labels,
+        "macro": {"name": "unknown", "labels": macro} if macro else None,
         "drops": {},
     }
 
@@ -171,8 +177,9 @@ def _stamp(moment: datetime) -> str:
 # Tables
 
 
-def _labels(path: Path) -> list[str] | None:
-    """The labels in the header of scores.csv; None if the file does not begin with it."""
+def _labels(path: Path) -> tuple[list[str], list[str]] | None:
+    """The labels in the header of scores.csv, and those of macro-expressions; None if the file
+    does not begin with it."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             header = next(csv.reader(file), [])
@@ -181,7 +188,10 @@ def _labels(path: Path) -> list[str] | None:
     begin = len(SCORES_BEGIN)
     if tuple(header[:begin]) != SCORES_BEGIN or header[begin:][-1:] != [SCORES_END]:
         return None
-    return header[begin:-1]
+    columns = header[begin:-1]
+    macro = list(takewhile(lambda name: name.startswith(MACRO_PREFIX), reversed(columns)))[::-1]
+    labels = columns[: len(columns) - len(macro)]
+    return labels, [name.removeprefix(MACRO_PREFIX) for name in macro]
 
 
 def _mend_table(path: Path, header: Sequence[str]) -> bool:

@@ -39,7 +39,7 @@ import platform
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from datetime import datetime
 from functools import cache, partial
@@ -60,11 +60,10 @@ from realtime.session_files import (
     CONDITIONS_FILE,
     EVENTS_FILE,
     RECORDED_FILES,
-    SCORES_BEGIN,
-    SCORES_END,
     SCORES_FILE,
     SESSION_FILE,
     VIDEO_FILE,
+    scores_header,
 )
 from realtime.spec import ModelSpec
 from realtime.types import Conditions, Event, UInt8Array, Update
@@ -201,7 +200,8 @@ class SessionRecorder:
         """Create `folder` if it is missing and begin the session in it.
 
         `meta`: what session.json states besides, such as `device` and `source`; its `model` is
-        added to the model's name and version. `paint`: makes the picture for video.mp4, uint8
+        added to the model's name and version, and the labels of its `macro`, if it has them, are
+        columns of scores.csv. `paint`: makes the picture for video.mp4, uint8
         [height, width, 3]; None records the frames as they are. `wait`: True for files, then
         `write` waits while the queue is full; False for live sources, then `write` never waits
         and pictures that do not fit are left out of the video and counted in `drops`, while
@@ -238,7 +238,8 @@ class SessionRecorder:
         if score_wait_s is None:
             slack_s = FILE_SLACK_S if wait else LIVE_SLACK_S
             score_wait_s = (spec.lookahead + spec.hop) / spec.rate_hz + slack_s
-        self._table = _ScoreTable(spec.labels, spec.hop / spec.rate_hz, score_wait_s)
+        macro_labels = (meta.get("macro") or {}).get("labels", ())
+        self._table = _ScoreTable(spec.labels, macro_labels, spec.hop / spec.rate_hz, score_wait_s)
         self._clock = FrameClock()
         self._event_count = 0
 
@@ -486,6 +487,7 @@ class _Record:
     t_s: float
     states: tuple[tuple[int, str], ...]
     scores: tuple[tuple[int, float, tuple[float, ...]], ...]
+    macro: tuple[tuple[int, tuple[float, ...]], ...]
     events: tuple[Event, ...]
     conditions: tuple[tuple[int, Conditions], ...]
     origin_s: float
@@ -499,6 +501,7 @@ class _Record:
                 (id_, update.states[id_]) for id_ in sorted(f.face_id for f in update.faces)
             ),
             scores=tuple((s.face_id, s.t_s - origin_s, s.probabilities) for s in update.scores),
+            macro=tuple((s.face_id, s.probabilities) for s in update.macro),
             events=update.events,
             conditions=tuple((id_, update.conditions[id_]) for id_ in sorted(update.conditions)),
             origin_s=origin_s,
@@ -510,13 +513,22 @@ class _ScoreTable:
 
     The scores of a moment come with a later update. A row is complete once each of its faces
     has a score for its time or later, or once the frames are more than `wait_s` past it. It
-    gets the nearest score, unless that is further off than `reach_s`. Rows leave in the order
-    of the frames, and depend on the updates alone, not on when they came.
+    gets the nearest score, unless that is further off than `reach_s`, and the last scores of
+    macro-expressions of its time or before. Rows leave in the order of the frames, and depend on
+    the updates alone, not on when they came.
     """
 
-    def __init__(self, labels: tuple[str, ...], reach_s: float, wait_s: float) -> None:
-        self.header = (*SCORES_BEGIN, *labels, SCORES_END)
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        macro_labels: Sequence[str],
+        reach_s: float,
+        wait_s: float,
+    ) -> None:
+        self.header = scores_header(labels, macro_labels)
         self._no_scores = [""] * (1 + len(labels))
+        self._no_macro = [""] * len(macro_labels)
+        self._macro: dict[int, list[str]] = {}
         self._reach_s = reach_s + 0.5 / TICKS_HZ  # times of files are rounded to such a clock
         self._wait_s = wait_s
         self._waiting: deque[_Record] = deque()
@@ -553,9 +565,16 @@ class _ScoreTable:
                 del self._scores[face_id]
         time_cells = [record.frame_id, f"{record.t_s:.6f}"]
         if not record.states:
-            return [[*time_cells, "", 0, *self._no_scores, "no face"]]
+            return [[*time_cells, "", 0, *self._no_scores, *self._no_macro, "no face"]]
+        for face_id, probabilities in record.macro:
+            self._macro[face_id] = [f"{value:.6f}" for value in probabilities]
         return [
-            [*time_cells, face_id, 1, *self._score_cells(face_id, record.t_s), state]
+            [
+                *(*time_cells, face_id, 1),
+                *self._score_cells(face_id, record.t_s),
+                *self._macro.get(face_id, self._no_macro),
+                state,
+            ]
             for face_id, state in record.states
         ]
 

@@ -17,6 +17,8 @@ from realtime.baseline import Baseline, Calibration, load_profile
 from realtime.baseline import as_facts as baselines_as_facts
 from realtime.errors import ProfileError, SourceError
 from realtime.landmarks import FaceTracker, view_68
+from realtime.macro import MacroModel, cut_face
+from realtime.macro_track import MacroTrack
 from realtime.model import DEFAULT_MODEL, Device, Model
 from realtime.model_card import card_excerpt
 from realtime.overlay import Overlay
@@ -29,7 +31,18 @@ from realtime.sources import VideoFile
 from realtime.spec import ModelSpec
 from realtime.spotting import Spotter
 from realtime.timeline import GraySignal, Timeline
-from realtime.types import Event, Face, Frame, RegionSample, Scores, Source, State, Update, Window
+from realtime.types import (
+    Event,
+    Face,
+    Frame,
+    MacroScores,
+    RegionSample,
+    Scores,
+    Source,
+    State,
+    Update,
+    Window,
+)
 from realtime.worker import Worker
 
 FORGET_FACE_S = 5.0
@@ -44,6 +57,7 @@ class _FacePipeline:
     spotter: Spotter
     seen_s: float
     calibration: Calibration | None
+    macro: MacroTrack | None
 
     @property
     def state(self) -> State:
@@ -61,6 +75,9 @@ class Monitor:
     Several monitors, each in a thread of its own, share one network if they are given its running
     Worker as `model`: it is left open, `device` means nothing then, and the model is not warmed up
     here, since only the worker's thread may use it (call `Model.warm_up` before).
+
+    `macro`: whether macro-expressions are scored too, which the spotter then knows of; or the
+    opened model for it, which any number of monitors may share. `monitor.macro` is that model.
 
     `sensitivity`, 0 to 1, moves the model's spotting thresholds; see `SpottingSpec.at`, and
     `set_sensitivity` for another one on the way.
@@ -83,6 +100,7 @@ class Monitor:
         device: Device = "auto",
         max_faces: int = 1,
         live: bool = True,
+        macro: bool | MacroModel = True,
         sensitivity: float = USUAL,
         profile: str | Path | None = None,
     ) -> None:
@@ -90,6 +108,7 @@ class Monitor:
             model.network if isinstance(model, Worker) else Model.load(model, device=device)
         )
         self.spec: ModelSpec = self.model.spec
+        self.macro = MacroModel.load() if macro is True else macro or None
         self.baselines: dict[int, tuple[Baseline, ...]] = {}
         self._profile: Baseline | None = None
         if profile is not None:
@@ -144,8 +163,11 @@ class Monitor:
             self._note_change(frame.t_s)
         faces = self._track_faces(frame)
         windows: list[Window] = []
+        macro: list[MacroScores] = []
         for face in faces:
-            windows += self._pipeline(face, frame.t_s).timeline.push(self._sample(frame, face))
+            pipeline = self._pipeline(face, frame.t_s)
+            windows += pipeline.timeline.push(self._sample(frame, face))
+            macro += self._macro_scores(frame, face, pipeline.macro)
         scores = self.lane.exchange(windows)
         events = self._spot(scores)
         self._forget_absent(frame.t_s)
@@ -156,6 +178,7 @@ class Monitor:
             events=tuple(events),
             states={face.face_id: self._faces[face.face_id].state for face in faces},
             conditions={face.face_id: conditions.measure(frame, face) for face in faces},
+            macro=tuple(macro),
         )
 
     def updates(self, source: Source) -> Iterator[Update]:
@@ -226,12 +249,21 @@ class Monitor:
         if face.face_id not in self._faces:
             spec = self.spec
             signal = GraySignal() if spec.signal == "gray" else motion.MotionSignal(spec)
-            nodes = motion.expression_nodes(spec.region_layout)
+            track = None if self.macro is None else MacroTrack(self.macro, face.face_id)
+            spotter = Spotter(
+                spec.labels,
+                spec.spotting,
+                spec.max_gap_s,
+                motion.expression_nodes(spec.region_layout),
+                track,
+                spec.lookahead / spec.rate_hz,
+            )
             pipeline = _FacePipeline(
                 timeline=Timeline(spec, signal),
-                spotter=Spotter(spec.labels, spec.spotting, spec.max_gap_s, nodes),
+                spotter=spotter,
                 seen_s=t_s,
                 calibration=Calibration(spec),
+                macro=track,
             )
             self._tune(pipeline.spotter)
             self._faces[face.face_id] = pipeline
@@ -254,6 +286,17 @@ class Monitor:
                 points_68_xy=None if self.spec.mask == "none" else view_68(face.points_xy),
             ),
         )
+
+    def _macro_scores(
+        self, frame: Frame, face: Face, track: MacroTrack | None
+    ) -> Iterator[MacroScores]:
+        """New scores of the face's macro-expression, if it is time for them."""
+        if self.macro is None or track is None or not track.wants(frame.t_s):
+            return
+        cut = cut_face(frame.image_bgr, face.transform, self.macro.spec)
+        scores = track.push(frame.t_s, cut)
+        if scores is not None:
+            yield scores
 
     def _spot(self, scores: list[Scores]) -> list[Event]:
         events = []
@@ -288,10 +331,13 @@ class Monitor:
                 "sha256": self.model.sha256,
                 "card": card_excerpt(self.model.path),
             },
+            "macro": None if self.macro is None else _macro_facts(self.macro),
             "spotting": dataclasses.asdict(self._sensitivity.thresholds(self.spec)),
             "device": self.model.device,
             "source": dataclasses.asdict(source.info) | {"live": source.live},
-            "settings": _monitor_settings(self._max_faces, self._sensitivity, self._profile),
+            "settings": _monitor_settings(
+                self._max_faces, self._sensitivity, self._profile, self.macro
+            ),
         }
 
     def so_far(self, origin_s: float) -> dict[str, Any]:
@@ -302,6 +348,18 @@ class Monitor:
         if changes := changes_as_facts(self._changes, origin_s):
             facts["sensitivity_changes"] = changes
         return facts
+
+
+def _macro_facts(macro: MacroModel) -> dict[str, Any]:
+    """What a recording states of the model of macro-expressions."""
+    return {
+        "file": macro.path.name,
+        "sha256": macro.sha256,
+        "name": macro.spec.name,
+        "version": macro.spec.version,
+        "labels": list(macro.spec.labels),
+        "card": card_excerpt(macro.path),
+    }
 
 
 def painter(spec: ModelSpec, *, blur_faces: bool) -> Paint:
@@ -317,6 +375,7 @@ def settings_of(
     model_sha256: str,
     *,
     max_faces: int = 1,
+    macro: bool = True,
     sensitivity: float = USUAL,
     profile: str | Path | None = None,
     video: bool = True,
@@ -331,15 +390,17 @@ def settings_of(
     """
     baseline = None if profile is None else load_profile(Path(profile), model_sha256)
     contents = Contents(video, keep_clean, blur_faces, clips)
-    settings = _monitor_settings(max_faces, Sensitivity(sensitivity), baseline)
+    model = MacroModel.load() if macro else None
+    settings = _monitor_settings(max_faces, Sensitivity(sensitivity), baseline, model)
     return settings | dataclasses.asdict(contents)
 
 
 def _monitor_settings(
-    max_faces: int, sensitivity: Sensitivity, profile: Baseline | None
+    max_faces: int, sensitivity: Sensitivity, profile: Baseline | None, macro: MacroModel | None
 ) -> dict[str, Any]:
     return {
         "max_faces": max_faces,
+        "macro": None if macro is None else macro.sha256,
         **sensitivity.as_settings(),
         "baseline": None if profile is None else profile.height,
     }
@@ -352,6 +413,7 @@ def analyze(
     model: str | Path = DEFAULT_MODEL,
     device: Device = "auto",
     max_faces: int = 1,
+    macro: bool = True,
     sensitivity: float = USUAL,
     profile: str | Path | None = None,
     video: bool = True,
@@ -378,6 +440,7 @@ def analyze(
                 model=model,
                 device=device,
                 max_faces=max_faces,
+                macro=macro,
                 sensitivity=sensitivity,
                 profile=profile,
                 video=False,
@@ -390,6 +453,7 @@ def analyze(
             device=device,
             max_faces=max_faces,
             live=False,
+            macro=macro,
             sensitivity=sensitivity,
             profile=profile,
         ) as monitor,

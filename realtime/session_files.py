@@ -3,6 +3,8 @@ the folders."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 SESSION_FILE = "session.json"
 SCORES_FILE = "scores.csv"
 EVENTS_FILE = "events.csv"
@@ -23,7 +25,17 @@ SCORES_BEGIN = ("frame", "timestamp", "face_id", "success", "confidence")
 """Columns of scores.csv before those of the labels."""
 
 SCORES_END = "state"
-"""The column of scores.csv after those of the labels."""
+"""The last column of scores.csv."""
+
+MACRO_PREFIX = "macro_"
+"""Of the columns of scores.csv, after those of the labels, that hold the smoothed scores of
+macro-expressions."""
+
+
+def scores_header(labels: Iterable[str], macro_labels: Iterable[str] = ()) -> tuple[str, ...]:
+    """The columns of scores.csv; without `macro_labels` as it is where these are not scored."""
+    return (*SCORES_BEGIN, *labels, *(MACRO_PREFIX + label for label in macro_labels), SCORES_END)
+
 
 CLIPS_FOLDER = "clips"
 REPORT_FILE = "report.html"

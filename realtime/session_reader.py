@@ -16,10 +16,10 @@ from realtime.recorder import CONDITIONS_HEADER, EVENT_HEADER
 from realtime.session_files import (
     CONDITIONS_FILE,
     EVENTS_FILE,
-    SCORES_BEGIN,
     SCORES_END,
     SCORES_FILE,
     SESSION_FILE,
+    scores_header,
 )
 
 LARGEST = 1e10
@@ -46,6 +46,7 @@ FACTS_SHAPE: dict[str, Any] = {
     "versions": dict,
     "model": {"name": str, "version": str, "rate_hz": (float, None), "card": (str, None)},
     "labels": [str],
+    "macro": ({"name": str, "labels": [str]}, None),
     "spotting": (dict, None),
     "device": (str, None),
     "source": {"name": str, "rate_hz": (float, None), "live": bool},
@@ -94,7 +95,7 @@ def load_session(folder: str | Path) -> Session:
     folder = Path(folder)
     facts = read_facts(folder)
     return Session(
-        scores=read_scores(folder, facts["labels"]),
+        scores=read_scores(folder, facts["labels"], macro_labels(facts)),
         events=read_events(folder),
         facts=facts,
     )
@@ -121,17 +122,28 @@ def check_facts(path: Path, facts: object) -> None:
         if missing:
             wrong = f"it has no {missing[0]!r}"
         else:
-            columns = (*SCORES_BEGIN, *facts["labels"], SCORES_END)
+            columns = scores_header(facts["labels"], macro_labels(facts))
             if len(set(columns)) < len(columns):
                 wrong = "two labels are the same, or one is the name of another column"
     if wrong is not None:
         raise _is_damaged(path, wrong)
 
 
-def read_scores(folder: Path, labels: Sequence[str]) -> pd.DataFrame:
+def macro_labels(facts: Mapping[str, Any]) -> list[str]:
+    """The labels of the macro-expressions that were scored; none where they were not."""
+    labels: list[str] = (facts.get("macro") or {}).get("labels", [])
+    return labels
+
+
+def read_scores(
+    folder: Path, labels: Sequence[str], macro_labels: Sequence[str] = ()
+) -> pd.DataFrame:
     """The content of scores.csv. Raises RecordingError."""
-    may_be_empty = ("face_id", "confidence", *labels)
-    return _read_table(folder / SCORES_FILE, (*SCORES_BEGIN, *labels, SCORES_END), may_be_empty)
+    header = scores_header(labels, macro_labels)
+    always = ("frame", "timestamp", "success", SCORES_END)
+    return _read_table(
+        folder / SCORES_FILE, header, [name for name in header if name not in always]
+    )
 
 
 def read_events(folder: Path) -> pd.DataFrame:

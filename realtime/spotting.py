@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,28 @@ MOVED_SHARE = 0.15
 
 BEFORE_S = 0.15
 """What the face did in this time before the onset is what it comes back to."""
+
+
+MACRO_SHIFT = 0.5
+"""How far the scores of macro-expressions may be after an event from what they were before it, as
+the share of the whole that has gone from some labels to others (total variation). A slow smile
+goes from nearly nothing to nearly 1, and a micro-expression comes back."""
+
+MACRO_BEFORE_S = 0.3
+"""What is looked at before the onset; as long again as a blink, so that one does not decide."""
+
+
+class MacroView(Protocol):
+    """What the spotter knows of macro-expressions; `realtime.macro_track.MacroTrack` is one."""
+
+    @property
+    def latest(self) -> FloatArray | None:
+        """The newest scores, float64 [labels]."""
+        ...
+
+    def mean(self, start_s: float, end_s: float) -> FloatArray | None:
+        """Mean scores in a stretch of time, float64 [labels]; None if there are none."""
+        ...
 
 
 @dataclass(slots=True)
@@ -59,6 +82,10 @@ class Spotter:
     from, an event whose apex is still there after its offset (`max_residual`) is none: it was the
     beginning of something that stays, which the network lost sight of.
 
+    With `macro`, an event after which the face as a whole shows something else than before it is
+    none either: it was the beginning or the end of a macro-expression, such as a slow smile. From
+    its beginning on the state is `macro`, until the face shows again what it did before.
+
     `baseline`, 0 to 1, is the probability of an expression that this person's neutral face has.
     What is above it counts as a share of what can be above it, as Abbott's formula (1925, "A
     method of computing the effectiveness of an insecticide") takes the deaths that need no cause
@@ -79,13 +106,19 @@ class Spotter:
         spotting: SpottingSpec,
         max_gap_s: float = 0.2,
         nodes: npt.NDArray[np.bool_] | None = None,
+        macro: MacroView | None = None,
+        lookahead_s: float = 0.0,
     ) -> None:
-        """`nodes`: bool [R, H, W], those whose motion counts for `max_residual`; None: all."""
+        """`nodes`: bool [R, H, W], those whose motion counts for `max_residual`; None: all.
+        `macro`: what the face shows as a whole; `lookahead_s`: how far behind the newest frame
+        scores are at least, so that it is known until then."""
         self._labels = labels
         self._spotting = spotting
         self._factors: FloatArray | None = None
         self._max_gap_s = max_gap_s
         self._nodes = nodes
+        self._macro = macro
+        self._lookahead_s = lookahead_s
         self.baseline = 0.0
         self._can_spot = NONE_LABEL in labels
         self._none = labels.index(NONE_LABEL) if self._can_spot else -1
@@ -103,6 +136,7 @@ class Spotter:
         self._last: Scores | None = None
         self._last_height = 0.0
         self._run: _Run | None = None
+        self._before_macro: FloatArray | None = None
         self._motions: deque[tuple[float, FloatArray]] = deque()
 
     def update(self, scores: Scores) -> Event | None:
@@ -139,12 +173,12 @@ class Spotter:
             is_seen = self._last_height >= self._spotting.leave
             if self._run.has_entered and is_seen:
                 offset_s = self._crossing_s(scores.t_s, height)
-                event = self._finish(self._run, offset_s, scores.motion)
+                event = self._finish(self._run, offset_s, scores)
             self._run = None
         self._last, self._last_height = scores, height
 
         if self._run is None or not self._run.has_entered:
-            self.state = "neutral"
+            self.state = "macro" if self._is_macro() else "neutral"
         elif scores.t_s - self._run.onset_s > self._spotting.max_s:
             self.state = "macro"
         else:
@@ -169,7 +203,30 @@ class Spotter:
         share = (self._spotting.leave - self._last_height) / (height - self._last_height)
         return self._last.t_s + share * (t_s - self._last.t_s)
 
-    def _finish(self, run: _Run, offset_s: float, latest: FloatArray | None) -> Event | None:
+    def _is_macro(self) -> bool:
+        """Whether a macro-expression goes on whose beginning was seen."""
+        if self._before_macro is None or self._macro is None:
+            return False
+        latest = self._macro.latest
+        if latest is None or _shift(latest, self._before_macro) < MACRO_SHIFT / 2:
+            self._before_macro = None
+        return self._before_macro is not None
+
+    def _has_turned(self, onset_s: float, offset_s: float, now_s: float) -> bool:
+        """Whether the face as a whole shows something else after an event than before it."""
+        if self._macro is None:
+            return False
+        before = self._macro.mean(onset_s - MACRO_BEFORE_S, onset_s)
+        after = self._macro.mean(offset_s, now_s + self._lookahead_s)
+        if before is None or after is None or _shift(before, after) < MACRO_SHIFT:
+            return False
+        first = self._before_macro
+        is_over = first is not None and _shift(after, first) < MACRO_SHIFT / 2
+        self._before_macro = None if is_over else before
+        return True
+
+    def _finish(self, run: _Run, offset_s: float, now: Scores) -> Event | None:
+        latest = now.motion
         if not self._spotting.min_s <= offset_s - run.onset_s <= self._spotting.max_s:
             return None
         probabilities = np.array([scores.probabilities for scores in run.scores])
@@ -184,6 +241,8 @@ class Spotter:
             top = [one.motion for one, chosen in zip(run.scores, is_top, strict=True) if chosen]
             if self._residual(run.onset_s, top, latest) > self._spotting.max_residual:
                 return None
+        if self._has_turned(run.onset_s, offset_s, now.t_s):
+            return None
         means = weighted[is_top].mean(axis=0)
         means[self._none] = 0.0
         label = int(means.argmax())
@@ -221,3 +280,8 @@ class Spotter:
         """[R, H, W, 2] to the nodes that count, [K, 2]."""
         nodes: FloatArray = motion.reshape(-1, 2) if self._nodes is None else motion[self._nodes]
         return nodes
+
+
+def _shift(one: FloatArray, other: FloatArray) -> float:
+    """Total variation of two rows of scores, 0 to 1."""
+    return float(np.abs(one - other).sum()) / 2.0

@@ -121,6 +121,19 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class MacroScores:
+    """What one face shows as a whole, as a rule on purpose, at one moment.
+
+    `t_s`: time of the newest frame that has a part in it. `probabilities`: one a label of the
+    model of macro-expressions, sum 1, smoothed over time.
+    """
+
+    face_id: int
+    t_s: float
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One spotted micro-expression; times in seconds on the clock of the frames.
 
@@ -141,7 +154,8 @@ class Update:
 
     `scores` and `events` are those that arrived since the previous update; they speak of
     moments before this frame, because a window has to be complete before it is scored.
-    `states` and `conditions`: one a face of this frame.
+    `states` and `conditions`: one a face of this frame. `macro`: new scores of macro-expressions,
+    for some of these faces in some of the frames; between, the last ones hold.
     """
 
     frame: Frame
@@ -150,6 +164,7 @@ class Update:
     events: tuple[Event, ...]
     states: dict[int, State]
     conditions: dict[int, Conditions] = field(default_factory=dict)
+    macro: tuple[MacroScores, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""What one face shows on purpose, over time: smoothed scores, and what they were a moment ago."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+from realtime.macro import MacroModel
+from realtime.types import FloatArray, MacroScores, UInt8Array
+
+EVERY_S = 0.25
+"""Seconds from one scoring to the next. Macro-expressions last from half a second to four seconds
+(Ekman), and a scoring costs about as much as a window of the spotting network."""
+
+SMOOTH_S = 0.5
+"""Time constant of the smoothing: half a smile's shortest time, so that a flicker of one scoring
+is no expression."""
+
+KEPT_EVERY_S = 1 / 30
+REMEMBERED_S = 2.0
+"""How densely and how long faces are kept: from before the longest micro-expression to its end."""
+
+LARGEST_MEAN = 4
+"""Faces that a mean is made of; more say hardly more, and each takes the time of a scoring."""
+
+
+class MacroTrack:
+    """The macro-expression of one face. Used by one thread; the model may be shared."""
+
+    def __init__(self, model: MacroModel, face_id: int) -> None:
+        self._model = model
+        self._face_id = face_id
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the past."""
+        self._kept: deque[tuple[float, UInt8Array]] = deque()
+        self._due_s = -math.inf
+        self._smoothed: FloatArray | None = None
+        self._scored_s = -math.inf
+        self.latest: FloatArray | None = None
+        """The newest scores, not smoothed, float64 [labels]."""
+
+    def wants(self, t_s: float) -> bool:
+        """Whether `push` would make use of a face of this moment."""
+        return not self._kept or t_s >= self._kept[-1][0] + KEPT_EVERY_S - 1e-3
+
+    def push(self, t_s: float, face: UInt8Array) -> MacroScores | None:
+        """Take a cut face, uint8 [48, 48]; give smoothed scores when it is time for them.
+
+        A face that was away for longer than `REMEMBERED_S` starts anew.
+        """
+        if self._kept and t_s - self._kept[-1][0] > REMEMBERED_S:
+            self.restart()
+        self._kept.append((t_s, face))
+        while self._kept[0][0] < t_s - REMEMBERED_S:
+            self._kept.popleft()
+        if t_s < self._due_s:
+            return None
+        self._due_s = t_s + EVERY_S
+        self.latest = self._model.run(face[np.newaxis])[0].astype(np.float64)
+        if self._smoothed is None:
+            self._smoothed = self.latest
+        else:
+            share = 1.0 - math.exp((self._scored_s - t_s) / SMOOTH_S)
+            self._smoothed = self._smoothed + share * (self.latest - self._smoothed)
+        self._scored_s = t_s
+        return MacroScores(self._face_id, t_s, tuple(self._smoothed.tolist()))
+
+    def mean(self, start_s: float, end_s: float) -> FloatArray | None:
+        """Mean scores, float64 [labels], of the faces that were seen in a stretch of time, both
+        ends included: of `LARGEST_MEAN` of them, evenly spread. None if there was no face."""
+        faces = [face for t_s, face in self._kept if start_s <= t_s <= end_s]
+        if not faces:
+            return None
+        places = np.linspace(0, len(faces) - 1, min(len(faces), LARGEST_MEAN)).round().astype(int)
+        scores = self._model.run(np.stack([faces[place] for place in places]))
+        mean: FloatArray = scores.mean(axis=0, dtype=np.float64)
+        return mean

@@ -1,0 +1,198 @@
+"""A trained still-image network -> the ONNX file that the monitor loads.
+
+Batch normalisation becomes part of the convolutions before it. Kernels are kept in half precision,
+which halves the file; the graph turns them into float32 and computes with that. Keras is given
+the same rounded kernels before the two are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+from keras import layers, ops
+from onnx import numpy_helper
+
+from realtime.errors import ModelError
+from realtime.macro import FACE_PX, INPUT, METADATA_KEY, SCORES, MacroSpec
+from training.export import BACK_END, LARGEST_DIFFERENCE, OPSET
+from training.macro.train import NETWORK_FILE, RECORD_FILE
+from training.recipe import commit
+
+EYES_APART_PX, EYES_Y_PX = 25.0, 18.7
+"""Where FER2013's faces have their outer eye corners: medians of 2357 of 2500 pictures, drawn at
+random, in which MediaPipe finds a face (25.0 px apart, at y = 18.7, around x = 24.0)."""
+
+SMALLEST_HALVED = 1000
+"""Numbers of a kernel that is kept in half precision; smaller ones hardly matter to the file."""
+
+
+def export_still(run: Path, path: Path) -> float:
+    """Write the network that `train_still` left in `run` to `path`, whole or not at all.
+
+    The file has the input `faces` uint8 [N, 48, 48] and the output `scores` float32 [N, labels],
+    N free. Returns the largest difference between its scores and those of Keras with the same
+    rounded kernels, on random faces; raises ModelError, and leaves `path` as it was, when that is
+    `LARGEST_DIFFERENCE` or more, the run is not finished, or Keras runs on another back end than
+    TensorFlow.
+    """
+    if keras.config.backend() != BACK_END:
+        raise ModelError(
+            f"A model cannot be exported from Keras's back end {keras.config.backend()}; "
+            f"set KERAS_BACKEND={BACK_END}, which reads what another one has trained."
+        )
+    if not (run / RECORD_FILE).exists():
+        raise ModelError(f"{run} holds no finished training; train it to its end first.")
+    record = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
+    recipe = record["recipe"]
+    spec = MacroSpec(
+        name=recipe["name"],
+        version=recipe["version"],
+        architecture=recipe["architecture"],
+        labels=tuple(record["labels"]),
+        eyes_apart_px=EYES_APART_PX,
+        eyes_y_px=EYES_Y_PX,
+        normalisation=recipe["normalisation"],
+        both_sides=recipe["both_sides"],
+        temperature=record["temperature"],
+        provenance={
+            name: record[name]
+            for name in ("recipe", "data", "commit", "temperature_chosen_on", "pictures")
+        }
+        | {"export_commit": commit()},
+    )
+    network = _float32(keras.models.load_model(run / NETWORK_FILE))
+    return write_still_model(network, spec, path)
+
+
+def write_still_model(network: keras.Model, spec: MacroSpec, path: Path) -> float:
+    """As `export_still`, of a network (`training.macro.networks.build`) in memory."""
+    network = fold(network)
+    for weight in network.weights:
+        if int(np.prod(weight.shape)) >= SMALLEST_HALVED:
+            weight.assign(np.asarray(weight).astype(np.float16).astype(np.float32))
+    full = with_scores(network, spec)
+    faces = _random_faces()
+    expected = np.asarray(full.predict_on_batch(faces))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
+        draft = Path(folder) / path.name
+        full.export(str(draft), format="onnx", opset_version=OPSET, verbose=False)
+        file = onnx.load(draft)
+        _rename(file)
+        _halve(file)
+        onnx.helper.set_model_props(file, {METADATA_KEY: spec.to_json()})
+        onnx.checker.check_model(file)
+        onnx.save(file, draft)
+        session = onnxruntime.InferenceSession(str(draft), providers=["CPUExecutionProvider"])
+        (found,) = session.run([SCORES], {INPUT: faces})
+        difference = float(np.abs(found - expected).max())
+        if not difference < LARGEST_DIFFERENCE:  # also when it is not a number
+            raise ModelError(
+                f"The exported model differs from Keras by {difference:.1e}, more than "
+                f"{LARGEST_DIFFERENCE:.0e}; {path.name} was not written."
+            )
+        os.replace(draft, path)
+    return difference
+
+
+def fold(network: keras.Model) -> keras.Model:
+    """The same function without batch normalisation: each, which has to follow a convolution
+    without a bias, is worked into that one's kernel and bias."""
+    folded = {
+        layer.input._keras_history.operation.name: layer
+        for layer in network.layers
+        if isinstance(layer, layers.BatchNormalization)
+    }
+
+    def plain(layer: keras.Layer) -> keras.Layer:
+        if isinstance(layer, layers.BatchNormalization):
+            return layers.Activation("linear", name=layer.name)
+        changes = {"use_bias": True} if layer.name in folded else {}
+        copy: keras.Layer = type(layer).from_config(layer.get_config() | changes)
+        return copy
+
+    def call(layer: keras.Layer, *inputs: Any, **options: Any) -> Any:
+        options.pop("mask", None)  # which batch normalisation takes, and what is in its place not
+        return layer(*inputs, **options)
+
+    result = keras.models.clone_model(network, clone_function=plain, call_function=call)
+    for layer in network.layers:
+        copy = result.get_layer(layer.name)
+        if layer.name in folded:
+            norm = folded[layer.name]
+            gamma, beta, mean, variance = (
+                np.asarray(weight, np.float64)
+                for weight in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+            )
+            scale = gamma / np.sqrt(variance + norm.epsilon)
+            copy.set_weights([np.asarray(layer.kernel) * scale, beta - mean * scale])
+        elif not isinstance(layer, layers.BatchNormalization):
+            copy.set_weights(layer.get_weights())
+    return result
+
+
+def _float32(network: keras.Model) -> keras.Model:
+    """The same network in float32, whatever precision it was trained in."""
+    config = network.get_config()
+    for layer in config["layers"]:
+        layer["config"]["dtype"] = "float32"
+    copy = type(network).from_config(config)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def with_scores(network: keras.Model, spec: MacroSpec) -> keras.Model:
+    """The network with gray levels uint8 as its input and calibrated scores as its output."""
+    faces = layers.Input((FACE_PX, FACE_PX), dtype="uint8", name=INPUT)
+    gray = ops.cast(faces, "float32")
+    if spec.both_sides:
+        # As one batch, so that the kernels are in the file once.
+        logits = network(ops.concatenate([gray, ops.flip(gray, axis=2)], axis=0))
+        one, other = ops.split(logits, 2, axis=0)
+        logits = (one + other) / 2.0
+    else:
+        logits = network(gray)
+    scores = ops.softmax(logits / spec.temperature, axis=-1)
+    return keras.Model(faces, layers.Identity(name=SCORES)(scores))
+
+
+def _rename(file: onnx.ModelProto) -> None:
+    """Give input and output the names that the monitor asks for, and a free number of faces."""
+    names = {file.graph.input[0].name: INPUT, file.graph.output[0].name: SCORES}
+    for node in file.graph.node:
+        for ends in (node.input, node.output):
+            for place, name in enumerate(ends):
+                ends[place] = names.get(name, name)
+    for value in (file.graph.input[0], file.graph.output[0]):
+        value.name = names[value.name]
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+
+
+def _halve(file: onnx.ModelProto) -> None:
+    """Keep large kernels in half precision; ONNX Runtime turns them back once, when it loads."""
+    casts = []
+    for kernel in list(file.graph.initializer):
+        values = numpy_helper.to_array(kernel)
+        if values.dtype != np.float32 or values.size < SMALLEST_HALVED:
+            continue
+        half = f"{kernel.name}/half"
+        file.graph.initializer.remove(kernel)
+        file.graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(
+            onnx.helper.make_node("Cast", [half], [kernel.name], to=onnx.TensorProto.FLOAT)
+        )
+    nodes = list(file.graph.node)
+    del file.graph.node[:]
+    file.graph.node.extend([*casts, *nodes])
+
+
+def _random_faces() -> Any:
+    return np.random.default_rng(0).integers(0, 256, (5, FACE_PX, FACE_PX), np.uint8)
