@@ -29,6 +29,7 @@ from realtime.errors import RecordingError
 from realtime.folder_lock import LOCK_FILE, FolderLock
 from realtime.mending import mend
 from realtime.recorder import Contents, SessionRecorder
+from realtime.session_reader import load_session
 from realtime.types import Event, Update
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -213,6 +214,23 @@ def test_session_json_that_was_lost(killed: Path, rest: bytes | None) -> None:
     assert facts["frames"] == len(rows(killed))
     assert facts.keys() >= before.keys() - {"spotting", "settings", "calibration", "video"}
     assert not mend(killed)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_scores_of_macro_expressions_stay_what_they_are(tmp_path: Path, is_lost: bool) -> None:
+    macro = {"name": "kilas-macro", "labels": ["happy", "neutral"]}
+    folder = tmp_path / "a"
+    with SessionRecorder(folder, SPEC, {"macro": macro}, None, True) as session:
+        for item in updates():
+            session.write(item)
+    facts = session_json(folder) | {"status": "recording"}
+    (folder / "session.json").write_text("" if is_lost else json.dumps(facts))
+    (folder / LOCK_FILE).touch()  # as a kill leaves it
+    assert mend(folder)
+    mended = session_json(folder)
+    assert mended["labels"] == list(SPEC.labels)
+    assert mended["macro"]["labels"] == ["happy", "neutral"]
+    assert list(load_session(folder).scores)[-3:] == ["macro_happy", "macro_neutral", "state"]
 
 
 def test_failed_session_is_completed(killed: Path) -> None:

@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,9 @@ from hypothesis import strategies as st
 from realtime import disk_file, recorder
 from realtime.errors import RecordingError
 from realtime.recorder import Contents, SessionRecorder, new_session_folder, session_folder_name
+from realtime.session_reader import load_session
 from realtime.spec import ModelSpec
-from realtime.types import Event, Face, Frame, Scores, State, UInt8Array, Update
+from realtime.types import Event, Face, Frame, MacroScores, Scores, State, UInt8Array, Update
 
 SPEC = ModelSpec(
     name="test",
@@ -326,6 +328,34 @@ def test_each_face_has_its_row_and_its_scores(tmp_path: Path) -> None:
         ("2", "", "0", "", "no face"),
         ("3", "4", "1", "", "warming up"),
     ]
+
+
+def test_each_face_keeps_its_macro_scores_until_it_has_new_ones(tmp_path: Path) -> None:
+    def shows(id_: int, faces: list[int], *macro: MacroScores) -> Update:
+        return replace(update(id_, id_ / 4, faces=faces), macro=macro)
+
+    updates = [
+        shows(0, [0, 1], MacroScores(0, 0.0, (0.9, 0.1))),
+        shows(1, [0, 1], MacroScores(1, 0.25, (0.2, 0.8))),
+        shows(2, []),
+        shows(3, [0, 1], MacroScores(0, 0.75, (0.4, 0.6))),
+    ]
+    meta = {"macro": {"labels": ["happy", "neutral"]}}
+    folder = record(tmp_path / "a", updates, meta=meta)
+    table = rows(folder)
+    assert list(table[0])[-3:] == ["macro_happy", "macro_neutral", "state"]
+    assert [(r["frame"], r["face_id"], r["macro_happy"], r["macro_neutral"]) for r in table] == [
+        ("0", "0", "0.900000", "0.100000"),
+        ("0", "1", "", ""),
+        ("1", "0", "0.900000", "0.100000"),
+        ("1", "1", "0.200000", "0.800000"),
+        ("2", "", "", ""),
+        ("3", "0", "0.400000", "0.600000"),
+        ("3", "1", "0.200000", "0.800000"),
+    ]
+    scores = load_session(folder).scores
+    assert scores["macro_happy"].dtype == np.float64
+    assert scores["macro_happy"].isna().sum() == 2
 
 
 def test_events_are_counted_from_the_origin(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 from realtime import analyze, sensitivity
 from realtime.errors import ModelError, ProfileError, RecordingError, SourceError
 from realtime.landmarks import FaceTracker
+from realtime.macro import MacroModel
 from realtime.model import Model
 from realtime.overlay import Overlay
 from realtime.recorder import SessionRecorder
@@ -491,6 +492,39 @@ def test_the_neutral_baseline_of_a_session_is_a_profile(demo: Path, tmp_path: Pa
     assert again.facts["calibration"]["0"] == {**baseline, "from_s": None, "to_s": None}
     with pytest.raises(ProfileError, match="one person"):
         analyze(DEMO_PATH, profile=demo, max_faces=2)
+
+
+def test_what_a_face_shows_on_purpose_is_scored_beside_what_it_lets_slip(demo: Path) -> None:
+    session = load_session(demo)
+    columns = [f"macro_{label}" for label in session.facts["macro"]["labels"]]
+    assert len(columns) == 7
+    shown = session.scores[columns]
+    np.testing.assert_allclose(shown.sum(axis=1), 1.0, atol=1e-4)
+    # New ones about four times a second, from the first frame on.
+    changes = (shown.diff().abs().sum(axis=1) > 0).sum()
+    seconds = session.facts["duration_s"]
+    assert 2 * seconds < changes <= 4 * seconds + 1
+
+
+def test_without_macro_expressions_there_is_nothing_of_them(demo: Path) -> None:
+    session = analyze(DEMO_PATH, macro=False)
+    assert session.facts["macro"] is None
+    assert not [name for name in session.scores if name.startswith("macro")]
+    assert session.events.equals(load_session(demo).events)  # here they all come back
+    sha256 = session.facts["model"]["sha256"]
+    assert settings_of(sha256, macro=False) != settings_of(sha256)
+
+
+def test_monitors_share_a_model_of_macro_expressions(astronaut_bgr: UInt8Array) -> None:
+    macro = MacroModel.load()
+    told = []
+    for _ in range(2):
+        with Monitor(live=False, macro=macro) as monitor:
+            assert monitor.macro is macro
+            for frame in still(astronaut_bgr, 20):
+                told += monitor.process(frame).macro
+    assert [scores.t_s for scores in told] == pytest.approx([0.0, 8 / 30, 16 / 30] * 2)
+    assert told[:3] == told[3:]
 
 
 def test_settings_are_those_that_a_session_states(demo: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from realtime.spec import SpottingSpec
 from realtime.spotting import Spotter
-from realtime.types import Event, Scores, State
+from realtime.types import Event, FloatArray, Scores, State
 
 LABELS = ("none", "negative", "positive", "surprise")
 SPOTTING = SpottingSpec(enter=0.6, leave=0.4, min_s=0.08, max_s=0.5)
@@ -380,3 +380,112 @@ def test_what_a_moved_threshold_begins_or_ends_is_no_event() -> None:
             if number in moves:
                 spotter.tune(moves[number], None)
             assert spotter.update(say(lambda _, level=level: level)(number / 30)) is None  # type: ignore[misc]
+
+
+# Macro-expressions
+
+CALM = np.array([0.1, 0.9])
+SMILE = np.array([0.95, 0.05])
+
+
+class Shown:
+    """What a face shows as a whole: a script of scores over time."""
+
+    def __init__(self, curve: Callable[[float], float]) -> None:
+        self._curve = curve
+        self.now_s = 0.0
+
+    def _at(self, t_s: float) -> FloatArray:
+        return CALM + self._curve(t_s) * (SMILE - CALM)
+
+    @property
+    def latest(self) -> FloatArray:
+        return self._at(self.now_s)
+
+    def mean(self, start_s: float, end_s: float) -> FloatArray | None:
+        times_s = [t_s for t_s in np.arange(0.0, self.now_s, 1 / 30) if start_s <= t_s <= end_s]
+        return np.mean([self._at(t_s) for t_s in times_s], axis=0) if times_s else None
+
+
+def run_with(
+    shown: Shown, curve: Callable[[float], float], end_s: float = 5.0, late_s: float = 0.2
+) -> tuple[list[Event], list[State]]:
+    """As `run`, with scores that are `late_s` behind the frames."""
+    spotter = Spotter(LABELS, SPOTTING, macro=shown, lookahead_s=late_s)
+    events, states = [], []
+    for t_s in np.arange(0.0, end_s, 1 / 30):
+        shown.now_s = t_s + late_s
+        probabilities = (1.0 - curve(t_s), 0.0, curve(t_s), 0.0)
+        event = spotter.update(Scores(3, float(t_s), probabilities, 0.0))
+        if event is not None:
+            events.append(event)
+        states.append(spotter.state)
+    return events, states
+
+
+def at(states: list[State], t_s: float) -> State:
+    return states[round(t_s * 30)]
+
+
+def test_the_beginning_and_the_end_of_a_slow_smile_are_no_micro_expressions() -> None:
+    def moves(t_s: float) -> float:
+        return max(bump(1.0, 1.4)(t_s), bump(3.0, 3.4)(t_s))
+
+    smile = Shown(lambda t_s: float(np.clip(min((t_s - 1.0) / 0.4, (3.4 - t_s) / 0.4), 0, 1)))
+    assert len(run(moves, label="positive", end_s=5.0)[0]) == 2
+    events, states = run_with(smile, moves)
+    assert events == []
+    assert at(states, 0.9) == "neutral"
+    assert {at(states, t_s) for t_s in (1.5, 2.0, 2.9)} == {"macro"}
+    assert {at(states, t_s) for t_s in (3.7, 4.5)} == {"neutral"}
+
+
+def test_a_micro_expression_comes_back_also_where_the_whole_face_shows_it() -> None:
+    (event,), states = run_with(Shown(bump(1.0, 1.4)), bump(1.0, 1.4))
+    assert event.label == "positive"
+    assert "macro" not in states
+
+
+def test_a_micro_expression_on_a_face_that_smiles_all_the_while_is_one() -> None:
+    (event,), states = run_with(Shown(lambda t_s: 1.0), bump(1.0, 1.4))
+    assert "macro" not in states
+
+
+def test_a_micro_expression_within_a_smile_is_told_and_the_smile_goes_on() -> None:
+    def moves(t_s: float) -> float:
+        return max(bump(1.0, 1.4)(t_s), bump(2.5, 2.8)(t_s))
+
+    (event,), states = run_with(Shown(lambda t_s: float(t_s >= 1.2)), moves)
+    assert event.onset_s > 2.5
+    assert at(states, 2.65) == "expression"
+    assert {at(states, t_s) for t_s in (2.0, 3.0, 4.5)} == {"macro"}
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.3, 1), (0.9, 0)])
+def test_a_face_has_to_show_something_quite_different_to_have_turned(
+    share: float, found: int
+) -> None:
+    events, _ = run_with(Shown(lambda t_s: share * (t_s >= 1.2)), bump(1.0, 1.4))
+    assert len(events) == found
+
+
+def test_where_the_whole_face_was_not_seen_before_nothing_is_refused() -> None:
+    class Unseen(Shown):
+        def mean(self, start_s: float, end_s: float) -> FloatArray | None:
+            return super().mean(start_s, end_s) if start_s > 1.2 else None
+
+    events, _ = run_with(Unseen(lambda t_s: float(t_s >= 1.2)), bump(1.0, 1.4))
+    assert len(events) == 1
+
+
+def test_a_smile_is_forgotten_with_the_face() -> None:
+    shown = Shown(lambda t_s: float(t_s >= 1.2))
+    spotter = Spotter(LABELS, SPOTTING, macro=shown, lookahead_s=0.2)
+    curve = bump(1.0, 1.4)
+    for t_s in np.arange(0.0, 2.0, 1 / 30):
+        shown.now_s = t_s + 0.2
+        spotter.update(Scores(3, float(t_s), (1.0 - curve(t_s), 0.0, curve(t_s), 0.0), 0.0))
+    assert spotter.state == "macro"
+    spotter.restart()
+    spotter.update(Scores(3, 2.1, (1.0, 0.0, 0.0, 0.0), 0.0))
+    assert spotter.state == "neutral"
