@@ -27,6 +27,8 @@ from realtime.display import Command, FileProgress, TerminalLine, Window, displa
 from realtime.errors import KilasError
 from realtime.exports import FORMATS, export_session
 from realtime.lsl import EVENTS_STREAM, SCORES_STREAM, LslOutlet
+from realtime.macro import DEFAULT_MACRO
+from realtime.macro_batch import analyze_stills, tell
 from realtime.mending import mend
 from realtime.meter import Meter
 from realtime.model import DEFAULT_MODEL, Device, device_report, list_models
@@ -35,6 +37,7 @@ from realtime.recording import Recording
 from realtime.session import Monitor
 from realtime.session_files import REPORT_FILE, SUMMARY_FILE
 from realtime.sources import DEMO_PATH, list_cameras, open_source
+from realtime.stills import Cut
 
 SESSIONS = Path("sessions")
 """Where recordings go unless another folder is named."""
@@ -73,6 +76,13 @@ Formats = Annotated[
     str,
     typer.Option("--format", help="Besides CSV, with commas between: parquet, jsonl, vtt, eaf."),
 ]
+
+OF_MACRO = ("faces", "cropped")
+OF_MICRO = (
+    *("device", "macro", "sensitivity", "profile", "video", "keep_clean", "blur_faces", "clips"),
+    *("formats", "report", "jobs", "scheduler", "overwrite"),
+)
+"""Options of `analyze` that only one of its tasks has."""
 
 
 @app.command()
@@ -126,11 +136,12 @@ def watch(
             Window(
                 monitor.spec,
                 folder,
+                macro_labels=monitor.macro_labels,
                 has_attention=monitor.model.has_attention,
                 may_save=contents.video and not contents.blur_faces,
             )
             if in_window
-            else TerminalLine(monitor.spec)
+            else TerminalLine(monitor.spec, macro_labels=monitor.macro_labels)
         )
         recording = opened.enter_context(
             Recording(
@@ -184,8 +195,23 @@ def watch(
 
 @app.command("analyze")
 def analyze_files(
-    files: Annotated[list[str], typer.Argument(help="Video files, folders of them, or patterns.")],
+    context: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders of them, or patterns: videos; of macro, pictures too."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for one session folder a file.")] = SESSIONS,
+    task: Annotated[
+        Literal["micro", "macro"],
+        typer.Option(help="macro: whole-face expressions alone, of every picture and frame."),
+    ] = "micro",
+    faces: Annotated[
+        Literal["landmarks", "haar"],
+        typer.Option(help="Of macro: how faces are found and cut out."),
+    ] = "landmarks",
+    cropped: Annotated[
+        bool, typer.Option("--cropped", help="Of macro: each picture is a face already.")
+    ] = False,
     model: ModelName = DEFAULT_MODEL,
     device: DeviceName = "auto",
     max_faces: MaxFaces = 1,
@@ -207,6 +233,11 @@ def analyze_files(
     ] = False,
 ) -> None:
     """Every frame of video files, none dropped, as fast as it goes. What is done is skipped."""
+    _refuse_unused(context, task, cropped)
+    if task == "macro":
+        macro_model = model if _is_given(context, "model") else DEFAULT_MACRO
+        _analyze_stills(files, out, "cropped" if cropped else faces, max_faces, macro_model)
+        return
     inputs = find_inputs(files, out)
     options = {
         "model": model,
@@ -244,6 +275,33 @@ def analyze_files(
     )
     console.print(f"{said}; {int(table['events'].sum())} events in all; {out / SUMMARY_FILE}")
     if counts.get("failed", 0):
+        raise typer.Exit(1)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _refuse_unused(context: typer.Context, task: str, cropped: bool) -> None:
+    """Raise BadParameter for options of `analyze` that were given and would change nothing."""
+    unused = {f"--task {task}": OF_MACRO if task == "micro" else OF_MICRO}
+    if cropped:
+        unused["--cropped"] = ("faces", "max_faces")
+    for mode, names in unused.items():
+        for parameter in context.command.params:
+            if parameter.name in names and _is_given(context, parameter.name):
+                option = "/".join((*parameter.opts, *parameter.secondary_opts))
+                raise typer.BadParameter(f"{mode} makes no use of {option}; leave one of them out.")
+
+
+def _analyze_stills(files: list[str], out: Path, cut: Cut, max_faces: int, model: str) -> None:
+    with FileProgress(console=console) as progress:
+        summary = analyze_stills(
+            files, out, faces=cut, max_faces=max_faces, model=model, on_update=progress.advance
+        )
+    console.print(tell(summary))
+    if summary.failures:
         raise typer.Exit(1)
 
 
@@ -311,6 +369,7 @@ def web(
         int | None, typer.Option(min=1, help="Live at a time; unless given, one a processor.")
     ] = None,
     max_faces: MaxFaces = 1,
+    macro: Macro = "on",
     max_upload: Annotated[int, typer.Option(min=1, help="MB of an uploaded video.")] = 500,
     open_browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
 ) -> None:
@@ -350,6 +409,7 @@ def web(
         tls_key=tls_key,
         models=offered_models(model),
         device=device,
+        macro=macro == "on",
         max_sessions=max_sessions or os.cpu_count() or 1,
         max_faces=max_faces,
         max_upload_mb=max_upload,
@@ -377,6 +437,7 @@ def bench(
         f"decode and MediaPipe face mesh alone: {result.bare_fps:.0f} frames a second\n"
         f"analyze, with network, video and tables: {result.analyze_fps:.0f} frames a second\n"
         f"ratio: {result.ratio:.2f}\n"
+        f"macro-expressions add {100 * result.macro_share:.1f} % to what the live path takes\n"
         f"live, {result.live.name}: median {result.live.median_ms:.0f} ms, "
         f"95 % {result.live.p95_ms:.0f} ms, {result.live_drops.total()} dropped"
     )

@@ -23,7 +23,7 @@ def main() -> None:
     strips: list[UInt8Array] = []
     shown_until_s = None
     with Monitor(live=False) as monitor, VideoFile(DEMO_PATH) as source:
-        overlay, meter = Overlay(monitor.spec), Meter(monitor, source)
+        overlay, meter = Overlay(monitor.spec, monitor.macro_labels), Meter(monitor, source)
         for update in monitor.updates(source):
             picture = overlay.paint(update, meter.measure(update))
             now_s = update.frame.t_s

@@ -1,4 +1,4 @@
-"""Which video files an analysis is about, and what each one's session folder is called."""
+"""Which files an analysis is about, and what each video's folder, or each picture, is called."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -30,6 +30,12 @@ VIDEO_SUFFIXES = (
 )
 """Endings of the files that a folder is searched for; a file that is named itself may have any."""
 
+PICTURE_SUFFIXES = (
+    *(".avif", ".bmp", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"),
+    *(".tif", ".tiff", ".webp"),
+)
+"""Endings of the pictures that OpenCV reads."""
+
 RESERVED = frozenset({REPORT_FILE, SUMMARY_FILE, LOCK_FILE})
 """Files that lie beside the session folders."""
 
@@ -38,6 +44,8 @@ FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 """Names that Windows keeps for devices, whatever follows their dot."""
+
+NUMBERS = re.compile(r"(\D*)(\d*)")
 
 HASH_DIGITS = 8
 """Of the hash that tells apart what nothing else does: one in four thousand million."""
@@ -50,6 +58,29 @@ class Input:
 
     path: Path
     folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A still. `path`: as it was named or found. `name`: what tables call it, with forward
+    slashes; no other picture of the call has it."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A file. `relative`: what is to be its name, its path from the folder that was given.
+    `is_below`: whether a folder was given, not the file itself."""
+
+    relative: PurePath
+    path: Path
+    is_below: bool
+
+
+_Found = Mapping[Path, Sequence[_Match]]
+"""The files that are meant, by what they really are, each with the ways in which it was named."""
 
 
 def find_inputs(patterns: Sequence[str], out: Path | None = None) -> list[Input]:
@@ -67,53 +98,82 @@ def find_inputs(patterns: Sequence[str], out: Path | None = None) -> list[Input]
 
     Raises SourceError for a pattern that is nothing or matches nothing.
     """
-    found: dict[Path, list[tuple[PurePath, Path]]] = defaultdict(list)
+    return _inputs(_found(patterns, VIDEO_SUFFIXES), out)
+
+
+def find_pictures_and_videos(patterns: Sequence[str]) -> tuple[list[Picture], list[Input]]:
+    """The pictures and the video files that are meant, as `find_inputs` says.
+
+    A picture is called by its path from the folder that was given, or as it was given itself. If
+    two would be called the same, all have the name of their folder before them.
+    """
+    found = _found(patterns, PICTURE_SUFFIXES + VIDEO_SUFFIXES)
+    videos = {real: ways for real, ways in found.items() if not _is_picture(ways[0].path)}
+    stills = [ways[0] for real, ways in found.items() if real not in videos]
+    names = [(one.relative if one.is_below else one.path).as_posix() for one in stills]
+    if len(set(names)) < len(names):
+        names = [one.path.as_posix() for one in stills]
+    pictures = [Picture(one.path, name) for one, name in zip(stills, names, strict=True)]
+    return pictures, _inputs(videos, None)
+
+
+def _found(patterns: Sequence[str], suffixes: Sequence[str]) -> _Found:
+    found: dict[Path, list[_Match]] = defaultdict(list)
     for pattern in patterns:
-        for relative, path in _matches(pattern):
-            found[_real(path)].append((relative, path))
+        for match in _matches(pattern, suffixes):
+            found[_real(match.path)].append(match)
+    return found
+
+
+def _inputs(found: _Found, out: Path | None) -> list[Input]:
     # A file that was named in several ways has the name that says most.
     meant = [
-        max(ways, key=lambda way: (len(way[0].parts), *map(str, way))) for ways in found.values()
+        max(ways, key=lambda way: (len(way.relative.parts), str(way.relative), str(way.path)))
+        for ways in found.values()
     ]
-    choices = [_choices(relative, real) for (relative, _), real in zip(meant, found, strict=True)]
+    choices = [_choices(one.relative, real) for one, real in zip(meant, found, strict=True)]
     if out is not None:
-        for index, name in _kept(choices, [path for _, path in meant], list(found), out).items():
+        for index, name in _kept(choices, [one.path for one in meant], list(found), out).items():
             choices[index] = [name]
     names = _names(choices)
-    return [Input(path, name) for (_, path), name in zip(meant, names, strict=True)]
+    return [Input(one.path, name) for one, name in zip(meant, names, strict=True)]
 
 
-def _matches(pattern: str) -> Iterator[tuple[PurePath, Path]]:
-    """The files, each with what is to be its name: its path from the folder that was given."""
+def _matches(pattern: str, suffixes: Sequence[str]) -> Iterator[_Match]:
     path = Path(pattern)
     if path.is_dir():
-        yield from _videos_below(path)
+        yield from _files_below(path, suffixes)
     elif path.exists():
-        yield PurePath(path.name), path
+        yield _Match(PurePath(path.name), path, is_below=False)
     elif glob.has_magic(pattern):
-        yield from _matches_of_glob(pattern)
+        yield from _matches_of_glob(pattern, suffixes)
     else:
         raise SourceError(f"There is no file or folder {pattern}; check the path.")
 
 
-def _matches_of_glob(pattern: str) -> Iterator[tuple[PurePath, Path]]:
+def _matches_of_glob(pattern: str, suffixes: Sequence[str]) -> Iterator[_Match]:
     # A glob that does not name an ending means videos, not the notes that lie beside them.
     names_an_ending = not glob.has_magic(PurePath(pattern).suffix or "*")
     is_empty = True
-    for match in sorted(map(Path, glob.iglob(pattern, recursive=True))):
+    for match in sorted(map(Path, glob.iglob(pattern, recursive=True)), key=_in_order):
         if match.is_dir():
-            matches = [] if "**" in pattern else list(_videos_below(match, may_be_empty=True))
-        elif (names_an_ending or _is_video(match)) and not _is_of_session(match):
-            matches = [(PurePath(match.name), match)]
+            is_any = "**" in pattern
+            matches = [] if is_any else list(_files_below(match, suffixes, may_be_empty=True))
+        elif (names_an_ending or _is_file(match, suffixes)) and not _is_of_session(match):
+            matches = [_Match(PurePath(match.name), match, is_below=False)]
         else:
             continue
         is_empty = is_empty and not matches
         yield from matches
     if is_empty:
-        raise SourceError(f"No video file matches {pattern}; check the path and the file's ending.")
+        raise SourceError(
+            f"No {_kind(suffixes)} file matches {pattern}; check the path and the file's ending."
+        )
 
 
-def _videos_below(top: Path, *, may_be_empty: bool = False) -> Iterator[tuple[PurePath, Path]]:
+def _files_below(
+    top: Path, suffixes: Sequence[str], *, may_be_empty: bool = False
+) -> Iterator[_Match]:
     found = []
     try:
         for folder, folders, files in os.walk(top, onerror=_raise):
@@ -123,23 +183,41 @@ def _videos_below(top: Path, *, may_be_empty: bool = False) -> Iterator[tuple[Pu
         raise SourceError(
             f"{error.filename} cannot be read ({error.strerror}); ask its owner, or name the files."
         ) from error
-    videos = [path for path in found if _is_video(path) and not _is_of_session(path)]
-    if not videos and not may_be_empty:
-        raise SourceError(f"{top} holds no video; name the files if their endings are unusual.")
-    for path in sorted(videos):
-        yield path.relative_to(top), path
+    wanted = [path for path in found if _is_file(path, suffixes) and not _is_of_session(path)]
+    if not wanted and not may_be_empty:
+        raise SourceError(
+            f"{top} holds no {_kind(suffixes)}; name the files if their endings are unusual."
+        )
+    for path in sorted(wanted, key=_in_order):
+        yield _Match(path.relative_to(top), path, is_below=True)
+
+
+def _in_order(path: Path) -> tuple[list[list[tuple[str, int]]], str]:
+    """What to sort paths by, so that s9 comes before s10."""
+    return [
+        [(text.casefold(), int(digits or -1)) for text, digits in NUMBERS.findall(part)]
+        for part in path.parts
+    ], str(path)
+
+
+def _kind(suffixes: Sequence[str]) -> str:
+    return "video" if suffixes == VIDEO_SUFFIXES else "picture or video"
 
 
 def _raise(error: OSError) -> None:
     raise error
 
 
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+def _is_file(path: Path, suffixes: Sequence[str]) -> bool:
+    return path.suffix.lower() in suffixes and path.is_file()
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _is_of_session(path: Path) -> bool:
-    """Whether Kilas itself has made this video."""
+    """Whether Kilas itself has made this video or picture."""
     if path.parent.name == CLIPS_FOLDER:
         return (path.parent.parent / SESSION_FILE).exists()
     return path.name in (VIDEO_FILE, CLEAN_FILE) and (path.parent / SESSION_FILE).exists()

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 
 from realtime.landmarks import FaceTracker, import_face_mesh
+from realtime.macro import MacroModel
+from realtime.macro_track import MacroTrack
 from realtime.model import Device, Model
 from realtime.motion import MotionSignal
 from realtime.overlay import Overlay
@@ -21,7 +23,7 @@ from realtime.regions import extract_regions
 from realtime.session import Monitor, analyze
 from realtime.sources import PacedFile, VideoFile
 from realtime.timeline import GraySignal
-from realtime.types import Update
+from realtime.types import State, Update
 from realtime.video_writer import VideoWriter
 
 ROUNDS = 3
@@ -29,6 +31,10 @@ ROUNDS = 3
 
 STAGE_FRAMES = 200
 """Frames of the clip that each stage is timed on."""
+
+MACRO_STAGE = "macro-expression"
+NOT_LIVE_STAGES = ("decode", "video encoder")
+"""Of a file and of a recording; a camera's frames come from a thread of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,9 @@ class StageTime:
 class BenchResult:
     """`bare_fps`: a loop that only decodes and calls MediaPipe's face mesh. `analyze_fps`: all
     of `analyze`. Medians over the rounds. `live`: capture to painted picture with the clip
-    played as a camera; `live_drops`: frames and windows that were lost there, by cause."""
+    played as a camera; `live_drops`: frames and windows that were lost there, by cause.
+    `macro_share`: what macro-expressions add to the time that the live path takes on one thread
+    for all frames, as a share of it."""
 
     device: str
     stages: tuple[StageTime, ...]
@@ -52,6 +60,7 @@ class BenchResult:
     analyze_fps: float
     live: StageTime
     live_drops: Counter[str]
+    macro_share: float
 
     @property
     def ratio(self) -> float:
@@ -66,13 +75,15 @@ def bench(video: Path, model: str | Path, device: Device) -> BenchResult:
         bare.append(_bare_loop_fps(video))
         whole.append(_analyze_fps(video, model, device))
     live, live_drops = _live_latency(video, model, device)
+    stages, macro_share = _stage_times(video, model, device)
     return BenchResult(
         device=Model.load(model, device=device).device,
-        stages=_stage_times(video, model, device),
+        stages=stages,
         bare_fps=float(np.median(bare)),
         analyze_fps=float(np.median(whole)),
         live=live,
         live_drops=live_drops,
+        macro_share=macro_share,
     )
 
 
@@ -105,7 +116,7 @@ def _live_latency(video: Path, model: str | Path, device: Device) -> tuple[Stage
     """The clip at its own speed through the live monitor, every update painted."""
     ages_ms: list[float] = []
     with Monitor(model, device=device, live=True) as monitor, PacedFile(video) as source:
-        overlay = Overlay(monitor.spec)
+        overlay = Overlay(monitor.spec, monitor.macro_labels)
         for update in monitor.updates(source):
             overlay.paint(update)
             age_s = source.age_s(update.frame)
@@ -131,20 +142,37 @@ class _Stopwatch:
     def stages(self) -> tuple[StageTime, ...]:
         """The median and the 95th percentile of each part, without its first calls, which fill
         caches."""
-        kept = {name: times[len(times) // 10 :] for name, times in self._times_ms.items()}
         return tuple(
             StageTime(name, float(np.median(times)), float(np.percentile(times, 95)))
-            for name, times in kept.items()
+            for name, times in self._kept_ms().items()
         )
 
+    def macro_share(self) -> float:
+        """See `BenchResult`. A mean, since macro-expressions take their time in few frames."""
+        means_ms = {
+            name: float(np.mean(times))
+            for name, times in self._kept_ms().items()
+            if name not in NOT_LIVE_STAGES
+        }
+        macro_ms = means_ms.pop(MACRO_STAGE, 0.0)
+        return macro_ms / sum(means_ms.values())
 
-def _stage_times(video: Path, model: str | Path, device: Device) -> tuple[StageTime, ...]:
-    """Each stage by itself on the frames of the clip, one after the other on one thread."""
+    def _kept_ms(self) -> dict[str, list[float]]:
+        return {name: times[len(times) // 10 :] for name, times in self._times_ms.items()}
+
+
+def _stage_times(
+    video: Path, model: str | Path, device: Device
+) -> tuple[tuple[StageTime, ...], float]:
+    """Each stage by itself on the frames of the clip, one after the other on one thread; and the
+    share of `BenchResult.macro_share`."""
     network = Model.load(model, device=device)
     spec = network.spec
     network.warm_up()
     signal_stage = GraySignal() if spec.signal == "gray" else MotionSignal(spec)
-    overlay = Overlay(spec)
+    macro = MacroModel.load()
+    track = MacroTrack(macro, 0)
+    overlay = Overlay(spec, macro.spec.labels)
     window = np.zeros((1, *spec.window_shape), "uint8" if spec.signal == "gray" else "float32")
     lap = _Stopwatch()
     with (
@@ -161,6 +189,7 @@ def _stage_times(video: Path, model: str | Path, device: Device) -> tuple[StageT
                 break
             with lap("landmarks"):
                 faces = track_faces(frame)
+            shown = None
             for face in faces:
                 with lap("regions"):
                     sample = extract_regions(
@@ -168,11 +197,14 @@ def _stage_times(video: Path, model: str | Path, device: Device) -> tuple[StageT
                     )
                 with lap(f"signal ({spec.signal})"):
                     signal_stage(sample)
+                with lap(MACRO_STAGE):
+                    shown = track.see(frame, face)
             with lap("network, one window"):
                 network.run(window)
-            update = Update(frame, faces, (), (), {face.face_id: "neutral" for face in faces})
+            states: dict[int, State] = {face.face_id: "neutral" for face in faces}
+            update = Update(frame, faces, (), (), states, macro=(shown,) if shown else ())
             with lap("overlay"):
                 picture = overlay.paint(update)
             with lap("video encoder"):
                 writer.write(frame.t_s, picture)
-    return lap.stages()
+    return lap.stages(), lap.macro_share()

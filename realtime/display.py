@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -33,10 +33,10 @@ from rich.progress import (
 from rich.text import Text
 
 from realtime.errors import KilasError
-from realtime.overlay import Overlay, Status
+from realtime.overlay import MACRO_WORD, Overlay, Status
 from realtime.palette import class_colours, class_marks
 from realtime.spec import ModelSpec
-from realtime.types import Event, Scores, Source, UInt8Array, Update
+from realtime.types import Event, MacroScores, Scores, Source, UInt8Array, Update
 
 WINDOW_NAME = "Kilas"
 
@@ -106,18 +106,20 @@ class Window:
         spec: ModelSpec,
         snapshot_dir: Path,
         *,
+        macro_labels: Sequence[str] = (),
         has_attention: bool = True,
         may_save: bool = True,
         poll_key: Callable[[], int] | None = None,
     ) -> None:
         """Open the window. `snapshot_dir`: where `s` saves to, made when it is needed.
+        `macro_labels`: those of the model of macro-expressions; empty where none are scored.
         `has_attention`: whether the model has a heat map to show. `may_save`: whether pictures
         may be kept, which show faces.
         `poll_key`: code of a key that was pressed, or -1.
 
         Raises KilasError where no window can be opened.
         """
-        self._overlay = Overlay(spec)
+        self._overlay = Overlay(spec, macro_labels)
         self._snapshot_dir = snapshot_dir
         self._has_attention = has_attention
         self._may_save = may_save
@@ -262,19 +264,25 @@ class TerminalLine:
         self,
         spec: ModelSpec,
         *,
+        macro_labels: Sequence[str] = (),
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
         origin_s: float | None = None,
     ) -> None:
-        """`clock`: seconds, for how often to refresh. `origin_s`: the moment that is called
-        zero; by default that of the first frame."""
+        """`macro_labels`: those of the model of macro-expressions, if any are scored. `clock`:
+        seconds, for how often to refresh. `origin_s`: the moment that is called zero; by default
+        that of the first frame."""
         self._labels = spec.labels
         self._colours = class_colours(spec.labels)
         self._marks = class_marks(spec.labels)
+        self._macro_labels = tuple(macro_labels)
+        self._macro_colours = class_colours(self._macro_labels)
+        self._macro_marks = class_marks(self._macro_labels)
         self._console = console or Console()
         self._clock = clock
         self._origin_s = origin_s
         self._scores: dict[int, Scores] = {}
+        self._macro: dict[int, MacroScores] = {}
         self._next_s = float("-inf")
         self._is_waiting = False
         self._live: Live | None = None
@@ -292,6 +300,8 @@ class TerminalLine:
             self._origin_s = update.frame.t_s
         self._scores.update((scores.face_id, scores) for scores in update.scores)
         self._scores = {i: s for i, s in self._scores.items() if i in update.states}
+        self._macro.update((scores.face_id, scores) for scores in update.macro)
+        self._macro = {i: s for i, s in self._macro.items() if i in update.states}
         for event in update.events:
             self._console.print(self._event(event, update.frame.t_s), soft_wrap=True)
         now_s = self._clock()
@@ -347,6 +357,9 @@ class TerminalLine:
             if scores is not None and state != "warming up":
                 pairs = zip(self._labels, scores.probabilities, strict=True)
                 parts += [f"{label} {share:.2f}" for label, share in pairs]
+            if face_id in self._macro:
+                label, share = self._highest_macro(face_id)
+                parts.append(f"{MACRO_WORD} {label} {share:.2f}")
         line = f"[{self._since_start(update.frame.t_s):6.2f} s] " + "  ".join(parts or ["no face"])
         if status is not None:
             line += "  |  " + "  ".join(status.words())
@@ -372,11 +385,26 @@ class TerminalLine:
             lines.append(Text("no face"))
         for face_id, state in update.states.items():
             name = f"face {face_id}  " if len(update.states) > 1 else ""
-            lines.append(Text(f"{name}{state}", style="bold" if state == "expression" else ""))
+            lines.append(Text())
+            lines[-1].append(f"{name}{state}", style="bold" if state == "expression" else "")
+            if face_id in self._macro:
+                lines[-1].append_text(self._shown(face_id))
             scores = self._scores.get(face_id)
             if scores is not None and state != "warming up":
                 lines += self._bars(scores.probabilities)
         return Group(*lines)
+
+    def _highest_macro(self, face_id: int) -> tuple[str, float]:
+        """What the face shows on purpose most, and the score of it."""
+        pairs = zip(self._macro_labels, self._macro[face_id].probabilities, strict=True)
+        return max(pairs, key=lambda pair: pair[1])
+
+    def _shown(self, face_id: int) -> Text:
+        label, share = self._highest_macro(face_id)
+        mark = self._macro_marks[label] if self._rich_bars else "*"
+        text = Text("   ").append(f"{MACRO_WORD} ", style="dim")
+        text.append(f"{mark} ", style=_style(self._macro_colours[label]))
+        return text.append(f"{label} {share:.2f}")
 
     def _bars(self, probabilities: tuple[float, ...]) -> list[Text]:
         """The bars, as many side by side as the terminal is wide."""

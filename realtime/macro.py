@@ -38,8 +38,9 @@ ALIGNED_EYES_APART_PX, ALIGNED_EYES_Y_PX = 80.0, 38.0
 INPUT, SCORES = "faces", "scores"
 
 LARGEST_STEP = 2.0
-"""Pixels of the picture from one sample of the face to the next; with more, fine patterns would
-turn into coarse ones."""
+"""Pixels of the picture from one sample of the face to the next: linear interpolation reads about
+as many, so hardly one is passed over. With 1 a cut takes three times as long, and of 40 faces none
+got another label."""
 
 
 @dataclass(frozen=True, slots=True)

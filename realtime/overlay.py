@@ -7,7 +7,7 @@ that the picture of the face stays visible.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -19,10 +19,13 @@ from realtime.lettering import PALE, WHITE, shorten, width_of, write
 from realtime.marks import paint_mark
 from realtime.palette import class_colours, class_marks
 from realtime.spec import FACE_SIZE, LAYOUTS, NONE_LABEL, ModelSpec
-from realtime.types import Event, Face, Scores, State, UInt8Array, Update
+from realtime.types import Event, Face, MacroScores, Scores, State, UInt8Array, Update
 
 TIMELINE_S = 10.0
 """Seconds that the timeline strip shows."""
+
+MICRO_WORD, MACRO_WORD = "lets slip", "shows"
+"""What a face does in the scores of micro- and of macro-expressions, in a user's words."""
 
 FLASH_S = 2.0
 """Seconds for which an event is announced: long enough to read three words and two numbers."""
@@ -51,6 +54,9 @@ _PLATE_LEVEL = 10.0
 _TEXT_SHARE = 0.026  # text size, of the shorter side of the frame
 _MIN_TEXT_PX = 10  # the smallest size at which the stroke font can be read
 _PANEL_SHARE = 0.4  # of the width; bars get shorter before the panel gets wider than this
+_PANEL_TALL = 0.6  # of the height; macro-expressions get fewer before the panel gets taller
+_SMALL_SHARE = 0.85  # of the text size: the rows of macro-expressions, and the axis
+_MACRO_HELD_S = 1.0  # macro scores come four times a second; older ones were interrupted
 _PRIMARY_MARGIN = 1.25  # another face has to be this much larger to take the panel over
 _PANEL_HOLD_S = 1.0  # the panel does not change sides more often than this
 _TRACE_CAPACITY = 8192  # scores kept of a face; 10 s of them at any rate that can be computed
@@ -110,21 +116,24 @@ class Status:
 class Overlay:
     """Paints updates, one after the other, and remembers what the timeline shows.
 
+    `macro_labels`: those of the model of macro-expressions, whose scores then have their place
+    under the model's own; empty where none are scored. A small frame shows the highest of them
+    alone, and one that has no room for that shows none.
+
     One thread at a time. The picture returned is kept and painted over by the next `paint`:
     copy it to keep it.
     """
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, macro_labels: Sequence[str] = ()) -> None:
         self._spec = spec
         self._labels = spec.labels
-        self._colours: dict[str, Bgr] = {
-            label: (blue, green, red)
-            for label, (red, green, blue) in class_colours(spec.labels).items()
-        }
+        self._macro_labels = tuple(macro_labels)
+        self._colours = _colours_bgr(spec.labels)
         self._marks = class_marks(spec.labels)
         self._classes = [i for i, label in enumerate(spec.labels) if label != NONE_LABEL]
+        self._macro_list = _MacroList(self._macro_labels)
         self._canvas: UInt8Array = np.empty((0, 0, 3), np.uint8)
-        self._layout = _Layout.of(0, 0, spec.labels)
+        self._layout = _Layout.of(0, 0, spec.labels, self._macro_labels)
         self._forget()
 
     def _forget(self) -> None:
@@ -133,6 +142,7 @@ class Overlay:
         self._events: deque[tuple[float, Event]] = deque(maxlen=256)
         self._warming_since_s: dict[int, float] = {}
         self._attention: dict[int, Scores] = {}
+        self._macro: dict[int, MacroScores] = {}
         self._primary_id: int | None = None
         self._panel_right = False
         self._panel_moved_s = float("-inf")
@@ -162,6 +172,8 @@ class Overlay:
         start_s = now_s - 2 * TIMELINE_S
         self._traces = {i: trace for i, trace in self._traces.items() if trace.last_s >= start_s}
         self._attention = {i: s for i, s in self._attention.items() if i in self._traces}
+        self._macro.update((scores.face_id, scores) for scores in update.macro)
+        self._macro = {i: s for i, s in self._macro.items() if s.t_s >= now_s - _MACRO_HELD_S}
 
     def paint(
         self,
@@ -184,7 +196,9 @@ class Overlay:
         frame = update.frame.image_bgr
         if self._canvas.shape != frame.shape:
             self._canvas = np.empty(frame.shape, np.uint8)
-            self._layout = _Layout.of(frame.shape[1], frame.shape[0], self._labels)
+            self._layout = _Layout.of(
+                frame.shape[1], frame.shape[0], self._labels, self._macro_labels
+            )
         image = self._canvas
         np.copyto(image, frame)
         now_s = update.frame.t_s
@@ -256,18 +270,24 @@ class Overlay:
         _paint_brackets(image, (left, top, right, bottom), colour, look.line)
         if is_primary and len(update.faces) == 1:
             return
-        words = f"face {face.face_id}"
+        lines = [f"face {face.face_id}"]
         if not is_primary:
-            words += f"  {state}"
+            lines[0] += f"  {state}"
             if scores is not None and state != "warming up":
                 top_class = self._top_class(scores)
-                words += f"  {self._labels[top_class]} {scores[top_class]:.2f}"
-        height = look.row
-        width = width_of(words, look.text) + look.pad
+                lines[0] += f"  {self._labels[top_class]} {scores[top_class]:.2f}"
+            macro = self._macro.get(face.face_id)
+            if macro is not None and look.macro_lines:
+                label, share = self._macro_list.highest(macro)
+                lines.append(f"{MACRO_WORD} {label} {share:.2f}")
+        height = len(lines) * look.row
+        width = max(width_of(line, look.text) for line in lines) + look.pad
         x = min(max(0, left), max(0, image.shape[1] - width))
         y = top - height - look.line * 2 if top > height + look.line * 2 else top + look.line * 3
         _plate(image, (x, y, x + width, y + height))
-        write(image, words, x + look.pad // 2, y, look.text, WHITE)
+        for line in lines:
+            write(image, line, x + look.pad // 2, y, look.text, WHITE)
+            y += look.row
 
     def _paint_regions(self, image: UInt8Array, face: Face) -> None:
         """Outlines of what the network sees of the face, half transparent."""
@@ -329,7 +349,7 @@ class Overlay:
     # Scores
 
     def _paint_panel(self, image: UInt8Array, update: Update, primary: Face | None) -> None:
-        """State word and a bar for each class."""
+        """State word and a bar for each class; below it those of macro-expressions."""
         look = self._layout
         left, top, right, bottom = look.panel(self._panel_right)
         _plate(image, (left, top, right, bottom))
@@ -355,6 +375,9 @@ class Overlay:
             _fill(image, (inner_left, y, inner_right, y + look.line), _TRACK)
             _fill(image, (inner_left, y, end, y + look.line), _LIGHT)
         y += look.pad // 2
+        if look.macro_lines > 1:
+            write(image, f"micro: {MICRO_WORD}", inner_left, y, look.small, PALE)
+            y += look.small_row
         top_class = int(np.argmax(scores)) if scores is not None else -1
         bar_left = inner_left + look.mark + look.label
         bar_right = inner_right - look.number
@@ -376,6 +399,10 @@ class Overlay:
                 number = f"{scores[index]:.2f}"
             write(image, number, inner_right, y, look.text, level, align="right")
             y += look.row
+        if look.macro_lines:
+            _fill(image, (inner_left, y + look.line, inner_right, y + look.line + 1), _TRACK)
+            macro = self._macro.get(primary.face_id) if primary is not None else None
+            self._macro_list.paint(image, inner_left, y + look.pad // 2, look, macro)
 
     def _paint_strip(self, image: UInt8Array, now_s: float, status: Status | None) -> int:
         """Timeline, warning and status along the lower edge; returns its upper edge."""
@@ -606,21 +633,38 @@ class _Layout:
     number: int  # width of the column of numbers
     bar: int  # length of a full bar
     rows: int  # classes that fit into the panel
+    small: int  # size of text of macro-expressions
+    small_row: int  # from one line of them to the next
+    macro_lines: int  # heading and all macro-expressions; 1: the highest alone; 0: none
     axis: int  # size of the text under the timeline; 1: none
     strip: int  # height of the strip along the lower edge
 
     @classmethod
-    def of(cls, width: int, height: int, labels: tuple[str, ...]) -> _Layout:
+    def of(
+        cls, width: int, height: int, labels: tuple[str, ...], macro_labels: tuple[str, ...]
+    ) -> _Layout:
         text = max(_MIN_TEXT_PX, round(_TEXT_SHARE * min(width, height)))
         row = round(text * 1.3)
         pad = round(text * 0.6)
-        axis = round(text * 0.85) if height >= 400 else 1
+        axis = round(text * _SMALL_SHARE) if height >= 400 else 1
+        small = max(_MIN_TEXT_PX, round(text * _SMALL_SHARE))
+        small_row = round(small * 1.25)
         strip = row + round(0.085 * height) + round(axis * 1.3) + row + pad // 2
         mark = round(text * 1.15)
-        label = min(max(width_of(label, text) for label in labels), 9 * text) + pad
+        words = [width_of(label, text) for label in labels]
+        words += [width_of(label, small) for label in macro_labels]
+        label = min(max(words), 9 * text) + pad
         number = width_of("0.00", text) + pad // 2
         bar = round(_PANEL_SHARE * width) - 2 * pad - mark - label - number
         room = height - strip - 3 * pad - row
+        rows = max(1, min(len(labels), room // row))
+        spare = room - rows * row - pad // 2
+        tall = round(_PANEL_TALL * height) - (rows + 1) * row - 2 * pad
+        macro_lines = 0
+        if macro_labels and (2 + len(macro_labels)) * small_row <= min(spare, tall):
+            macro_lines = 1 + len(macro_labels)
+        elif macro_labels and small_row <= spare:
+            macro_lines = 1
         return cls(
             width=width,
             height=height,
@@ -635,7 +679,10 @@ class _Layout:
             label=label,
             number=number,
             bar=min(max(bar, 2 * text), 6 * text),
-            rows=max(1, min(len(labels), room // row)),
+            rows=rows,
+            small=small,
+            small_row=small_row,
+            macro_lines=macro_lines,
             axis=axis,
             strip=strip,
         )
@@ -643,8 +690,100 @@ class _Layout:
     def panel(self, on_the_right: bool) -> Box:
         width = 2 * self.pad + self.mark + self.label + self.bar + self.number
         height = (self.rows + 1) * self.row + round(1.5 * self.pad)
+        if self.macro_lines:
+            headings = 1 if self.macro_lines > 1 else 0
+            height += self.pad // 2 + (headings + self.macro_lines) * self.small_row
         left = self.width - self.pad - width if on_the_right else self.pad
         return (left, self.pad, left + width, self.pad + height)
+
+
+class _MacroList:
+    """The scores of macro-expressions of one face: a heading and a small bar for each, or one
+    line with the highest.
+
+    They change a few times a second, so what is drawn is kept, on black, until they do.
+    """
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self._labels = labels
+        self._colours = _colours_bgr(labels)
+        self._marks = class_marks(labels)
+        self._drawn_of: tuple[_Layout, MacroScores | None] | None = None
+        self._drawn: UInt8Array = np.empty((0, 0, 3), np.uint8)
+
+    def highest(self, scores: MacroScores) -> tuple[str, float]:
+        """The label with the highest score, and that score."""
+        index = int(np.argmax(scores.probabilities))
+        return self._labels[index], scores.probabilities[index]
+
+    def paint(
+        self, image: UInt8Array, x: int, y: int, look: _Layout, scores: MacroScores | None
+    ) -> None:
+        """Lay the list over a plate, with its top left corner at (x, y)."""
+        if self._drawn_of != (look, scores):
+            self._drawn_of = (look, scores)
+            self._drawn = self._draw(look, scores)
+        height, width = self._drawn.shape[:2]
+        target = _view(image, (x, y, x + width, y + height))
+        np.maximum(target, self._drawn[: target.shape[0], : target.shape[1]], out=target)
+
+    def _draw(self, look: _Layout, scores: MacroScores | None) -> UInt8Array:
+        width = look.mark + look.label + look.bar + look.number
+        picture = np.zeros((look.macro_lines * look.small_row, width, 3), np.uint8)
+        if look.macro_lines > 1:
+            self._draw_all(picture, look, scores)
+        else:
+            self._draw_highest(picture, look, scores)
+        return picture
+
+    def _draw_highest(self, picture: UInt8Array, look: _Layout, scores: MacroScores | None) -> None:
+        write(picture, MACRO_WORD, 0, 0, look.small, PALE)
+        width = picture.shape[1]
+        if scores is None:
+            write(picture, "-", width, 0, look.small, PALE, align="right")
+            return
+        label, share = self.highest(scores)
+        number = f"{share:.2f}"
+        x = width_of(f"{MACRO_WORD} ", look.small)
+        room = width - x - look.mark - width_of(number, look.small)
+        self._draw_label(picture, label, x, 0, look, WHITE, room)
+        write(picture, number, width, 0, look.small, align="right")
+
+    def _draw_all(self, picture: UInt8Array, look: _Layout, scores: MacroScores | None) -> None:
+        write(picture, f"macro: {MACRO_WORD}", 0, 0, look.small, PALE)
+        top_label, shares = None, (0.0,) * len(self._labels)
+        if scores is not None:
+            top_label, shares = self.highest(scores)[0], scores.probabilities
+        width = picture.shape[1]
+        bar_left, bar_right = look.mark + look.label, width - look.number
+        half = max(1, round(look.small * 0.17))
+        for row, (label, share) in enumerate(zip(self._labels, shares, strict=True), 1):
+            y = row * look.small_row
+            middle = y + look.small_row // 2
+            is_top = label == top_label
+            level = WHITE if is_top else PALE
+            self._draw_label(picture, label, 0, y, look, level, look.label - look.pad)
+            _fill(picture, (bar_left, middle - half, bar_right, middle + half), _TRACK)
+            end = bar_left + round(share * (bar_right - bar_left))
+            _fill(picture, (bar_left, middle - half, end, middle + half), self._colours[label])
+            number = f"{share:.2f}" if is_top else "-" if scores is None else ""
+            write(picture, number, width, y, look.small, level, align="right")
+
+    def _draw_label(
+        self,
+        picture: UInt8Array,
+        label: str,
+        x: int,
+        y: int,
+        look: _Layout,
+        level: int,
+        room_px: int,
+    ) -> None:
+        """Mark and word, the word no wider than `room_px`."""
+        middle, radius = y + look.small_row // 2, look.small * 0.34
+        left = x + look.text * 0.34
+        paint_mark(picture, self._marks[label], left, middle, radius, self._colours[label])
+        write(picture, shorten(label, look.small, room_px), x + look.mark, y, look.small, level)
 
 
 class _Trace:
@@ -712,6 +851,12 @@ def _overlap(box: Box, other: tuple[float, float, float, float]) -> float:
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])
     return max(0.0, width) * max(0.0, height)
+
+
+def _colours_bgr(labels: tuple[str, ...]) -> dict[str, Bgr]:
+    return {
+        label: (blue, green, red) for label, (red, green, blue) in class_colours(labels).items()
+    }
 
 
 def _view(image: UInt8Array, box: Box) -> UInt8Array:

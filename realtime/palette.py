@@ -26,7 +26,9 @@ GRAY: Rgb = (170, 170, 170)
 # differs most from the rest and from a dark ground.
 _COLOURS = (SKY_BLUE, ORANGE, GREEN, YELLOW, VERMILLION, PURPLE, BLUE)
 _MARKS = ("▲", "●", "◆", "■", "▼", "★", "✚")
-_NONE_MARK = "▬"
+_REST_MARK = "▬"
+_REST_LABELS = (NONE_LABEL, "neutral")
+"""What models call a face at rest; the first that a model has is its own."""
 
 # Emotions that datasets and models name again and again keep one colour in every model.
 _HOME: dict[str, Rgb] = {
@@ -51,11 +53,13 @@ _HOME: dict[str, Rgb] = {
 def class_colours(labels: Sequence[str]) -> dict[str, Rgb]:
     """Colour (red, green, blue; 0 to 255) of each label.
 
-    `none` is gray. A common emotion has its own colour unless a label before it in `labels`
-    took it; the rest share out what is left. From the eighth class on colours come again in
-    lighter tints, and only word and mark are sure to tell two classes apart.
+    A face at rest, `none` or, without it, `neutral`, is gray. A common emotion has its own
+    colour unless a label before it in `labels` took it; the rest share out what is left. From the
+    eighth class on colours come again in lighter tints, and only word and mark are sure to tell
+    two classes apart.
     """
-    taken: dict[str, Rgb] = {label: GRAY for label in labels if label == NONE_LABEL}
+    at_rest = next((label for label in _REST_LABELS if label in labels), None)
+    taken: dict[str, Rgb] = {} if at_rest is None else {at_rest: GRAY}
     for label in labels:
         home = _HOME.get(label.lower())
         if home is not None and home not in taken.values():
@@ -69,10 +73,10 @@ def class_colours(labels: Sequence[str]) -> dict[str, Rgb]:
 
 
 def class_marks(labels: Sequence[str]) -> dict[str, str]:
-    """Mark of each label: one character, "▬" for `none`; each colour has its own shape."""
+    """Mark of each label: one character, "▬" for a face at rest; each colour has its own shape."""
     shapes = dict(zip(_COLOURS, _MARKS, strict=True))
     shapes |= {_tint(colour): mark for colour, mark in zip(_COLOURS, _MARKS, strict=True)}
-    shapes[GRAY] = _NONE_MARK
+    shapes[GRAY] = _REST_MARK
     return {label: shapes[colour] for label, colour in class_colours(labels).items()}
 
 

@@ -119,7 +119,7 @@ class Recording:
                 self._folder,
                 self._monitor.spec,
                 self._monitor.describe(self._source),
-                painter(self._monitor.spec, blur_faces=self._contents.blur_faces),
+                painter(self._monitor, blur_faces=self._contents.blur_faces),
                 wait=False,
                 contents=self._contents,
                 upstream_drops=ChainMap(self._source.drops, self._monitor.drops),

@@ -32,6 +32,7 @@ from realtime.page import (
 )
 from realtime.report_plots import Charts, condition_bin_s
 from realtime.session_figures import (
+    ROUNDING_S,
     FaceFigures,
     Float64Array,
     Presence,
@@ -44,8 +45,8 @@ from realtime.session_figures import (
     presence,
     warnings,
 )
-from realtime.session_files import CLIPS_FOLDER, REPORT_FILE
-from realtime.session_reader import Session, load_session, read_conditions
+from realtime.session_files import CLIPS_FOLDER, MACRO_PREFIX, REPORT_FILE
+from realtime.session_reader import Session, load_session, macro_labels, read_conditions
 from realtime.spec import NONE_LABEL
 
 SCRIPTS = ("charts", "timeline", "clips")
@@ -105,9 +106,19 @@ class _Stills:
 
 
 @dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a face showed on purpose: a label and its score, of one moment or the mean over all.
+    `share`: of the time in which it was the highest, 0 to 1; None of one moment."""
+
+    chip: Markup
+    score: float
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Event:
     """A row of the table of events; `clip` and `stills` are None where there are none, and then
-    `why_no_clip` and `why_no_stills` say why."""
+    `why_no_clip` and `why_no_stills` say why. `shown`: at the apex; None where it is not known."""
 
     event_id: int
     face_id: int
@@ -118,6 +129,7 @@ class _Event:
     apex_s: float
     offset_s: float
     duration_s: float
+    shown: _Shown | None
     clip: str | None
     why_no_clip: str
     stills: _Stills | None
@@ -126,10 +138,12 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class _Face:
-    """A face that has charts. `warned`: None where its conditions are not known."""
+    """A face that has charts. `warned`: None where its conditions are not known. `shown`: one a
+    macro-expression; empty where none were scored."""
 
     figures: FaceFigures
     warned: list[Warned] | None
+    shown: list[_Shown]
 
 
 def write_report(folder: Path) -> Path:
@@ -163,17 +177,24 @@ def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) ->
     seen = presence(scores)
     all_faces = face_figures(scores, events)
     charted = all_faces[:MAX_CHARTED_FACES]
-    warned = [_warned(conditions, face) for face in charted]
-    charts = _charts(labels, scores, events, conditions, charted, times_s, _model_hz(facts))
-    rows = _event_rows(folder, events, labels, facts)
-    card = facts.get("model", {}).get("card")
+    macro = facts.get("macro") or {}
+    macro_scores = _MacroTable(scores, macro_labels(facts), times_s)
+    faces = [
+        _Face(face, _warned(conditions, face), macro_scores.over_all(face.face_id))
+        for face in charted
+    ]
+    charts = _charts(labels, macro_scores.labels, scores, events, conditions, faces, times_s, facts)
+    rows = _event_rows(folder, events, labels, macro_scores, facts)
+    card, macro_card = facts.get("model", {}).get("card"), macro.get("card")
     return {
         "name": facts.get("source", {}).get("name") or folder.name,
         "subtitle": _subtitle(facts, seen),
         "status": _status(facts),
         "tiles": _tiles(facts, events, seen),
         "labels": labels,
-        "faces": [_Face(*one) for one in zip(charted, warned, strict=True)],
+        "faces": faces,
+        "macro_name": " ".join(filter(None, (macro.get("name"), macro.get("version")))),
+        "has_macro": bool(macro_scores.labels),
         "all_faces": all_faces,
         "more_faces": len(all_faces) - len(charted),
         "many_faces": len(all_faces) > 1,
@@ -200,7 +221,7 @@ def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) ->
         "shares": _shares(seen),
         "absences": seen.absences[:MAX_ABSENCES],
         "conditions_known": conditions is not None and len(conditions) > 0,
-        "condition_warnings": _condition_warnings(charted, warned),
+        "condition_warnings": _condition_warnings(faces),
         "condition_bin_s": condition_bin_s(seen.total_s),
         "frame_lines": _frame_lines(facts),
         "frame_warnings": _frame_warnings(facts),
@@ -214,6 +235,7 @@ def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) ->
             {key: value for key, value in facts.get("model", {}).items() if key != "card"}
             | {"labels": labels, "runs on": facts.get("device")}
         ),
+        "macro_lines": lines_of({key: value for key, value in macro.items() if key != "card"}),
         "source_lines": lines_of(facts.get("source", {})),
         "setting_lines": lines_of(facts.get("settings") or {}),
         "spotting_lines": lines_of(facts.get("spotting") or {}),
@@ -221,40 +243,42 @@ def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) ->
         "calibration_lines": _calibration_lines(facts),
         "version_lines": lines_of(facts.get("versions") or {}),
         "card": markdown(card) if card else None,
+        "macro_card": markdown(macro_card) if macro_card else None,
     }
 
 
 def _charts(
     labels: Sequence[str],
+    macro: Sequence[str],
     scores: pd.DataFrame,
     events: pd.DataFrame,
     conditions: pd.DataFrame | None,
-    faces: Sequence[FaceFigures],
+    faces: Sequence[_Face],
     times_s: Float64Array,
-    model_hz: float | None,
+    facts: Mapping[str, Any],
 ) -> Charts:
     charts = Charts(
         start_s=float(times_s[0]) if len(times_s) else 0.0,
         end_s=float(times_s[-1]) if len(times_s) else 0.0,
     )
+    every_hole_s = hole_s(times_s)
     for i, face in enumerate(faces):
-        charts.add_scores(
-            f"scores-{i}",
-            labels,
-            scores[scores["face_id"] == face.face_id],
-            events[events["face_id"] == face.face_id],
-            face,
-            hole_s(times_s),
-        )
+        figures = face.figures
+        own_scores = scores[scores["face_id"] == figures.face_id]
+        own_events = events[events["face_id"] == figures.face_id]
+        charts.add_scores(f"scores-{i}", labels, own_scores, own_events, figures, every_hole_s)
+        if face.shown:
+            charts.add_macro(
+                f"macro-{i}", macro, labels, own_scores, own_events, figures, every_hole_s
+            )
     if faces:
         charts.add_overview("overview", labels, scores, events)
     for i, face in enumerate(faces):
-        if conditions is not None and (conditions["face_id"] == face.face_id).any():
-            charts.add_conditions(
-                f"conditions-{i}", conditions[conditions["face_id"] == face.face_id]
-            )
+        if conditions is not None and face.warned is not None:
+            own = conditions[conditions["face_id"] == face.figures.face_id]
+            charts.add_conditions(f"conditions-{i}", own)
     if len(times_s) > 1:
-        charts.add_gaps("gaps", times_s, model_hz)
+        charts.add_gaps("gaps", times_s, _model_hz(facts))
     return charts
 
 
@@ -346,18 +370,16 @@ def _warned(conditions: pd.DataFrame | None, face: FaceFigures) -> list[Warned] 
     return warnings(own) if len(own) else None
 
 
-def _condition_warnings(
-    faces: Sequence[FaceFigures], warned: Sequence[list[Warned] | None]
-) -> list[str]:
+def _condition_warnings(faces: Sequence[_Face]) -> list[str]:
     texts = []
-    for face, figures in zip(faces, warned, strict=True):
+    for face in faces:
         found = [
             f"{one.name} in {percent(one.share, 0)} of its frames ({one.bound})"
-            for one in figures or ()
+            for one in face.warned or ()
             if one.share >= WARNED_SHARE
         ]
         if found:
-            whose = "The face" if len(faces) == 1 else f"Face {face.face_id}"
+            whose = "The face" if len(faces) == 1 else f"Face {face.figures.face_id}"
             texts.append(f"{whose}: {'; '.join(found)}. Read the scores of such moments with care.")
     return texts
 
@@ -433,8 +455,56 @@ def _calibration_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     )
 
 
+class _MacroTable:
+    """What faces showed on purpose. `labels`: of the macro-expressions that were scored; none
+    where they were not."""
+
+    def __init__(self, scores: pd.DataFrame, labels: Sequence[str], times_s: Float64Array) -> None:
+        self.labels = labels
+        self._chips = list(chips(labels).values())
+        self._times_s = times_s
+        self._hole_s = hole_s(times_s)
+        columns = [MACRO_PREFIX + label for label in labels]
+        scored = scores.dropna(subset=columns) if labels else scores[:0]
+        self._of_face = {
+            face_id: (own["timestamp"].to_numpy(np.float64), own[columns].to_numpy(np.float64))
+            for face_id, own in scored.groupby("face_id")
+        }
+
+    def over_all(self, face_id: int) -> list[_Shown]:
+        """Of a face, its means: one a label; empty where it has no scores. A frame lasts until
+        the next one, unless there is a hole between them."""
+        if face_id not in self._of_face:
+            return []
+        own_s, values = self._of_face[face_id]
+        gaps_s = np.diff(self._times_s, append=self._times_s[-1])
+        gaps_s[-1] = np.median(gaps_s)
+        held_s = np.clip(gaps_s[np.searchsorted(self._times_s, own_s)], ROUNDING_S, self._hole_s)
+        means = np.average(values, axis=0, weights=held_s)
+        shares = np.bincount(values.argmax(axis=1), held_s, len(self.labels)) / held_s.sum()
+        return [
+            _Shown(chip, float(mean), float(share))
+            for chip, mean, share in zip(self._chips, means, shares, strict=True)
+        ]
+
+    def at(self, face_id: int, t_s: float) -> _Shown | None:
+        """Of a face at one moment: what was highest then; None where that is not known."""
+        if face_id not in self._of_face:
+            return None
+        own_s, values = self._of_face[face_id]
+        nearest = int(np.abs(own_s - t_s).argmin())
+        if abs(own_s[nearest] - t_s) > self._hole_s:
+            return None
+        highest = int(values[nearest].argmax())
+        return _Shown(self._chips[highest], float(values[nearest, highest]))
+
+
 def _event_rows(
-    folder: Path, events: pd.DataFrame, labels: Sequence[str], facts: Mapping[str, Any]
+    folder: Path,
+    events: pd.DataFrame,
+    labels: Sequence[str],
+    macro_scores: _MacroTable,
+    facts: Mapping[str, Any],
 ) -> list[_Event]:
     told = chips([*labels, *sorted(set(map(str, events["label"])) - set(labels))])
     media = _Media(folder / CLIPS_FOLDER)
@@ -456,6 +526,7 @@ def _event_rows(
                 apex_s=event["apex_s"],
                 offset_s=event["offset_s"],
                 duration_s=event["duration_s"],
+                shown=macro_scores.at(int(event["face_id"]), event["apex_s"]),
                 clip=clip,
                 why_no_clip="" if clip else media.clips_left_out.get(event_id, why),
                 stills=stills,

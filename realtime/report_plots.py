@@ -42,6 +42,7 @@ from realtime.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG
 from realtime.page import css_colour
 from realtime.palette import BLUE, ORANGE, PURPLE, Rgb, class_colours, class_marks
 from realtime.session_figures import FaceFigures, Float64Array, Stretch
+from realtime.session_files import MACRO_PREFIX
 from realtime.spec import NONE_LABEL
 
 INK, FAINT, LINE = "#1f2328", "#57606a", "#d8dee4"
@@ -53,6 +54,9 @@ HOUR_S = 3600.0
 
 LANE_PX = 44
 """Height of one label's lane: a peak and its foot can be told apart."""
+
+MACRO_LANE_PX = 28
+"""Of a macro-expression's lane: its score has no peaks, and there are more of them."""
 
 LANE_FILL = 0.86
 """Share of a lane that a score of 1 fills."""
@@ -170,10 +174,49 @@ class Charts:
             round(LANE_PX * (lanes + MARKS_LANE)), (-lanes + 0.9, 1 + MARKS_LANE)
         )
         _bands(plot, face.stretches, -lanes, 1 + MARKS_LANE)
+        _events(plot, events, -lanes + 1, 1 + MARKS_LANE)
+        colours, marks = class_colours(labels), class_marks(labels)
+        _marks(plot, events, labels, colours, marks, 1 + MARKS_LANE / 2, size=11)
+        told = _told(events, marks)
+        self._add_lanes(place, plot, labels, labels, scores, told, hole_s)
+
+    def add_macro(
+        self,
+        place: str,
+        macro_labels: Sequence[str],
+        labels: Sequence[str],
+        scores: pd.DataFrame,
+        events: pd.DataFrame,
+        face: FaceFigures,
+        hole_s: float,
+    ) -> None:
+        """A lower lane for each macro-expression of one face; its events, which are of `labels`,
+        as spans over the lanes. These scores need no window: no stretch is one of warming up."""
+        lanes = len(macro_labels)
+        plot = self._over_time(MACRO_LANE_PX * lanes, (-lanes + 0.9, 1.0))
+        shown = [one for one in face.stretches if one.state != "warming up"]
+        _bands(plot, shown, -lanes, 1.0)
+        _events(plot, events, -lanes + 1, 1.0)
+        columns = [MACRO_PREFIX + label for label in macro_labels]
+        told = _told(events, class_marks(labels))
+        self._add_lanes(place, plot, macro_labels, columns, scores, told, hole_s)
+
+    def _add_lanes(
+        self,
+        place: str,
+        plot: figure,
+        labels: Sequence[str],
+        columns: Sequence[str],
+        scores: pd.DataFrame,
+        told: list[dict[str, Any]],
+        hole_s: float,
+    ) -> None:
+        """The lanes themselves, drawn by `timeline.js`, of `columns` of the scores."""
+        lanes = len(labels)
         colours, marks = class_colours(labels), class_marks(labels)
         drawn = ("mean", "high", "said")
-        columns = ["t", "event", *(f"{kind}{i}" for kind in drawn for i in range(lanes))]
-        source = ColumnDataSource({column: [] for column in columns}, name=place)
+        fields = ["t", "event", *(f"{kind}{i}" for kind in drawn for i in range(lanes))]
+        source = ColumnDataSource({field: [] for field in fields}, name=place)
         for i, label in enumerate(labels):
             colour = css_colour(colours[label])
             plot.varea("t", -i, f"high{i}", source=source, color=colour, alpha=0.4)
@@ -201,7 +244,6 @@ class Charts:
                         formatters={"@t": "datetime"},
                     )
                 )
-        _events(plot, events, labels, colours, marks, -lanes + 1)
         middles = [LANE_FILL / 2 - i for i in range(lanes)]
         plot.yaxis.ticker = middles
         plot.yaxis.major_tick_line_color = None
@@ -210,7 +252,7 @@ class Charts:
             middles[i]: f"{marks[label]} {_short(label)}" for i, label in enumerate(labels)
         }
         self.places[place] = plot
-        self.tracks.append(_track(place, labels, scores, events, marks, hole_s))
+        self.tracks.append(_track(place, columns, scores, told, hole_s))
 
     def add_overview(
         self, place: str, labels: Sequence[str], scores: pd.DataFrame, events: pd.DataFrame
@@ -426,26 +468,18 @@ def _bands(plot: figure, stretches: Sequence[Stretch], bottom: float, top: float
             )
 
 
-def _events(
-    plot: figure,
-    events: pd.DataFrame,
-    labels: Sequence[str],
-    colours: dict[str, Rgb],
-    marks: dict[str, str],
-    bottom: float,
-) -> None:
+def _events(plot: figure, events: pd.DataFrame, bottom: float, top: float) -> None:
     if len(events):
         plot.quad(
             left=events["onset_s"].to_numpy() * MS,
             right=events["offset_s"].to_numpy() * MS,
             bottom=bottom,
-            top=1 + MARKS_LANE,
+            top=top,
             fill_color=INK,
             fill_alpha=EVENT_ALPHA,
             line_color=None,
             level="underlay",
         )
-        _marks(plot, events, labels, colours, marks, 1 + MARKS_LANE / 2, size=11)
 
 
 def _marks(
@@ -512,32 +546,36 @@ def _short(label: str) -> str:
 
 def _track(
     place: str,
-    labels: Sequence[str],
+    columns: Sequence[str],
     scores: pd.DataFrame,
-    events: pd.DataFrame,
-    marks: dict[str, str],
+    told: list[dict[str, Any]],
     hole_s: float,
 ) -> dict[str, Any]:
     """Scores of one face as `timeline.js` reads them: times float64 [N] in milliseconds, scores
-    float32 [C, N]; frames without scores are left out."""
-    scored = scores.dropna(subset=list(labels))
+    float32 [C, N]; frames without scores are left out. `told`: see `_told`."""
+    scored = scores.dropna(subset=list(columns))
     return {
         "source": place,
-        "lanes": len(labels),
+        "lanes": len(columns),
         "fill": LANE_FILL,
         "hole_ms": hole_s * MS,
         "t": _base64(scored["timestamp"].to_numpy("<f8") * MS),
-        "scores": _base64(scored[list(labels)].to_numpy("<f4").T),
-        "events": [
-            {
-                "from": event["onset_s"] * MS,
-                "to": event["offset_s"] * MS,
-                "text": f"#{event['event_id']} {marks.get(event['label'], '')} {event['label']} "
-                f"{event['score']:.2f}",
-            }
-            for event in events.to_dict("records")
-        ],
+        "scores": _base64(scored[list(columns)].to_numpy("<f4").T),
+        "events": told,
     }
+
+
+def _told(events: pd.DataFrame, marks: dict[str, str]) -> list[dict[str, Any]]:
+    """When each event was, and what is said of it at the pointer."""
+    return [
+        {
+            "from": event["onset_s"] * MS,
+            "to": event["offset_s"] * MS,
+            "text": f"#{event['event_id']} {marks.get(event['label'], '')} {event['label']} "
+            f"{event['score']:.2f}",
+        }
+        for event in events.to_dict("records")
+    ]
 
 
 def _base64(array: npt.NDArray[Any]) -> str:

@@ -17,7 +17,7 @@ from realtime.baseline import Baseline, Calibration, load_profile
 from realtime.baseline import as_facts as baselines_as_facts
 from realtime.errors import ProfileError, SourceError
 from realtime.landmarks import FaceTracker, view_68
-from realtime.macro import MacroModel, cut_face
+from realtime.macro import MacroModel
 from realtime.macro_track import MacroTrack
 from realtime.model import DEFAULT_MODEL, Device, Model
 from realtime.model_card import card_excerpt
@@ -153,6 +153,11 @@ class Monitor:
         self._stages.close()
 
     @property
+    def macro_labels(self) -> tuple[str, ...]:
+        """What the scores of macro-expressions mean; none where they are off."""
+        return () if self.macro is None else self.macro.spec.labels
+
+    @property
     def drops(self) -> Counter[str]:
         """Windows that were not scored, by cause."""
         return self.lane.drops
@@ -167,7 +172,9 @@ class Monitor:
         for face in faces:
             pipeline = self._pipeline(face, frame.t_s)
             windows += pipeline.timeline.push(self._sample(frame, face))
-            macro += self._macro_scores(frame, face, pipeline.macro)
+            shown = None if pipeline.macro is None else pipeline.macro.see(frame, face)
+            if shown is not None:
+                macro.append(shown)
         scores = self.lane.exchange(windows)
         events = self._spot(scores)
         self._forget_absent(frame.t_s)
@@ -287,17 +294,6 @@ class Monitor:
             ),
         )
 
-    def _macro_scores(
-        self, frame: Frame, face: Face, track: MacroTrack | None
-    ) -> Iterator[MacroScores]:
-        """New scores of the face's macro-expression, if it is time for them."""
-        if self.macro is None or track is None or not track.wants(frame.t_s):
-            return
-        cut = cut_face(frame.image_bgr, face.transform, self.macro.spec)
-        scores = track.push(frame.t_s, cut)
-        if scores is not None:
-            yield scores
-
     def _spot(self, scores: list[Scores]) -> list[Event]:
         events = []
         for one in scores:
@@ -362,9 +358,9 @@ def _macro_facts(macro: MacroModel) -> dict[str, Any]:
     }
 
 
-def painter(spec: ModelSpec, *, blur_faces: bool) -> Paint:
+def painter(monitor: Monitor, *, blur_faces: bool) -> Paint:
     """What makes the pictures of a session's annotated video."""
-    overlay = Overlay(spec)
+    overlay = Overlay(monitor.spec, monitor.macro_labels)
     if not blur_faces:
         return overlay.paint
     blur = FaceBlur()
@@ -462,7 +458,7 @@ def analyze(
             Path(out),
             monitor.spec,
             monitor.describe(source),
-            painter(monitor.spec, blur_faces=blur_faces),
+            painter(monitor, blur_faces=blur_faces),
             wait=True,
             origin_s=0.0,
             contents=contents,

@@ -12,7 +12,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from realtime.session_files import scores_header
+
 LABELS = ("none", "negative", "positive", "surprise")
+
+MACRO_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 RATE_HZ = 30.0
 
@@ -31,14 +35,16 @@ def write_session(
     faces: Sequence[int] = (0,),
     away_s: tuple[float, float] | None = None,
     labels: Sequence[str] = LABELS,
+    macro: Sequence[str] = (),
     conditions: bool = True,
     clips: bool = True,
     facts: Mapping[str, Any] | None = None,
     seed: int = 1,
 ) -> Path:
     """A session in which each of `faces` shows `events` micro-expressions of the labels in turn,
-    and nobody is there during `away_s`. `facts` replaces entries of session.json; None removes
-    one."""
+    and nobody is there during `away_s`. `macro`: labels of macro-expressions, of which a face
+    shows the fourth, and from the middle of its time on the last. `facts` replaces entries of
+    session.json; None removes one."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     times_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
@@ -52,7 +58,8 @@ def write_session(
     told.insert(0, "event_id", np.arange(1, len(told) + 1))
     told.to_csv(folder / "events.csv", index=False, float_format="%.6f")
     tables = [_scores(rng, face, times_s, is_away, told, labels) for face in faces]
-    columns = ["frame", "timestamp", "face_id", "success", "confidence", *labels, "state"]
+    tables = [pd.concat([table, _macro(table, macro)], axis=1) for table in tables]
+    columns = scores_header(labels, macro)
     nobody = pd.DataFrame({"frame": np.arange(len(times_s)), "timestamp": times_s})
     nobody = nobody[is_away] if faces else nobody
     nobody = nobody.assign(success=0, state="no face")
@@ -66,7 +73,7 @@ def write_session(
         )
     if clips and len(told):
         _write_clips(folder / "clips", len(told))
-    stated = _facts(times_s, len(told), labels) | dict(facts or {})
+    stated = _facts(times_s, len(told), labels, macro) | dict(facts or {})
     stated = {key: value for key, value in stated.items() if value is not None}
     (folder / "session.json").write_text(json.dumps(stated), encoding="utf-8")
     return folder
@@ -115,6 +122,14 @@ def _scores(
     return table[~is_away]
 
 
+def _macro(rows: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    values = pd.DataFrame(0.05, rows.index, [f"macro_{label}" for label in labels])
+    if len(labels):
+        middle, highest = len(rows) // 2, 1 - 0.05 * (len(labels) - 1)
+        values.iloc[:middle, 3] = values.iloc[middle:, -1] = highest
+    return values
+
+
 def _conditions(rng: np.random.Generator, rows: pd.DataFrame) -> pd.DataFrame:
     """The head turns slowly, and for the last quarter too far."""
     count = len(rows)
@@ -148,7 +163,9 @@ def _write_clips(folder: Path, count: int) -> None:
             copy.write_bytes(first.with_suffix(suffix).read_bytes())
 
 
-def _facts(times_s: np.ndarray, events: int, labels: Sequence[str]) -> dict[str, Any]:
+def _facts(
+    times_s: np.ndarray, events: int, labels: Sequence[str], macro: Sequence[str]
+) -> dict[str, Any]:
     return {
         "status": "complete",
         "started": "2026-03-01T14:05:09.120+01:00",
@@ -164,6 +181,16 @@ def _facts(times_s: np.ndarray, events: int, labels: Sequence[str]) -> dict[str,
             "| a | b |\n|---|---|\n| 1 | 2 |",
         },
         "labels": list(labels),
+        "macro": {
+            "file": "kilas-macro.onnx",
+            "sha256": "77a1",
+            "name": "kilas-macro",
+            "version": "0.1",
+            "labels": list(macro),
+            "card": "# kilas-macro.onnx\n\nIt looks at still pictures.",
+        }
+        if macro
+        else None,
         "spotting": {"enter": 0.98, "leave": 0.3},
         "device": "CPU (1 thread)",
         "source": {"name": "talk.mp4", "size_wh": [640, 480], "rate_hz": 30.0, "live": False},

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.batch_inputs import find_inputs
+from realtime.batch_inputs import find_inputs, find_pictures_and_videos
 from realtime.errors import SourceError
 
 
@@ -185,3 +185,28 @@ def test_names_are_different_valid_and_do_not_depend_on_the_order(
     random.Random(seed).shuffle(patterns)
     again = {one.path.resolve(): one.folder for one in find_inputs(patterns)}
     assert again == found
+
+
+def test_pictures_and_videos_are_told_apart_and_counted_as_people_do(tmp_path: Path) -> None:
+    touch(tmp_path, "s10.PNG", "s9.jpeg", "b/s1.tif", "b/talk.mp4", "notes.txt", ".x.png")
+    touch(tmp_path, "old/session.json", "old/video.mp4", "old/clips/event-0001.png")
+    pictures, videos = find_pictures_and_videos([str(tmp_path)])
+    assert [one.name for one in pictures] == ["b/s1.tif", "s9.jpeg", "s10.PNG"]
+    assert [one.folder for one in videos] == ["b/talk"]
+    (alone,), none = find_pictures_and_videos([str(tmp_path / "b" / "s1.tif")])
+    assert alone.name == (tmp_path / "b" / "s1.tif").as_posix()
+    assert none == []
+    matches, _ = find_pictures_and_videos([str(tmp_path / "s*")])
+    assert [one.path.name for one in matches] == ["s9.jpeg", "s10.PNG"]
+
+
+def test_no_two_pictures_have_one_name(tmp_path: Path) -> None:
+    touch(tmp_path, "one/a.png", "one/b.png", "two/a.png")
+    patterns = [str(tmp_path / "one"), str(tmp_path / "two"), str(tmp_path / "one" / "b.png")]
+    pictures, _ = find_pictures_and_videos(patterns)
+    assert [one.name for one in pictures] == [
+        (tmp_path / name).as_posix() for name in ("one/a.png", "one/b.png", "two/a.png")
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="holds no picture or video"):
+        find_pictures_and_videos([str(tmp_path / "one"), str(tmp_path / "empty")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes.util
 import io
+import itertools
 import os
 import queue
 import shutil
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,7 +35,17 @@ from realtime.display import (
 from realtime.errors import KilasError
 from realtime.overlay import Status
 from realtime.spec import ModelSpec
-from realtime.types import Event, Face, Frame, Scores, SourceInfo, State, UInt8Array, Update
+from realtime.types import (
+    Event,
+    Face,
+    Frame,
+    MacroScores,
+    Scores,
+    SourceInfo,
+    State,
+    UInt8Array,
+    Update,
+)
 
 SPEC = ModelSpec(
     name="test",
@@ -46,6 +58,8 @@ SPEC = ModelSpec(
     signal="motion",
     normalisation="none",
 )
+MACRO_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+MACRO = MacroScores(0, 100.0, (0.02, 0.02, 0.02, 0.8, 0.02, 0.02, 0.1))
 STATUS = Status(30.0, 29.0, 41.0, {"camera": 3}, "CPU", "camera 12 fps, model wants 30")
 EVENT = Event(0, 112.10, 112.25, 112.41, "surprise", 0.91)
 
@@ -431,6 +445,42 @@ def test_a_terminal_gets_bars_that_fit(width: int) -> None:
     text = "\n".join(rows)
     for words in ("neutral", "negative", "surprise", "0.60", "30.0 fps in"):
         assert words in text
+
+
+def test_the_terminal_says_what_a_face_shows_on_purpose_until_it_is_gone() -> None:
+    console, written = terminal(live=False)
+    clock = itertools.count(0.0, 2.0).__next__
+    line = TerminalLine(SPEC, macro_labels=MACRO_LABELS, console=console, clock=clock)
+    line.show(replace(make_update(0, state="warming up"), macro=(MACRO,)))
+    line.show(make_update(1))
+    line.show(make_update(2, state=None))
+    line.show(make_update(3))
+    told = ["shows happy 0.80" in text for text in written.getvalue().splitlines()]
+    assert told == [True, True, False, False]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_highest_macro_score_stands_beside_the_state(width: int) -> None:
+    console, _ = terminal(live=True, width=width)
+    line = TerminalLine(SPEC, macro_labels=MACRO_LABELS, console=console, clock=lambda: 0.0)
+    update = replace(make_update(0, state="expression"), macro=(MACRO,))
+    line.show(update, STATUS)
+    line.close()
+    plain = Console(file=io.StringIO(), width=width, record=True)
+    plain.print(line._block(update, STATUS, False))
+    rows = plain.export_text().splitlines()
+    assert max(map(len, rows)) <= width
+    assert "expression   shows ■ happy 0.80" in rows
+
+
+def test_the_window_shows_macro_scores_of_the_labels_it_was_given(
+    fake: FakeWindow, tmp_path: Path
+) -> None:
+    update = replace(make_update(0), macro=(MACRO,))
+    for window in (Window(SPEC, tmp_path), Window(SPEC, tmp_path, macro_labels=MACRO_LABELS)):
+        window.show(update)
+    without, with_macro = fake.shown
+    assert not np.array_equal(without, with_macro)
 
 
 def test_bars_grow_with_the_score() -> None:

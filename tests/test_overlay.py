@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime import overlay as overlay_module
-from realtime.lettering import lettering, shorten, width_of, write
+from realtime.lettering import PALE, WHITE, lettering, shorten, width_of, write
 from realtime.marks import paint_mark
 from realtime.overlay import FLASH_S, TIMELINE_S, Overlay, Status
 from realtime.palette import GRAY, class_colours, class_marks
 from realtime.spec import ModelSpec
-from realtime.types import Event, Face, Frame, Scores, State, UInt8Array, Update
+from realtime.types import Event, Face, Frame, MacroScores, Scores, State, UInt8Array, Update
 
 LABELS = ("negative", "positive", "surprise", "none")
+MACRO_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SIZES_WH = [(320, 240), (640, 480), (1280, 720), (1920, 1080), (480, 640)]
 STATUS = Status(29.97, 29.8, 41.6, {"camera": 2, "model busy": 11}, "CUDA", "camera 12 fps")
 
@@ -58,15 +59,24 @@ def make_update(
     scores: tuple[Scores, ...] = (),
     events: tuple[Event, ...] = (),
     state: State = "neutral",
+    macro: tuple[MacroScores, ...] = (),
 ) -> Update:
     if faces is None:
         faces = (make_face(centre_box(image.shape[1], image.shape[0])),)
     states: dict[int, State] = {face.face_id: state for face in faces}
-    return Update(Frame(round(t_s * 30), t_s, image), faces, scores, events, states)
+    frame = Frame(round(t_s * 30), t_s, image)
+    return Update(frame, faces, scores, events, states, macro=macro)
 
 
 def score(t_s: float, *probabilities: float, face_id: int = 0) -> Scores:
     return Scores(face_id, t_s, probabilities or (0.1, 0.1, 0.1, 0.7), 0.03)
+
+
+def shows(t_s: float, label: str, share: float = 0.7, face_id: int = 0) -> MacroScores:
+    """Macro scores with `label` as the highest."""
+    rest = (1 - share) / (len(MACRO_LABELS) - 1)
+    values = tuple(share if one == label else rest for one in MACRO_LABELS)
+    return MacroScores(face_id, t_s, values)
 
 
 def scene(kind: str, width: int, height: int) -> UInt8Array:
@@ -182,12 +192,15 @@ def test_text_stays_inside_the_picture(size_wh: tuple[int, int], words: Words) -
 
 
 @pytest.mark.parametrize("size_wh", SIZES_WH)
-def test_the_face_stays_visible(size_wh: tuple[int, int]) -> None:
+@pytest.mark.parametrize("macro_labels", [(), MACRO_LABELS])
+def test_the_face_stays_visible(size_wh: tuple[int, int], macro_labels: tuple[str, ...]) -> None:
     image = scene("noise", *size_wh)
-    picture = Overlay(make_spec()).paint(make_update(image, 1.0), STATUS, recording=True)
+    painter = Overlay(make_spec(), macro_labels)
+    picture = painter.paint(make_update(image, 1.0), STATUS, recording=True)
     left, top, right, bottom = (round(v) for v in centre_box(*size_wh))
     changed = (picture != image).any(axis=2)
-    assert changed[top:bottom, left:right].mean() < 0.04 + 0.21 * 240 / min(size_wh)
+    allowed = (0.05 if macro_labels else 0.04) + 0.21 * 240 / min(size_wh)
+    assert changed[top:bottom, left:right].mean() < allowed
     assert changed.mean() < 0.5
     assert changed.any()
 
@@ -242,6 +255,110 @@ def test_old_scores_are_not_shown_as_live(words: Words) -> None:
     painter.add(make_update(scene("gray", 320, 240), 1.0, scores=(score(0.9),)))
     painter.paint(make_update(scene("gray", 320, 240), 4.0))
     assert words.texts.count("-") == len(LABELS)
+
+
+def test_macro_scores_stand_below_with_their_highest_in_figures(words: Words) -> None:
+    image = scene("gray", 640, 480)
+    macro = (shows(1.0, "happy", 0.64),)
+    Overlay(make_spec(), MACRO_LABELS).paint(make_update(image, 1.0, macro=macro))
+    for text in ("micro: lets slip", "macro: shows", *MACRO_LABELS, "0.64"):
+        assert text in words.texts
+    assert "0.06" not in words.texts
+    assert words.texts.index("micro: lets slip") < words.texts.index("macro: shows")
+
+
+@pytest.mark.parametrize("kind", ["white", "noise"])
+@pytest.mark.parametrize("size_wh", SIZES_WH)
+def test_macro_scores_can_be_read_on_any_scene(kind: str, size_wh: tuple[int, int]) -> None:
+    painter = Overlay(make_spec(), MACRO_LABELS)
+    update = make_update(scene(kind, *size_wh), 1.0, macro=(shows(1.0, "happy"),))
+    picture = painter.paint(update)
+    size_px = max(10, round(0.85 * round(0.026 * min(size_wh))))
+    heading = "macro: shows" if min(size_wh) > 240 else "shows"
+    for text, level in ((heading, PALE), ("happy", WHITE)):
+        ink = lettering(text, size_px, level)
+        found = cv2.matchTemplate(picture, ink, cv2.TM_CCOEFF_NORMED)
+        _, likeness, _, (x, y) = cv2.minMaxLoc(found)
+        assert likeness > 0.8, text
+        seen = luminance(picture[y : y + ink.shape[0], x : x + ink.shape[1]])
+        letters = np.median(seen[ink[:, :, 0] >= 0.8 * ink.max()])
+        assert (letters + 0.05) / (seen[ink[:, :, 0] == 0].max() + 0.05) >= 4.5, text
+
+
+def test_macro_scores_hold_until_there_are_new_ones(words: Words) -> None:
+    image = scene("black", 640, 480)
+    painter = Overlay(make_spec(), MACRO_LABELS)
+    yellow = class_colours(MACRO_LABELS)["happy"][::-1]
+
+    def length(picture: UInt8Array) -> int:
+        return int((picture[:300] == yellow).all(axis=2).sum(axis=1).max())
+
+    first = painter.paint(make_update(image, 1.0, macro=(shows(1.0, "happy", 0.5),))).copy()
+    words.clear()
+    held = painter.paint(make_update(image, 1.2)).copy()
+    assert length(held) == length(first)
+    assert not words.texts.count("0.50")  # nothing is drawn anew for the same scores
+    newer = painter.paint(make_update(image, 1.3, macro=(shows(1.3, "happy", 0.9),)))
+    assert length(newer) > length(held)
+    assert "0.90" in words.texts
+
+
+def test_macro_scores_of_a_face_that_is_gone_are_not_shown(words: Words) -> None:
+    image = scene("gray", 640, 480)
+    painter = Overlay(make_spec(), MACRO_LABELS)
+    painter.paint(make_update(image, 1.0, macro=(shows(1.0, "happy", 0.64),)))
+    none_known = len(LABELS) + len(MACRO_LABELS)
+    others = (make_face(centre_box(640, 480), face_id=5),)
+    for update in (
+        make_update(image, 1.1, faces=()),
+        make_update(image, 1.2, faces=others),
+        make_update(image, 4.0),  # it is back, and what it shows now is not known yet
+        make_update(image, 0.5),  # the stream began again
+    ):
+        words.clear()
+        painter.paint(update)
+        assert "0.64" not in words.texts
+        assert words.texts.count("-") in (none_known, len(LABELS))  # the same list as before
+
+
+def test_without_macro_labels_nothing_is_seen_of_macro_scores() -> None:
+    image = scene("noise", 640, 480)
+    macro = (shows(1.0, "happy"),)
+    plain = Overlay(make_spec()).paint(make_update(image, 1.0)).copy()
+    assert np.array_equal(plain, Overlay(make_spec()).paint(make_update(image, 1.0, macro=macro)))
+
+
+def test_a_small_frame_has_the_highest_macro_score_alone(words: Words) -> None:
+    update = make_update(scene("gray", 320, 240), 1.0, macro=(shows(1.0, "sad", 0.64),))
+    Overlay(make_spec(), MACRO_LABELS).paint(update)
+    assert [text for text in words.texts if text in (*MACRO_LABELS, "0.64")] == [
+        "neutral",  # the state
+        "surprise",  # of the model itself
+        "sad",
+        "0.64",
+    ]
+
+
+def test_a_tiny_frame_leaves_macro_scores_out() -> None:
+    image = scene("gray", 160, 120)
+    macro = (shows(1.0, "happy"),)
+    plain = Overlay(make_spec()).paint(make_update(image, 1.0)).copy()
+    tiny = Overlay(make_spec(), MACRO_LABELS).paint(make_update(image, 1.0, macro=macro))
+    assert np.array_equal(plain, tiny)
+
+
+def test_macro_scores_of_several_faces_are_kept_apart(words: Words) -> None:
+    image = scene("gray", 640, 480)
+    faces = (
+        make_face((450, 180, 510, 240), face_id=3),
+        make_face((240, 140, 400, 300), face_id=7),
+    )
+    macro = (shows(1.0, "sad", 0.61, face_id=3), shows(1.0, "happy", 0.72, face_id=7))
+    painter = Overlay(make_spec(), MACRO_LABELS)
+    painter.paint(make_update(image, 1.0, faces=faces, macro=macro))
+    assert "face 3  neutral" in words.texts
+    assert "shows sad 0.61" in words.texts
+    assert "0.72" in words.texts
 
 
 def test_an_event_is_a_labelled_span_on_the_timeline(words: Words) -> None:
@@ -353,6 +470,7 @@ def test_the_heat_map_stays_on_the_regions() -> None:
     box=st.tuples(*[st.floats(-300, 900)] * 4),
     now_s=st.floats(0, 1e6),
     labels=st.integers(1, 12),
+    macro_labels=st.integers(0, 12),
 )
 @settings(deadline=None, max_examples=60)
 def test_any_frame_and_any_box_can_be_painted(
@@ -361,6 +479,7 @@ def test_any_frame_and_any_box_can_be_painted(
     box: tuple[float, float, float, float],
     now_s: float,
     labels: int,
+    macro_labels: int,
 ) -> None:
     image = np.zeros((height, width, 3), np.uint8)
     names = tuple(f"class {index}" for index in range(labels))
@@ -372,10 +491,11 @@ def test_any_frame_and_any_box_can_be_painted(
         for back_s in (5.0, 0.6, 0.3)
     )
     events = (Event(0, now_s - 9.9, now_s - 0.4, now_s - 0.2, names[0], 1.0),)
-    update = make_update(
-        image, now_s, faces=(make_face((left, top, right, bottom)),), scores=scores, events=events
-    )
-    picture = Overlay(make_spec(names)).paint(
+    faces = (make_face((left, top, right, bottom)),)
+    shown = [f"shown {index}" for index in range(macro_labels)]
+    macro = (MacroScores(0, now_s, (1 / macro_labels,) * macro_labels),) if shown else ()
+    update = make_update(image, now_s, faces=faces, scores=scores, events=events, macro=macro)
+    picture = Overlay(make_spec(names), shown).paint(
         update, STATUS, heat_map=True, help=True, recording=True, frozen=True, notice="n"
     )
     assert picture.shape == image.shape
@@ -399,6 +519,13 @@ def test_labels_keep_their_colour_in_every_model() -> None:
     assert a["surprise"] == b["surprise"]
     assert a["disgust"] == b["disgust"]
     assert a["none"] == b["none"] == GRAY
+
+
+def test_a_face_at_rest_is_gray_whatever_a_model_calls_it() -> None:
+    assert class_colours(MACRO_LABELS)["neutral"] == GRAY
+    assert class_marks(MACRO_LABELS)["neutral"] == class_marks(LABELS)["none"] == "▬"
+    both = class_colours(("neutral", "none"))
+    assert both["none"] == GRAY != both["neutral"]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "d", "happy", "positive", "fear"]), unique=True))

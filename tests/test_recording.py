@@ -39,6 +39,7 @@ SPEC = ModelSpec(
 def make_recording(base: Path, said: list[str], **options: Any) -> Recording:
     monitor: Any = SimpleNamespace(
         spec=SPEC,
+        macro=None,
         drops=Counter[str](),
         describe=lambda source: {"settings": {"max_faces": 1}},
         so_far=lambda origin_s: {"calibration": {"0": {"height": 0.1, "from_s": -origin_s}}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import lxml.html
 import numpy as np
 import pandas as pd
 import pytest
-from made_sessions import LABELS, write_session
+from made_sessions import LABELS, MACRO_LABELS, write_session
 
 from realtime.collection_report import MAX_SHOWN, write_collection_report
 from realtime.errors import RecordingError
@@ -71,6 +72,53 @@ def test_every_event_has_its_row_with_a_clip_and_stills(page: Element) -> None:
         (image,) = row.xpath(".//img")
         assert image.get("alt")
         assert image.get("src").startswith("data:image/webp;base64,")
+
+
+@pytest.fixture(scope="module")
+def macro_page(tmp_path_factory: pytest.TempPathFactory) -> Element:
+    folder = tmp_path_factory.mktemp("macro") / "session"
+    return report(write_session(folder, macro=MACRO_LABELS, away_s=(4.0, 8.0), clips=False))
+
+
+def test_what_a_face_shows_on_purpose_has_a_timeline_of_its_own(macro_page: Element) -> None:
+    assert macro_page.get_element_by_id("macro-0").get("class") == "chart"
+    charts = json.loads(macro_page.get_element_by_id("charts").text)
+    assert "macro-0" in charts["items"][0]["roots"].values()
+    micro, macro = charts["tracks"]
+    assert (micro["source"], micro["lanes"]) == ("scores-0", len(LABELS))
+    assert (macro["source"], macro["lanes"]) == ("macro-0", len(MACRO_LABELS))
+    values = np.frombuffer(base64.b64decode(macro["scores"]), "<f4").reshape(7, -1)
+    assert values.shape[1] == 240  # of the frames with a face
+    assert values[3, 0] == values[6, -1] == pytest.approx(0.7)
+    assert macro["events"] == micro["events"]
+
+
+def test_how_long_a_face_showed_what_on_purpose_is_told(macro_page: Element) -> None:
+    (table,) = macro_page.xpath("//table[caption='What the face showed on purpose']")
+    rows = [[cell.text_content()[-6:].strip() for cell in row] for row in table.xpath("tbody/tr")]
+    assert rows[3] == ["happy", "50.0 %", "0.38"]
+    assert rows[0] == ["angry", "0.0 %", "0.05"]
+    assert rows[6][1] == "50.0 %"
+
+
+def test_an_event_has_what_the_face_showed_on_purpose_at_its_apex(macro_page: Element) -> None:
+    rows = macro_page.xpath("//table[@class='events']/tbody/tr")
+    shown = [row.xpath("td[@data-name='shown']")[0].text_content().strip() for row in rows]
+    assert shown == ["■ happy0.70", "-", "▬ neutral0.70"]  # nobody was there at the second
+
+
+def test_the_model_of_macro_expressions_is_named_with_its_card(macro_page: Element) -> None:
+    text = words(macro_page)
+    assert "come from kilas-macro 0.1" in text
+    assert "not what a person feels" in text
+    assert "It looks at still pictures." in text
+
+
+def test_without_macro_expressions_nothing_is_said_of_them(page: Element, tmp_path: Path) -> None:
+    assert not re.search("on purpose|macro-expression", words(page))
+    assert not page.xpath("//*[@id='macro-0'] | //h4[contains(., 'slip')]")
+    nobody = write_session(tmp_path / "nobody", events=0, faces=(), macro=MACRO_LABELS)
+    assert not report(nobody).xpath("//*[@id='macro-0']")
 
 
 def test_rates_count_the_time_with_a_face(page: Element) -> None:
@@ -259,8 +307,9 @@ def test_each_face_has_its_timeline_and_many_are_counted(tmp_path: Path) -> None
 
 
 def test_what_a_folder_says_is_text_and_never_a_part_of_the_page(tmp_path: Path) -> None:
-    labels = ("none", HOSTILE, "positive")
+    labels, macro = ("none", HOSTILE, "positive"), ("a", "b", "c", HOSTILE)
     facts = {
+        "macro": {"name": HOSTILE, "labels": macro, "card": f"# {HOSTILE}", HOSTILE: HOSTILE},
         "error": HOSTILE,
         "status": "failed",
         "device": HOSTILE,
@@ -276,7 +325,9 @@ def test_what_a_folder_says_is_text_and_never_a_part_of_the_page(tmp_path: Path)
             f"<script>alert(3)</script>\n\n[r]: javascript:alert(1)\n\n[r] <http://a.b>",
         },
     }
-    path = write_report(write_session(tmp_path / "session", labels=labels, facts=facts))
+    path = write_report(
+        write_session(tmp_path / "session", labels=labels, macro=macro, facts=facts)
+    )
     page = lxml.html.parse(str(path)).getroot()
     assert page.find(".//h1").text == HOSTILE
     kinds = [script.get("type") for script in page.xpath("//script")]

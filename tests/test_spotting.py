@@ -447,7 +447,7 @@ def test_a_micro_expression_comes_back_also_where_the_whole_face_shows_it() -> N
 
 
 def test_a_micro_expression_on_a_face_that_smiles_all_the_while_is_one() -> None:
-    (event,), states = run_with(Shown(lambda t_s: 1.0), bump(1.0, 1.4))
+    (_event,), states = run_with(Shown(lambda t_s: 1.0), bump(1.0, 1.4))
     assert "macro" not in states
 
 

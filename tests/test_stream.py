@@ -200,8 +200,11 @@ def test_info_names_versions_cameras_models_and_devices() -> None:
 def test_bench_tells_every_stage_and_the_ratio() -> None:
     done = kilas("bench")
     assert done.returncode == 0, done.stderr
-    for stage in ("decode", "landmarks", "regions", "signal", "network", "overlay", "encoder"):
+    stages = ("decode", "landmarks", "regions", "signal", "network", "overlay", "encoder")
+    for stage in (*stages, "macro-expression"):
         assert re.search(rf"{stage}.*\d+\.\d\d", done.stdout), stage
+    share = float(re.search(r"macro-expressions add ([\d.]+) %", done.stdout)[1])  # type: ignore[index]
+    assert 0 < share < 100
     bare, whole = (
         float(re.search(rf"{words}: (\d+) frames", done.stdout)[1])  # type: ignore[index]
         for words in ("face mesh alone", "video and tables")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from realtime.errors import KilasError
+from training.macro.commands import app as macro
+from training.options import RecipeName, Settings, changes
 
 # TensorFlow reports its own start in a dozen lines that say nothing about the training.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Make the weights: simulate labelled videos, prepare, train, export and evaluate.",
 )
+app.add_typer(macro, name="macro")
 
 CPUS = os.cpu_count() or 1
 
@@ -39,11 +40,6 @@ PROTOCOL_NAMES = (
 
 Jobs = Annotated[int, typer.Option(min=1, help="Processes that work side by side.")]
 FaceModelFile = Annotated[Path, typer.Option(help="The FaceKit face model (.npz).")]
-RecipeName = Annotated[str, typer.Option(help="A recipe of the project, or a TOML file.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a setting: training.epochs=20; may be given several times."),
-]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler; its workers do the work.")
 ]
@@ -149,7 +145,7 @@ def prepare(
     from training.prepare import tell
     from training.recipe import load_recipe
 
-    spec = load_recipe(recipe, _changes(settings)).spec
+    spec = load_recipe(recipe, changes(settings)).spec
     typer.echo(tell(run(dataset, root, out, spec, jobs), out))
 
 
@@ -166,7 +162,7 @@ def inspect(
     from training.inspection import inspect as run
     from training.recipe import load_recipe
 
-    typer.echo(run(data, load_recipe(recipe, _changes(settings)), out))
+    typer.echo(run(data, load_recipe(recipe, changes(settings)), out))
 
 
 @app.command()
@@ -181,7 +177,7 @@ def train(
     from training.recipe import load_recipe
     from training.train import train as run
 
-    run(data, load_recipe(recipe, _changes(settings)), out, jobs)
+    run(data, load_recipe(recipe, changes(settings)), out, jobs)
 
 
 @app.command()
@@ -195,7 +191,7 @@ def export(
     from training.export import export_run
     from training.recipe import load_recipe
 
-    difference = export_run(run, load_recipe(recipe, _changes(settings)), out)
+    difference = export_run(run, load_recipe(recipe, changes(settings)), out)
     size_mb = out.stat().st_size / 1e6
     typer.echo(f"{out}: {size_mb:.1f} MB; ONNX and Keras differ by at most {difference:.1e}.")
 
@@ -246,7 +242,7 @@ def evaluate(
             kind = "--protocol" if protocol else "--videos"
             raise typer.BadParameter(f"{kind} makes no use of {option}; leave one of them out.")
     if protocol is not None and data and out is not None and videos is None and labels is None:
-        _evaluate_recipe(data, protocol, recipe, _changes(settings), out, jobs, scheduler)
+        _evaluate_recipe(data, protocol, recipe, changes(settings), out, jobs, scheduler)
     elif protocol is None and not data and videos is not None and labels is not None:
         _evaluate_model(videos, labels, model, sensitivity, out, jobs)
     else:
@@ -259,14 +255,14 @@ def _evaluate_recipe(
     data: list[Path],
     protocol: str,
     recipe: str,
-    changes: dict[str, Any],
+    settings: dict[str, Any],
     out: Path,
     jobs: int,
     scheduler: str | None,
 ) -> None:
     from training.grid import run_grid, single
 
-    report = run_grid(single(recipe, protocol, changes), data, out, jobs=jobs, scheduler=scheduler)
+    report = run_grid(single(recipe, protocol, settings), data, out, jobs=jobs, scheduler=scheduler)
     typer.echo(f"The report is {report}.")
 
 
@@ -302,7 +298,7 @@ def grid(
     """Run all settings of a grid on all datasets. Finished folds are not run again."""
     from training.grid import load_grid, run_grid
 
-    chosen = load_grid(name, _changes(settings), only or ())
+    chosen = load_grid(name, changes(settings), only or ())
     typer.echo(f"The report is {run_grid(chosen, data, out, jobs=jobs, scheduler=scheduler)}.")
 
 
@@ -320,20 +316,6 @@ def reproduce(
 
     typer.echo(summary(run(load_recipe(recipe), face_model, out, jobs)))
     typer.echo(f"The report is {out / 'report' / 'report.html'}.")
-
-
-def _changes(settings: Sequence[str] | None) -> dict[str, Any]:
-    """`training.epochs=20` and the like, by their keys; values are TOML's, or else text."""
-    changes: dict[str, Any] = {}
-    for setting in settings or ():
-        key, is_set, value = setting.partition("=")
-        if not is_set or not key:
-            raise typer.BadParameter(f"{setting} sets nothing; write it as training.epochs=20.")
-        try:
-            changes[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            changes[key] = value
-    return changes
 
 
 def main() -> None:

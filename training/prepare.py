@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -159,8 +159,7 @@ def prepare(dataset: str, root: Path, out: Path, spec: ModelSpec, jobs: int) -> 
 
 
 def tell(summary: Summary, out: Path) -> str:
-    """What `prepare` did, in words. What was skipped is told in short, and all of it goes into
-    NAME.skipped.csv beside `out`; where nothing was, there is no such file."""
+    """What `prepare` did, in words; what was skipped as `tell_skipped` has it."""
     table = summary.table
     kinds = table["kind"].value_counts()
     emotions = table["emotion"].replace("", "no emotion").value_counts()
@@ -174,17 +173,25 @@ def tell(summary: Summary, out: Path) -> str:
         + ", ".join(f"{emotion} {count}" for emotion, count in emotions.items())
         + ".",
     ]
-    beside = out.with_name(f"{out.stem}.skipped.csv")
-    beside.unlink(missing_ok=True)
-    if summary.skipped:
-        skipped = pd.DataFrame([(one.where, one.why) for one in summary.skipped])
-        skipped.to_csv(beside, index=False, header=["where", "why"])
-        lines.append(f"Skipped, {len(skipped)} in all (see {beside}):")
-        lines += [f"  {one.where}: {one.why}" for one in summary.skipped[:LONGEST_LIST]]
-        if len(skipped) > LONGEST_LIST:
-            lines.append(f"  and {len(skipped) - LONGEST_LIST} more")
+    lines += tell_skipped(summary.skipped, out)
     lines += [f"Note: {note}" for note in summary.notes]
     return "\n".join(lines)
+
+
+def tell_skipped(skipped: Sequence[Skipped], out: Path) -> list[str]:
+    """Lines that tell in short what was skipped; all of it goes into NAME.skipped.csv beside
+    `out`. Where nothing was, there is no such file, and no line."""
+    beside = out.with_name(f"{out.stem}.skipped.csv")
+    beside.unlink(missing_ok=True)
+    if not skipped:
+        return []
+    table = pd.DataFrame([(one.where, one.why) for one in skipped])
+    table.to_csv(beside, index=False, header=["where", "why"])
+    lines = [f"Skipped, {len(skipped)} in all (see {beside}):"]
+    lines += [f"  {one.where}: {one.why}" for one in skipped[:LONGEST_LIST]]
+    if len(skipped) > LONGEST_LIST:
+        lines.append(f"  and {len(skipped) - LONGEST_LIST} more")
+    return lines
 
 
 class Pictures:

@@ -11,6 +11,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from realtime.macro import MacroModel
 from realtime.model import Model, device_report, list_models
 from realtime.page import counted, markdown
 from realtime.recorder import versions
@@ -37,11 +38,14 @@ class Limits:
 class About:
     """Any thread may call anything. `html`: all but the devices, as HTML."""
 
-    def __init__(self, model: Model, limits: Limits, *, is_secure: bool) -> None:
+    def __init__(
+        self, model: Model, macro: MacroModel | None, limits: Limits, *, is_secure: bool
+    ) -> None:
+        """`macro`: the model of macro-expressions; None: they are not scored."""
         self._model = model
         self._lock = threading.Lock()  # guards _devices; two visitors wait for one look at them
         self._devices: Markup | None = None
-        self.html = _page(model, limits, is_secure)
+        self.html = _page(model, macro, limits, is_secure)
 
     def devices(self) -> str:
         """Which devices can be used, and why another cannot, as HTML.
@@ -71,8 +75,8 @@ def in_words(time_s: float) -> str:
     return counted(seconds, "second")
 
 
-def _page(model: Model, limits: Limits, is_secure: bool) -> Markup:
-    spec, card = model.spec, model.path.with_suffix(".md")
+def _page(model: Model, macro: MacroModel | None, limits: Limits, is_secure: bool) -> Markup:
+    spec = model.spec
     is_shipped = model.path.stem in list_models()
     found = versions()
     for package in WEB_PACKAGES:
@@ -107,9 +111,17 @@ def _page(model: Model, limits: Limits, is_secure: bool) -> Markup:
             sha256=model.sha256,
             device=model.device,
             device_note=model.device_note,
+            macro=macro,
             versions=found,
-            card=markdown(card.read_text(encoding="utf-8", errors="replace"))
-            if card.is_file()
-            else None,
+            card=_card(model.path),
+            macro_card=None if macro is None else _card(macro.path),
         )
     )
+
+
+def _card(model_path: Path) -> Markup | None:
+    """The card beside a model, as HTML; None if there is none."""
+    card = model_path.with_suffix(".md")
+    if not card.is_file():
+        return None
+    return markdown(card.read_text(encoding="utf-8", errors="replace"))

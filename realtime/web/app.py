@@ -75,9 +75,11 @@ def build_app(
     about: About,
     models: Mapping[str, Sequence[str]],
     *,
+    has_macro: bool,
     max_upload_bytes: int,
 ) -> Site:
-    """`models`: labels of the models on offer by their name, the default first."""
+    """`models`: labels of the models on offer by their name, the default first. `has_macro`:
+    whether the live part scores macro-expressions."""
 
     async def close() -> None:
         for gradio_app in gradio_apps:
@@ -99,7 +101,7 @@ def build_app(
     app.mount("/kilas/assets", StaticFiles(directory=ASSETS))
     gr.mount_gradio_app(
         app,
-        _blocks(inbox, uploads, about, models, max_upload_bytes),
+        _blocks(inbox, uploads, about, models, has_macro, max_upload_bytes),
         "/",
         theme=theme(),
         max_file_size=max_upload_bytes,
@@ -121,6 +123,7 @@ def _blocks(
     uploads: Uploads,
     about: About,
     models: Mapping[str, Sequence[str]],
+    has_macro: bool,
     max_upload_bytes: int,
 ) -> gr.Blocks:
     blocks = ReceivingBlocks(inbox, title="Kilas", analytics_enabled=False)
@@ -132,7 +135,7 @@ def _blocks(
         )
         with gr.Tabs():
             with gr.Tab("Live", id="live"):
-                _live_tab(blocks, models)
+                _live_tab(blocks, models, has_macro)
             with gr.Tab("File", id="file"):
                 _file_tab(blocks, uploads, max_upload_bytes)
             with gr.Tab("About", id="about") as tab:
@@ -144,7 +147,7 @@ def _blocks(
 # --- Live ------------------------------------------------------------------------------------
 
 
-def _live_tab(blocks: gr.Blocks, models: Mapping[str, Sequence[str]]) -> None:
+def _live_tab(blocks: gr.Blocks, models: Mapping[str, Sequence[str]], has_macro: bool) -> None:
     names = list(models)
     expressions = {
         name: [label for label in labels if label != NONE_LABEL] for name, labels in models.items()
@@ -153,7 +156,11 @@ def _live_tab(blocks: gr.Blocks, models: Mapping[str, Sequence[str]]) -> None:
     marks = {mark for labels in models.values() for mark in class_marks(labels).items()}
     with gr.Row(elem_classes="kilas-live"):
         with gr.Column(scale=4, min_width=320):
-            _html((ASSETS / "live.html").read_text(encoding="utf-8"))
+            # The page has to keep their place free before it hears of them.
+            _html(
+                (ASSETS / "live.html").read_text(encoding="utf-8"),
+                elem_classes="kilas-has-macro" if has_macro else None,
+            )
         with gr.Column(scale=1, min_width=240):
             model = gr.Dropdown(names, value=names[0], label="Model", elem_id="kilas-model")
             sensitivity = gr.Slider(
@@ -294,9 +301,9 @@ def _file_tab(blocks: gr.Blocks, uploads: Uploads, max_upload_bytes: int) -> Non
     blocks.unload(leave)
 
 
-def _html(value: str = "", elem_id: str | None = None) -> gr.HTML:
+def _html(value: str = "", elem_id: str | None = None, elem_classes: str | None = None) -> gr.HTML:
     """HTML of ours, which Gradio's own style for texts leaves alone."""
-    return gr.HTML(value, apply_default_css=False, elem_id=elem_id)
+    return gr.HTML(value, apply_default_css=False, elem_id=elem_id, elem_classes=elem_classes)
 
 
 def _owner(request: gr.Request) -> Owner:

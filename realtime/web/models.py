@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from realtime.macro import MacroModel
 from realtime.model import DEFAULT_MODEL, Device, Model, list_models
 from realtime.session import Monitor
 from realtime.worker import LARGEST_RUN, Worker
@@ -15,12 +16,17 @@ from realtime.worker import LARGEST_RUN, Worker
 class Models:
     """Opens each model when it is first asked for, and keeps it running for all visitors.
 
-    `names`: those that can be asked for, the default first. Any thread may call `get`; the one
-    that made this calls `close`, once nobody uses the models any more.
+    `names`: those that can be asked for, the default first. `macro`: the model of
+    macro-expressions that all visitors share; None: they are not scored. Any thread may call `get`;
+    the one that made this calls `close`, once nobody uses the models any more.
     """
 
     def __init__(
-        self, models: Sequence[str | Path] | None = None, *, device: Device = "auto"
+        self,
+        models: Sequence[str | Path] | None = None,
+        *,
+        device: Device = "auto",
+        macro: MacroModel | None = None,
     ) -> None:
         """`models`: names of models that ship and paths of others; None: all that ship."""
         if models is None:
@@ -28,6 +34,7 @@ class Models:
             models = sorted(shipped, key=lambda name: (name != DEFAULT_MODEL, name))
         self._models = {Path(model).stem: model for model in models}
         self.names = tuple(self._models)
+        self.macro = macro
         self._device = device
         self._lock = threading.Lock()  # guards what follows
         self._workers: dict[str, Worker[Model]] = {}
@@ -48,7 +55,7 @@ class Models:
     def warm_up(self) -> None:
         """Open the default model and whatever a monitor needs, so that the first visitor waits
         no longer than the others. Raises as `get` does."""
-        Monitor(self.get(self.names[0])).close()
+        Monitor(self.get(self.names[0]), macro=self.macro or False).close()
 
     def close(self) -> None:
         """Stop all of them."""

@@ -27,8 +27,9 @@ class Outbox:
 
     `say` and `fail` may be called by any thread and never wait. `take` and `greet` belong to
     the event loop, `take` to one task at a time. Updates that follow one another while nobody
-    takes them become one: with the newest faces and status, and the scores of all of them as far
-    as `MAX_SCORES` go. Nothing else is merged or left out.
+    takes them become one: with the newest faces and status, the scores of all of them as far as
+    `MAX_SCORES` go, and the newest macro-expression of each face. Nothing else is merged or left
+    out.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,8 @@ class Outbox:
                 before = self._waiting[-1]
                 if before["type"] == "update":
                     message["scores"] = (before["scores"] + message["scores"])[-MAX_SCORES:]
+                    newest = {one["face"]: one for one in before["macro"] + message["macro"]}
+                    message["macro"] = list(newest.values())
                     self._waiting.pop()
             self._waiting.append(message)
             if len(self._waiting) > MAX_WAITING:

@@ -14,14 +14,14 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from realtime.overlay import Status
 from realtime.palette import class_colours, class_marks
 from realtime.spec import NONE_LABEL, ModelSpec
-from realtime.types import Event, Scores
+from realtime.types import Event, MacroScores, Scores
 
 PROTOCOL = 1
 
@@ -287,16 +287,22 @@ def queued(place: int, limit: int) -> Json:
     return {"type": "queued", "place": place, "ahead": place - 1, "limit": limit}
 
 
-def started(spec: ModelSpec, model: str, device: str, *, has_attention: bool) -> Json:
-    """What the page has to know of the model. `model`: the name under which it was asked for."""
-    colours = class_colours(spec.labels)
+def started(
+    spec: ModelSpec,
+    macro_labels: Sequence[str] | None,
+    model: str,
+    device: str,
+    *,
+    has_attention: bool,
+) -> Json:
+    """What the page has to know of the models. `macro_labels`: None where macro-expressions are not
+    scored. `model`: the name under which it was asked for."""
     return {
         "type": "started",
         "model": model,
         "device": device,
-        "labels": list(spec.labels),
-        "colours": {label: "#{:02x}{:02x}{:02x}".format(*rgb) for label, rgb in colours.items()},
-        "marks": class_marks(spec.labels),
+        **_classes(spec.labels),
+        "macro": None if macro_labels is None else _classes(macro_labels),
         "none": NONE_LABEL if NONE_LABEL in spec.labels else None,
         "rate_hz": spec.rate_hz,
         "frames": spec.frames,
@@ -306,15 +312,23 @@ def started(spec: ModelSpec, model: str, device: str, *, has_attention: bool) ->
     }
 
 
-def update(seq: int, t_s: float, faces: list[Json], scores: Iterable[Json], status: Status) -> Json:
+def update(
+    seq: int,
+    t_s: float,
+    faces: list[Json],
+    scores: Iterable[Json],
+    macro: Iterable[Json],
+    status: Status,
+) -> Json:
     """What is known once frame `seq` has gone through the monitor. `faces`: see
-    `drawing.draw_face`; `scores`: of `score`."""
+    `drawing.draw_face`; `scores` and `macro`, new ones only: of `score`."""
     return {
         "type": "update",
         "seq": seq,
         "t_ms": _ms(t_s),
         "faces": faces,
         "scores": list(scores),
+        "macro": list(macro),
         "status": {
             "fps_in": _rounded(status.fps_in, 1),
             "fps_scored": _rounded(status.fps_scored, 1),
@@ -324,8 +338,8 @@ def update(seq: int, t_s: float, faces: list[Json], scores: Iterable[Json], stat
     }
 
 
-def score(scores: Scores) -> Json:
-    """One row of an update's `scores`."""
+def score(scores: Scores | MacroScores) -> Json:
+    """One row of an update's `scores` or `macro`."""
     probabilities = [round(value, 4) for value in scores.probabilities]
     return {"face": scores.face_id, "t_ms": _ms(scores.t_s), "p": probabilities}
 
@@ -363,6 +377,16 @@ def notice(words: str) -> Json:
 def stopped(why: str | None) -> Json:
     """`why`: a sentence, where the visitor did not ask for it."""
     return {"type": "stopped", "why": why}
+
+
+def _classes(labels: Sequence[str]) -> Json:
+    """Labels in the order of their scores, and what each looks like."""
+    colours = class_colours(labels)
+    return {
+        "labels": list(labels),
+        "colours": {label: "#{:02x}{:02x}{:02x}".format(*rgb) for label, rgb in colours.items()},
+        "marks": class_marks(labels),
+    }
 
 
 def _ms(t_s: float) -> float:

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import count
 
 from realtime.errors import RecordingError
+from realtime.macro import MacroModel
 from realtime.meter import Meter
 from realtime.model import Model
 from realtime.overlay import Status
@@ -62,6 +63,7 @@ class Run:
     def __init__(
         self,
         worker: Worker[Model],
+        macro: MacroModel | None,
         name: str,
         wishes: Wishes,
         files: VisitFiles,
@@ -81,6 +83,7 @@ class Run:
         self.over: Future[None] = Future()
         self.finished: Future[None] = Future()
         self._worker = worker
+        self._macro = macro
         self._name = name
         self._wishes = wishes
         self._files = files
@@ -133,7 +136,11 @@ class Run:
             model = self._worker.network
             self._outbox.say(
                 protocol.started(
-                    model.spec, self._name, model.device, has_attention=model.has_attention
+                    model.spec,
+                    None if self._macro is None else self._macro.spec.labels,
+                    self._name,
+                    model.device,
+                    has_attention=model.has_attention,
                 )
             )
 
@@ -150,7 +157,8 @@ class Run:
                 self.over.set_result(None)
 
     def _watch(self, finishing: ExitStack) -> None:
-        with Monitor(self._worker, max_faces=self._max_faces) as monitor:
+        macro = self._macro or False
+        with Monitor(self._worker, max_faces=self._max_faces, macro=macro) as monitor:
             self._apply(monitor, self._wishes)
             self.has_started = True
             self.tell_start()
@@ -240,6 +248,7 @@ class Run:
                 update.frame.t_s,
                 faces,
                 map(protocol.score, update.scores),
+                map(protocol.score, update.macro),
                 status,
             )
         )

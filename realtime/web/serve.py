@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from realtime.errors import KilasError
+from realtime.macro import MacroModel
 from realtime.model import DEFAULT_MODEL, Device, list_models
 from realtime.web.doors import LOOPBACK_NAMES, Account, Doors
 from realtime.web.models import Models
@@ -49,8 +50,8 @@ UNREACHABLE = {
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the server is started with. `names`: by which it is called besides `host`. `models`:
-    names and paths, the default first; see `offered_models`. `tls_cert`, `tls_key`: PEM files;
-    None: no TLS."""
+    names and paths, the default first; see `offered_models`. `macro`: whether macro-expressions are
+    scored too. `tls_cert`, `tls_key`: PEM files; None: no TLS."""
 
     host: str
     port: int
@@ -60,6 +61,7 @@ class Settings:
     tls_key: Path | None
     models: tuple[str | Path, ...]
     device: Device
+    macro: bool
     max_sessions: int
     max_faces: int
     max_upload_mb: int
@@ -161,7 +163,8 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
     received.mkdir()
     os.environ |= UNREACHABLE | {"GRADIO_TEMP_DIR": str(received)}
     tempfile.tempdir = str(folder)
-    models = Models(settings.models, device=settings.device)
+    macro = MacroModel.load() if settings.macro else None
+    models = Models(settings.models, device=settings.device, macro=macro)
     try:
         opened = {name: models.get(name).network for name in models.names}
         # Here and not above: Gradio reads the variables when it is loaded, and takes seconds, which
@@ -185,13 +188,16 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
                 model=settings.models[0],
                 device=settings.device,
                 max_faces=settings.max_faces,
+                macro=settings.macro,
             ),
             About(
                 default,
+                macro,
                 Limits(settings.max_sessions, settings.max_faces, upload_bytes),
                 is_secure=is_secure,
             ),
             {name: model.spec.labels for name, model in opened.items()},
+            has_macro=settings.macro,
             max_upload_bytes=upload_bytes,
         )
     finally:

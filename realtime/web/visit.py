@@ -219,6 +219,7 @@ class Visit:
         protocol.check_classes(self._wishes, labels)
         run = Run(
             worker,
+            self._models.macro,
             name,
             self._wishes,
             self.files,

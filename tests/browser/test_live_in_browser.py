@@ -15,11 +15,14 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 from web_server import LATE_MS, Network, Visitor, visitors, web_server
 
+from realtime.macro import MacroModel
 from realtime.model import DEFAULT_MODEL, find_model
 
 Come = Callable[..., Visitor]
 
 SECOND_MODEL = "second"
+
+MACRO_LABELS = MacroModel.load().spec.labels
 
 PAINTED = """() => {
     const lines = document.querySelector("#kilas-live .kilas-picture canvas");
@@ -92,6 +95,19 @@ def test_a_recording_tells_what_the_visitor_set(ann: Visitor, tmp_path: Path) ->
     ann.button("Stop camera").click()
     ann.reads("See what crosses your face in a flash")
     expect(ann.button("Record")).to_be_disabled()
+    assert ann.complaints == []
+
+
+def test_what_the_face_shows_stands_beside_what_it_lets_slip(ann: Visitor) -> None:
+    ann.start()
+    ann.has_scores()
+    rows = ann.macro_scores
+    expect(rows).to_contain_text([re.compile(rf"{label}\s*[01]\.\d\d") for label in MACRO_LABELS])
+    shares = [float(text[-4:]) for text in rows.all_inner_texts()]
+    assert sum(shares) == pytest.approx(1, abs=0.05)  # all are rounded
+    expect(ann.page.locator(".kilas-macro [data-top=yes]")).to_have_count(1)
+    ann.button("Stop camera").click()
+    expect(rows).to_have_count(0)
     assert ann.complaints == []
 
 

@@ -195,27 +195,49 @@ def test_a_whole_visit_asks_nobody_else_fits_and_can_be_read(
     fits_and_can_be_read(ann)
     ann.tab("About").click()
     ann.reads("Not for decisions about people.")
-    ann.page.get_by_text("The model card of kilas").click()
+    ann.page.get_by_text("The model card of kilas", exact=True).click()
     expect(ann.page.get_by_text("The devices are being looked at")).to_be_hidden(timeout=LATE_MS)
     fits_and_can_be_read(ann)
     assert ann.other_hosts == set()
     assert ann.complaints == []
 
 
-def test_the_login_asks_nobody_else_and_can_be_read(browser: Browser, tmp_path: Path) -> None:
-    with (
-        web_server(tmp_path, "--auth", "lab:s3cret") as address,
-        visitors(browser, address) as come,
-    ):
+@pytest.fixture(scope="module")
+def closed_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that asks for a login, and scores no macro-expressions."""
+    folder = tmp_path_factory.mktemp("closed")
+    with web_server(folder, "--auth", "lab:s3cret", "--macro", "off") as address:
+        yield address
+
+
+def log_in(visitor: Visitor) -> None:
+    visitor.page.get_by_label("Name").fill("lab")
+    visitor.page.get_by_label("Password").fill("s3cret")
+    visitor.button("Log in").click()
+    expect(visitor.button("Start camera")).to_be_visible()
+
+
+def test_the_login_asks_nobody_else_and_can_be_read(browser: Browser, closed_url: str) -> None:
+    with visitors(browser, closed_url) as come:
         for scheme in ("light", "dark"):
             ann = come(size_wh=PHONE, color_scheme=scheme)
             fits_and_can_be_read(ann)
-            ann.page.get_by_label("Name").fill("lab")
-            ann.page.get_by_label("Password").fill("s3cret")
-            ann.button("Log in").click()
-            expect(ann.button("Start camera")).to_be_visible()
+            log_in(ann)
             assert ann.other_hosts == set()
             assert ann.complaints == []
+
+
+def test_a_server_without_macro_expressions_shows_nothing_of_them(
+    camera_browser: Browser, closed_url: str
+) -> None:
+    with visitors(camera_browser, closed_url) as come:
+        ann = come()
+        log_in(ann)
+        ann.start()
+        ann.has_scores()
+        expect(ann.macro_scores).to_have_count(0)
+        expect(ann.page.get_by_text("lets slip")).to_have_count(0)
+        assert ann.complaints == []
 
 
 def fits_and_can_be_read(visitor: Visitor) -> None:

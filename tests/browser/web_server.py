@@ -123,6 +123,12 @@ class Visitor:
         scores = self.page.get_by_role("group", name="Scores now")
         expect(scores).to_contain_text(re.compile(r"[01]\.\d\d"), timeout=LATE_MS)
 
+    @property
+    def macro_scores(self) -> Locator:
+        """A row for each macro-expression, where the page has them."""
+        group = self.page.get_by_role("group", name="Macro scores, smoothed")
+        return group.locator(".kilas-row")
+
     def gets_updates(self) -> None:
         """Wait until the server has answered pictures that are sent from now on."""
         self.page.wait_for_function(

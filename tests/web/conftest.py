@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from live_pages import LiveServer
 
+from realtime.macro import MacroModel
 from realtime.web.models import Models
 
 
 @pytest.fixture(scope="session")
 def models() -> Iterator[Models]:
-    models = Models()
+    models = Models(macro=MacroModel.load())
     yield models
     models.close()
 

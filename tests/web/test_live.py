@@ -75,6 +75,7 @@ def test_from_hello_to_the_recording_in_a_zip(serve: Serve) -> None:
         assert started["labels"] == list(started["colours"]) == list(started["marks"])
         assert started["colours"]["positive"] == "#f0e442"
         assert started["none"] == "none"
+        assert len(started["macro"]["labels"]) == 7
         page.say("record", on=True)
         page.play(demo_frames()[:FIRST_EVENT])
         page.say("record", on=False)
@@ -98,6 +99,11 @@ def test_from_hello_to_the_recording_in_a_zip(serve: Serve) -> None:
         times_ms = np.array([one["t_ms"] for one in scores])
         assert np.all(np.diff(times_ms) > 0)
         assert all(sum(one["p"]) == pytest.approx(1, abs=1e-3) for one in scores)
+        macro = [one for update in updates for one in update["macro"]]
+        every_ms = np.diff([one["t_ms"] for one in macro])
+        assert len(macro) == pytest.approx(len(updates) / 8, abs=2)  # of 30 pictures a second
+        assert np.all(every_ms > 240)
+        assert all(sum(one["p"]) == pytest.approx(1, abs=1e-3) for one in macro)
         status = updates[-1]["status"]
         assert status["fps_in"] == pytest.approx(30, abs=1)
 
@@ -131,9 +137,13 @@ def test_from_hello_to_the_recording_in_a_zip(serve: Serve) -> None:
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         names = {name.partition("/")[2] for name in archive.namelist()}
         facts = json.loads(archive.read(f"{ready['name']}/session.json"))
+        header = archive.read(f"{ready['name']}/scores.csv").decode().partition("\n")[0]
     assert {"report.html", "video.mp4", "scores.csv", "events.csv"} <= names
     assert "clips/event-0001.mp4" in names
     assert facts["status"] == "complete"
+    assert [f"macro_{label}" for label in started["macro"]["labels"]] == [
+        column for column in header.split(",") if column.startswith("macro_")
+    ]
     assert facts["settings"]["classes"]["surprise"] == 0.6
     assert facts["frames"] == pytest.approx(FIRST_EVENT, abs=3)
 

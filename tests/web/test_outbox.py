@@ -17,8 +17,8 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
-def update(seq: int) -> Json:
-    return {"type": "update", "seq": seq, "scores": [seq]}
+def update(seq: int, *macro: Json) -> Json:
+    return {"type": "update", "seq": seq, "scores": [seq], "macro": list(macro)}
 
 
 def event(number: int) -> Json:
@@ -31,12 +31,26 @@ def test_updates_merge_and_events_do_not() -> None:
         for message in (update(0), update(1), event(1), update(2), event(2), update(3), update(4)):
             outbox.say(message)
         assert await outbox.take() == [
-            {"type": "update", "seq": 1, "scores": [0, 1]},
+            {"type": "update", "seq": 1, "scores": [0, 1], "macro": []},
             event(1),
             update(2),
             event(2),
-            {"type": "update", "seq": 4, "scores": [3, 4]},
+            {"type": "update", "seq": 4, "scores": [3, 4], "macro": []},
         ]
+
+    run(scenario)
+
+
+def test_of_macro_expressions_the_newest_of_each_face_is_told() -> None:
+    async def scenario() -> None:
+        outbox = Outbox()
+        first, other, second = (
+            {"face": face, "p": [p]} for face, p in ((0, 0.1), (1, 0.2), (0, 0.3))
+        )
+        for message in (update(0, first, other), update(1), update(2, second), update(3)):
+            outbox.say(message)
+        (message,) = await outbox.take()
+        assert sorted(message["macro"], key=lambda one: one["face"]) == [second, other]
 
     run(scenario)
 

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from live_pages import frame, jpeg_of
 from PIL import Image
 
+from realtime.model import Model
+from realtime.palette import class_marks
 from realtime.web import protocol
 from realtime.web.protocol import (
     MAX_PICTURE_BYTES,
@@ -218,6 +220,17 @@ def test_pictures_that_browsers_do_not_make_of_a_canvas() -> None:
         with pytest.raises(ProtocolError) as refused:
             parse_frame(frame(0, 0.0, data))
         assert refused.value.code == protocol.VIOLATION
+
+
+def test_a_page_is_told_of_macro_expressions_where_they_are_scored() -> None:
+    spec = Model.load("kilas", "cpu").spec
+    labels = ("happy", "sad", "neutral")
+    on = protocol.started(spec, labels, "kilas", "CPU", has_attention=True)
+    off = protocol.started(spec, None, "kilas", "CPU", has_attention=True)
+    assert on["macro"]["labels"] == list(on["macro"]["colours"]) == list(labels)
+    assert on["macro"]["marks"] == class_marks(labels)
+    assert off["macro"] is None
+    assert on | {"macro": None} == off
 
 
 def test_numbers_that_are_none_do_not_leave_the_server() -> None:

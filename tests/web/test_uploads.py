@@ -34,7 +34,7 @@ def received(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def uploads(tmp_path: Path, received: Path) -> Iterator[Uploads]:
-    made = Uploads(tmp_path / "uploads", received, device="cpu")
+    made = Uploads(tmp_path / "uploads", received, device="cpu", macro=False)
     yield made
     made.close()
     assert list((tmp_path / "uploads").iterdir()) == []
@@ -99,7 +99,9 @@ def test_a_video_becomes_a_session_for_its_owner_alone(
     report = ann.get(done.files["report"])
     assert "me at noon" in report.text
     assert report.headers["content-security-policy"].startswith("sandbox allow-scripts")
-    assert ann.get(done.files["scores"]).text.count("\n") == 16
+    scores = ann.get(done.files["scores"]).text
+    assert scores.count("\n") == 16
+    assert "macro" not in scores
     assert ann.get(done.files["events"]).text.startswith("event_id")
     packed = zipfile.ZipFile(io.BytesIO(ann.get(done.files["zip"]).content)).namelist()
     assert {"me at noon/report.html", "me at noon/scores.csv", "me at noon/video.mp4"} <= {*packed}

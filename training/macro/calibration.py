@@ -6,6 +6,8 @@ changes no label and makes a score of 0.8 right in 80 of 100 pictures, if one nu
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,12 @@ from realtime.types import FloatArray
 
 BINS = 15
 """Of scores from 0 to 1, of equal width; as in the paper."""
+
+LEAST_SCORE = 1e-12
+"""A score that was rounded to 0 costs no more than this one."""
+
+HALVES_SEED = 0
+"""The same scores are halved in the same way."""
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(5.0), 321))  # a hundredth apart
 
@@ -27,30 +35,39 @@ def softmax(logits: FloatArray, temperature: float) -> FloatArray:
 
 def best_temperature(logits: FloatArray, labels: npt.NDArray[np.int64]) -> float:
     """The temperature with the least log loss. logits: [n, C]; labels: int64 [n]."""
-    truth = np.arange(len(labels)), labels
-    losses = [-np.log(softmax(logits, t)[truth] + 1e-12).mean() for t in TEMPERATURES]
+    losses = [log_loss(softmax(logits, temperature), labels) for temperature in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def log_loss(scores: FloatArray, labels: npt.NDArray[np.int64]) -> float:
+    """The mean of -ln of what the truth was given. scores: [n, C]; labels: int64 [n]."""
+    return float(-np.log(scores[np.arange(len(labels)), labels] + LEAST_SCORE).mean())
 
 
 def calibration_error(scores: FloatArray, labels: npt.NDArray[np.int64]) -> float:
     """The expected calibration error: the mean distance between the highest score and the share
     that is right, over bins of that score. scores: [n, C]; labels: int64 [n]."""
-    error = 0.0
-    for _, sure, right, count in reliability(scores, labels):
-        error += count / len(labels) * abs(sure - right)
-    return error
+    bins = reliability(scores, labels)
+    return sum(one.pictures * abs(one.score - one.right) for one in bins) / len(labels)
 
 
-def reliability(
-    scores: FloatArray, labels: npt.NDArray[np.int64]
-) -> list[tuple[float, float, float, int]]:
-    """For each bin that has a picture: its lower bound, the mean highest score, the share that is
-    right, and how many pictures there are."""
+class Bin(NamedTuple):
+    """Pictures whose highest score is at least `least` and below that of the next bin: the mean
+    of that score, and the share that it is right in."""
+
+    least: float
+    score: float
+    right: float
+    pictures: int
+
+
+def reliability(scores: FloatArray, labels: npt.NDArray[np.int64]) -> list[Bin]:
+    """The bins that have a picture. scores: [n, C]; labels: int64 [n]."""
     highest = scores.max(axis=1)
     is_right = scores.argmax(axis=1) == labels
     places = np.minimum((highest * BINS).astype(int), BINS - 1)
     return [
-        (
+        Bin(
             place / BINS,
             float(highest[places == place].mean()),
             float(is_right[places == place].mean()),
@@ -58,3 +75,20 @@ def reliability(
         )
         for place in np.unique(places).tolist()
     ]
+
+
+def error_by_halves(scores: FloatArray, labels: npt.NDArray[np.int64]) -> float:
+    """The calibration error where the scores' temperature may not be chosen: the mean of those of
+    two halves, drawn at random, each with the temperature that is best on the other. A half has
+    fewer pictures, so chance makes it somewhat larger. scores: [n >= 2, C]; labels: int64 [n]."""
+    drawn = np.random.default_rng(HALVES_SEED).permutation(len(labels))
+    one, other = np.array_split(drawn, 2)
+    logits = np.log(scores + LEAST_SCORE)  # but for a number for each picture
+    errors = [
+        calibration_error(
+            softmax(logits[measured], best_temperature(logits[chosen], labels[chosen])),
+            labels[measured],
+        )
+        for chosen, measured in ((one, other), (other, one))
+    ]
+    return float(np.mean(errors))

@@ -23,12 +23,10 @@ from onnx import numpy_helper
 from realtime.errors import ModelError
 from realtime.macro import FACE_PX, INPUT, METADATA_KEY, SCORES, MacroSpec
 from training.export import BACK_END, LARGEST_DIFFERENCE, OPSET
+from training.macro.networks import in_float32
+from training.macro.stills import EYES_APART_PX, EYES_Y_PX
 from training.macro.train import NETWORK_FILE, RECORD_FILE
 from training.recipe import commit
-
-EYES_APART_PX, EYES_Y_PX = 25.0, 18.7
-"""Where FER2013's faces have their outer eye corners: medians of 2357 of 2500 pictures, drawn at
-random, in which MediaPipe finds a face (25.0 px apart, at y = 18.7, around x = 24.0)."""
 
 SMALLEST_HALVED = 1000
 """Numbers of a kernel that is kept in half precision; smaller ones hardly matter to the file."""
@@ -68,7 +66,7 @@ def export_still(run: Path, path: Path) -> float:
         }
         | {"export_commit": commit()},
     )
-    network = _float32(keras.models.load_model(run / NETWORK_FILE))
+    network = in_float32(keras.models.load_model(run / NETWORK_FILE))
     return write_still_model(network, spec, path)
 
 
@@ -114,7 +112,7 @@ def fold(network: keras.Model) -> keras.Model:
 
     def plain(layer: keras.Layer) -> keras.Layer:
         if isinstance(layer, layers.BatchNormalization):
-            return layers.Activation("linear", name=layer.name)
+            return layers.Activation("linear", name=layer.name, dtype="float32")
         changes = {"use_bias": True} if layer.name in folded else {}
         copy: keras.Layer = type(layer).from_config(layer.get_config() | changes)
         return copy
@@ -139,16 +137,6 @@ def fold(network: keras.Model) -> keras.Model:
     return result
 
 
-def _float32(network: keras.Model) -> keras.Model:
-    """The same network in float32, whatever precision it was trained in."""
-    config = network.get_config()
-    for layer in config["layers"]:
-        layer["config"]["dtype"] = "float32"
-    copy = type(network).from_config(config)
-    copy.set_weights(network.get_weights())
-    return copy
-
-
 def with_scores(network: keras.Model, spec: MacroSpec) -> keras.Model:
     """The network with gray levels uint8 as its input and calibrated scores as its output."""
     faces = layers.Input((FACE_PX, FACE_PX), dtype="uint8", name=INPUT)
@@ -161,7 +149,8 @@ def with_scores(network: keras.Model, spec: MacroSpec) -> keras.Model:
     else:
         logits = network(gray)
     scores = ops.softmax(logits / spec.temperature, axis=-1)
-    return keras.Model(faces, layers.Identity(name=SCORES)(scores))
+    named = layers.Identity(name=SCORES, dtype="float32")  # whatever this process trained in
+    return keras.Model(faces, named(scores))
 
 
 def _rename(file: onnx.ModelProto) -> None:

@@ -11,9 +11,11 @@ Of B and C the paper tells nothing but how many parameters they have. B is A wit
 everywhere; C is a smaller stack of convolutions with one wide dense layer, as it is often used on
 these data. Both have the paper's number exactly; whether they are its networks is not known.
 
-The paper's networks have eight outputs for seven classes. The eighth is never a label: Keras
-takes labels from 0 to 7 without a word, so that it stands idle and learns to stay near zero.
-Here they have as many outputs as there are labels; 8 remains possible to check their size.
+The printed network has eight outputs, and the paper lists seven classes, those of FER2013. What
+the eighth is for it does not say. Once it names contempt (`penghinaan`) among the classes with too
+few pictures, which FER2013 does not have: so it may be that one. With FER2013's labels no picture
+is of an eighth class, and all that training teaches such an output is to be low. Here the networks
+have as many outputs as there are labels, seven; `build` takes 8 as well, which shows their size.
 
 Written with Keras layers and `keras.ops` only, so that every back end trains them.
 """
@@ -28,9 +30,7 @@ import keras
 from keras import layers, ops
 
 from realtime.errors import KilasError
-
-STILL_PX = 48
-"""Side of the gray face that every network here sees, as in FER2013."""
+from realtime.macro import FACE_PX
 
 MIN_DEVIATION = 1.0  # gray levels; an even picture is not blown up to noise
 
@@ -84,10 +84,20 @@ def build(architecture: str, outputs: int, normalisation: str, **network: Any) -
         raise KilasError(
             f"{architecture} has no {', '.join(strange)}; it has {', '.join(known) or 'none'}."
         )
-    faces = layers.Input((STILL_PX, STILL_PX), name="faces")
+    faces = layers.Input((FACE_PX, FACE_PX), name="faces")
     x = body(StandardiseStill(normalisation, name="standardise")(faces), **network)
     logits = layers.Dense(outputs, dtype="float32", name="logits")(x)
     return keras.Model(faces, logits, name=architecture)
+
+
+def in_float32(network: keras.Model) -> keras.Model:
+    """The same network in float32, whatever precision it was trained in."""
+    config = network.get_config()
+    for layer in config["layers"]:
+        layer["config"]["dtype"] = "float32"
+    copy: keras.Model = type(network).from_config(config)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def _plain_stack(

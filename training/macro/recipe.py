@@ -26,7 +26,8 @@ class StillTraining(TrainingSettings):
     `optimizer`: Adam, or `sgd` with Nesterov momentum 0.9; `weight_decay`: of the kernels, with
     `sgd`. `label_smoothing`: share of the truth that is spread over all classes. `mixup`: alpha of
     the beta distribution that two pictures are mixed by (Zhang et al., 2018), 0 for none.
-    `average`: momentum of the running mean of the weights that is kept in the end, 0 for none.
+    `average`: momentum of the running mean of the weights that is kept in the end, 0 for none;
+    with the epoch `last` only.
     `balance`: `weights` as in `training.balance`, or `none`. `precision`: Keras's dtype policy;
     `auto`: the one that this machine gains from.
     """
@@ -64,6 +65,12 @@ class StillTraining(TrainingSettings):
                         ("balance", ("none", "weights")),
                         ("precision", ("auto", "float32", "mixed_bfloat16", "mixed_float16")),
                     )
+                ),
+                # The weights of an epoch on its way are not the averaged ones.
+                (bool(self.average) and self.epoch == "best", "average needs the epoch last"),
+                (
+                    bool(self.weight_decay) and self.optimizer != "sgd",
+                    "weight_decay needs the optimizer sgd",
                 ),
             ],
         )

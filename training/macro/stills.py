@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from realtime.errors import KilasError
+from realtime.macro import FACE_PX
 from realtime.types import UInt8Array
-from training.macro.networks import STILL_PX
+from training.protocols import USAGES, Fold, plan_folds
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven classes of FER2013, in its order."""
 
-PARTS = ("Training", "PublicTest", "PrivateTest")
-"""FER2013's own parts."""
+EYES_APART_PX, EYES_Y_PX = 25.0, 18.7
+"""Where FER2013's faces have their outer eye corners: medians of 2357 of 2500 pictures, drawn at
+random, in which MediaPipe finds a face (25.0 px apart, at y = 18.7, around x = 24.0)."""
+
+NO_PART = "-"
+"""What reports call the part of pictures that are in none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """`pictures` of a part that are exact copies of a picture of the part `of`; where that is the
+    same part, of one that comes before. `other_labels`: those of them that have a label that none
+    of their originals has."""
+
+    part: str
+    of: str
+    pictures: int
+    other_labels: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stills:
     """Gray faces. `images`: uint8 [N, 48, 48]; `labels`: int64 [N], place in LABELS; `usage`:
-    str [N], the part that each is in, of PARTS."""
+    str [N], the part that each is in: one of `training.protocols.USAGES`, `Test` for pictures of
+    folders that mix the last two, or nothing."""
 
     images: UInt8Array
     labels: npt.NDArray[np.int64]
@@ -33,16 +53,61 @@ class Stills:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Those that have a picture, FER2013's own first."""
+        there = set(self.usage.tolist())
+        own = [name for name in USAGES if name in there]
+        return (*own, *sorted(there - set(own)))
+
     def part(self, name: str) -> npt.NDArray[np.int64]:
         """Places of the pictures in a part, int64 [n]."""
         return np.flatnonzero(self.usage == name)
 
-    def copies(
-        self, rows: npt.NDArray[np.int64], of: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.bool_]:
-        """Which of the pictures `rows` are exact copies of one of the pictures `of`, bool [n]."""
-        others = {_digest(self.images[row]) for row in of}
+    def counts(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How many of the pictures `rows` are of each class, int64 [C]."""
+        return np.bincount(self.labels[rows], minlength=len(LABELS))
+
+    def fold(self, protocol: str, seed: int, validation_share: float) -> Fold:
+        """Who is trained on and who is tested: see `training.protocols.plan_folds`, which raises
+        KilasError where the protocol does not suit these pictures."""
+        table = pd.DataFrame(
+            {
+                "dataset": "fer2013",
+                "subject": "",
+                "label": np.array(LABELS)[self.labels],
+                "usage": self.usage,
+            }
+        )
+        (fold,) = plan_folds(protocol, table, seed=seed, validation_share=validation_share)
+        return fold
+
+    def copies(self, rows: npt.NDArray[np.int64], originals: UInt8Array) -> npt.NDArray[np.bool_]:
+        """Which of the pictures `rows` are exact copies of one of the `originals`, uint8
+        [M, 48, 48]: bool [n]."""
+        others = set(map(_digest, originals))
         return np.array([_digest(self.images[row]) in others for row in rows], bool)
+
+    def all_copies(self) -> tuple[Copies, ...]:
+        """Of each part in itself and in those before it, where there are copies."""
+        digests = [_digest(image) for image in self.images]
+        found = []
+        for place, part in enumerate(self.parts):
+            for of in self.parts[: place + 1]:
+                labels: dict[bytes, set[int]] = {}
+                if of != part:
+                    for row in self.part(of):
+                        labels.setdefault(digests[row], set()).add(self.labels[row])
+                pictures = other_labels = 0
+                for row in self.part(part):
+                    own = labels.get(digests[row])
+                    pictures += own is not None
+                    other_labels += own is not None and self.labels[row] not in own
+                    if of == part:
+                        labels.setdefault(digests[row], set()).add(self.labels[row])
+                if pictures:
+                    found.append(Copies(part, of, pictures, other_labels))
+        return tuple(found)
 
 
 def _digest(image: UInt8Array) -> bytes:
@@ -60,11 +125,11 @@ def load_stills(path: Path) -> Stills:
             classes = tuple(held["classes"].tolist()) if "classes" in held.files else LABELS
     except FileNotFoundError as error:
         raise KilasError(f"There is no file {path}; make it with macro prepare.") from error
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise KilasError(
             f"{path} holds no stills ({error}); make it with macro prepare."
         ) from error
-    shape = (len(stills), STILL_PX, STILL_PX)
+    shape = (len(stills), FACE_PX, FACE_PX)
     if stills.images.shape != shape or stills.images.dtype != np.uint8:
         raise KilasError(
             f"{path} must hold pictures uint8 {list(shape)}, and holds {stills.images.dtype} "
@@ -78,7 +143,14 @@ def load_stills(path: Path) -> Stills:
 
 
 def save_stills(path: Path, stills: Stills) -> None:
-    """Write what `load_stills` reads."""
-    np.savez_compressed(
-        path, X=stills.images, y=stills.labels, usage=stills.usage, classes=np.array(LABELS)
-    )
+    """Write what `load_stills` reads, whole or not at all; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.unfinished")
+    try:
+        with draft.open("wb") as file:
+            np.savez_compressed(
+                file, X=stills.images, y=stills.labels, usage=stills.usage, classes=np.array(LABELS)
+            )
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -11,20 +11,19 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from rich.console import Console
 
+from realtime.errors import KilasError
 from realtime.types import FloatArray, UInt8Array
 from training import devices
 from training.fit import CHECKPOINT_FOLDER, fit
 from training.macro.batches import PLAIN_BATCH, StillBatches
 from training.macro.calibration import best_temperature
-from training.macro.networks import build
+from training.macro.networks import build, in_float32
 from training.macro.recipe import StillRecipe
 from training.macro.stills import LABELS, Stills, load_stills
 from training.made_from import keep_made_from, sha256_of
 from training.models import seed_kernels
-from training.protocols import Fold, plan_folds
 from training.recipe import commit
 from training.results import write_json
 
@@ -43,8 +42,13 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
     """
     console = Console()
     stills = load_stills(data)
-    fold = plan_fold(stills, recipe)
     settings = recipe.training
+    fold = stills.fold(settings.protocol, settings.seed, settings.validation_share)
+    if settings.epoch == "best" and not len(fold.validation):
+        raise KilasError(
+            f"{settings.protocol} has no validation part in {data} to choose the epoch by; set "
+            "training.epoch=last, or a training.validation_share where the protocol takes one."
+        )
     devices.make_deterministic(settings.seed)
     precision = devices.precision() if settings.precision == "auto" else settings.precision
     keras.mixed_precision.set_dtype_policy(precision)
@@ -55,9 +59,9 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
     if (out / RECORD_FILE).exists():
         console.print(f"{out} is trained already.")
         return
-    measured, part = (
-        (fold.validation, "validation") if len(fold.validation) else (fold.test, "test")
-    )
+    side = "validation" if len(fold.validation) else "test"
+    measured = getattr(fold, side)
+    begun_at = commit()
     console.print(
         f"{network.count_params():,} parameters; {len(fold.train)} pictures to train on, "
         f"{len(fold.validation)} for validation, {len(fold.test)} for the test."
@@ -75,47 +79,27 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
         keep=True,
         console=console,
     )
+    # As the model file will compute, whatever the precision of the training.
+    network = in_float32(network)
     logits = run(network, stills, measured, both_sides=recipe.both_sides)
     network.save(out / NETWORK_FILE)
     write_json(
         out / RECORD_FILE,
         {
             **made_from,
-            "commit": commit(),
+            "commit": begun_at,
             "labels": LABELS,
             "parameters": network.count_params(),
             "temperature": best_temperature(logits, stills.labels[measured]),
-            "temperature_chosen_on": part,
+            "temperature_chosen_on": side,
             "pictures": {
-                "train": len(fold.train),
-                "validation": len(fold.validation),
-                "test": len(fold.test),
+                name: len(getattr(fold, name)) for name in ("train", "validation", "test")
             },
             "epoch": fitted.epoch,
             "curves": fitted.curves,
         },
     )
     shutil.rmtree(out / CHECKPOINT_FOLDER)
-
-
-def plan_fold(stills: Stills, recipe: StillRecipe) -> Fold:
-    """Who is trained on and who is tested on, by the recipe's protocol."""
-    table = pd.DataFrame(
-        {
-            "dataset": "fer2013",
-            "subject": "",
-            "label": np.array(LABELS)[stills.labels],
-            "usage": stills.usage,
-        }
-    )
-    settings = recipe.training
-    (fold,) = plan_folds(
-        settings.protocol,
-        table,
-        seed=settings.seed,
-        validation_share=settings.validation_share,
-    )
-    return fold
 
 
 def run(

@@ -46,7 +46,7 @@ class Live {
     this.#view = new View(root);
     const { parts } = this.#view;
     this.#lines = new FaceLines(parts.lines);
-    this.#panel = new Panel(parts.panel);
+    this.#panel = new Panel(parts.panel, parts.macro);
     this.#timeline = new Timeline(parts.timeline);
     this.#cards.moveTo(parts);
     this.#listen(parts);

@@ -1,9 +1,7 @@
-/** State word and a bar for each class. */
+/** State word, the scores of what the face lets slip, and of what it shows. */
 
+import { Bars } from "./bars.js";
 import { make, setText } from "./page.js";
-
-/** Numbers that change faster cannot be read. */
-const NUMBERS_MS = 100;
 
 /** The panel does not change sides more often than this. */
 const HOLD_MS = 1000;
@@ -11,29 +9,37 @@ const HOLD_MS = 1000;
 /** @typedef {import("./scene.js").Scene} Scene */
 
 export class Panel {
-  /** @param {HTMLElement} root */
-  constructor(root) {
+  /** @param {HTMLElement} root  over the picture  @param {HTMLElement} macro_root  below it, for
+   * macro-expressions */
+  constructor(root, macro_root) {
     this.#root = root;
+    this.#macro_root = macro_root;
   }
 
   #root;
+  #macro_root;
   #state = null;
   #warming = null;
-  #rows = [];
-  #numbers_ms = -Infinity;
+  #bars = null;
+  #macro_bars = null; // none where macro-expressions are not scored
   #moved_ms = -Infinity;
 
   /** @param {Scene} scene  the run that begins */
   begin(scene) {
+    const { macro } = scene;
     this.#state = make("span", "", "no face");
     this.#warming = make("i");
-    this.#rows = scene.labels.map((label) => row(label, scene));
+    this.#bars = new Bars(scene);
+    this.#macro_bars = macro && new Bars(macro);
     const head = make("p", "kilas-state");
-    head.append(this.#state);
+    head.append(...(macro ? [heading("micro", "lets slip")] : []), this.#state);
     const warming = make("div", "kilas-warming");
     warming.append(this.#warming);
-    this.#root.replaceChildren(head, warming, ...this.#rows.map(({ line }) => line));
-    this.#numbers_ms = -Infinity;
+    this.#root.replaceChildren(head, warming, ...this.#bars.lines);
+    if (macro) {
+      const macro_heading = heading("macro", "shows, smoothed");
+      this.#macro_root.replaceChildren(macro_heading, ...this.#macro_bars.lines);
+    }
   }
 
   /** @param {Scene} scene  @param {number} width  of the picture, pixels */
@@ -46,23 +52,9 @@ export class Panel {
     }
     const is_warming = state === "warming up";
     this.#warming.style.transform = `scaleX(${is_warming ? scene.warmth.toFixed(2) : 0})`;
-    this.#drawBars(scene);
+    this.#bars.draw(scene.scores);
+    this.#macro_bars?.draw(scene.macro_scores);
     this.#place(scene, width);
-  }
-
-  #drawBars({ scores }) {
-    const now_ms = performance.now();
-    const with_numbers = now_ms - this.#numbers_ms >= NUMBERS_MS;
-    if (with_numbers) this.#numbers_ms = now_ms;
-    const highest = scores ? Math.max(...scores) : Infinity;
-    this.#rows.forEach(({ line, fill, number }, index) => {
-      const score = scores?.[index] ?? 0;
-      fill.style.transform = `scaleX(${score.toFixed(3)})`;
-      if (!with_numbers) return;
-      setText(number, scores ? score.toFixed(2) : "–");
-      const top = score === highest ? "yes" : "no";
-      if (line.dataset.top !== top) line.dataset.top = top;
-    });
   }
 
   /** To the other side when the face is behind it. The picture is seen in a mirror. */
@@ -80,16 +72,9 @@ export class Panel {
   }
 }
 
-/** @param {string} label  @param {Scene} scene */
-function row(label, { colours, marks }) {
-  const line = make("div", "kilas-row");
-  line.style.setProperty("--k-class", colours[label]);
-  const mark = make("span", "kilas-mark", marks[label]);
-  mark.setAttribute("aria-hidden", "true");
-  const track = make("span", "kilas-track");
-  const fill = make("i");
-  track.append(fill);
-  const number = make("span", "kilas-number", "–");
-  line.append(mark, make("span", "", label), track, number);
-  return { line, fill, number };
+/** @param {string} word  @param {string} meaning  of these scores, in a visitor's words */
+function heading(word, meaning) {
+  const line = make("span", "kilas-heading");
+  line.append(make("strong", "", word), ` ${meaning}`);
+  return line;
 }

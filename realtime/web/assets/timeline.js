@@ -1,4 +1,5 @@
-/** The last seconds of the face that is shown: a curve for each class, a band for each event. */
+/** The last seconds of the face that is shown: a curve for each class, a band for each event, and
+ * below them what the face showed most as a whole. */
 
 /** Finer than two pixels of the screen to one of the page is not seen. */
 const MAX_SCALE = 2;
@@ -9,6 +10,8 @@ const REDRAW_MS = 60;
 const PAD_PX = 12;
 const WORDS_PX = 22; // for the events' words above the plot
 const AXIS_PX = 18;
+const MACRO_PX = 14; // at the lower edge: the highest macro-expression
+const MACRO_LINE_PX = 3;
 const FONT = "12px system-ui, sans-serif";
 const PALE = "#dcdcdc";
 const GRID = "rgb(255 255 255 / 22%)";
@@ -30,6 +33,7 @@ export class Timeline {
   #sizes;
   #width = 0; // pixels of the page
   #height = 0;
+  #macro_px = 0;
   #drawn_ms = -Infinity;
 
   close() {
@@ -41,11 +45,13 @@ export class Timeline {
     const now_ms = performance.now();
     if (now_ms - this.#drawn_ms < REDRAW_MS || !this.#width) return;
     this.#drawn_ms = now_ms;
+    this.#macro_px = scene.macro ? MACRO_PX : 0;
     const context = this.#context;
     context.clearRect(0, 0, this.#width, this.#height);
     this.#drawAxis(scene);
     this.#drawEvents(scene);
     scene.labels.forEach((label, index) => this.#drawCurve(scene, label, index));
+    if (scene.macro) this.#drawMacro(scene);
   }
 
   #resize({ width, height }) {
@@ -60,7 +66,7 @@ export class Timeline {
   }
 
   get #bottom() {
-    return this.#height - AXIS_PX;
+    return this.#height - AXIS_PX - this.#macro_px;
   }
 
   #x(scene, t_ms) {
@@ -114,6 +120,24 @@ export class Timeline {
       context.fillStyle = "#ffffff";
       context.fillText(event.label, words_left + mark_px, WORDS_PX / 2);
       free_until = words_left - PAD_PX;
+    }
+  }
+
+  /** A mark and a line for each stretch of time; their words stand beside the bars below. */
+  #drawMacro(scene) {
+    const context = this.#context;
+    const middle = this.#height - MACRO_PX / 2;
+    context.textAlign = "left";
+    for (const { label, start_ms, end_ms } of scene.macro_stretches) {
+      let left = Math.max(PAD_PX, this.#x(scene, start_ms));
+      const right = this.#x(scene, end_ms) - 1;
+      context.fillStyle = scene.macro.colours[label];
+      if (right - left >= MACRO_PX) {
+        context.fillText(scene.macro.marks[label], left, middle);
+        left += MACRO_PX;
+      }
+      const top = middle - MACRO_LINE_PX / 2;
+      if (right > left) context.fillRect(left, top, right - left, MACRO_LINE_PX);
     }
   }
 

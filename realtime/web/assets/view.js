@@ -26,8 +26,9 @@ export class View {
     this.#showCover(visit);
     this.#showButtons(visit);
     this.#showDownloads(visit);
-    const { panel, strip, rec } = this.parts;
+    const { panel, strip, macro, rec } = this.parts;
     panel.hidden = strip.hidden = visit.scene === null;
+    macro.hidden = !visit.scene?.macro;
     rec.hidden = visit.recording !== "on";
     this.parts["heat-key"].hidden = !(visit.heat_map && visit.scene?.has_attention);
     if (this.root.dataset.phase !== visit.phase) {

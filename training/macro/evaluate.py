@@ -1,0 +1,306 @@
+"""A model file on labelled gray faces -> how often it is right, and whether its scores say so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from realtime.errors import KilasError
+from realtime.macro import MacroModel
+from realtime.types import Float32Array, FloatArray, UInt8Array
+from training.macro.calibration import (
+    Bin,
+    calibration_error,
+    error_by_halves,
+    log_loss,
+    reliability,
+)
+from training.macro.stills import LABELS, NO_PART, Stills, load_stills
+from training.made_from import sha256_of
+from training.metrics import (
+    BOOTSTRAP_SEED,
+    INTERVAL_PERCENT,
+    RESAMPLES,
+    Counts,
+    Estimate,
+    rates,
+    recognition,
+)
+from training.protocols import SPLIT_PERCENT, Fold
+
+FIGURES = ("accuracy", "uf1", "uar")
+"""Of `training.metrics.Rates`; UF1 is also called macro F1."""
+
+BATCH = 256
+"""Faces of one run; the scores do not depend on it."""
+
+TIMED_RUNS, WARM_UP_RUNS = 200, 20
+"""Of single faces; the median of so many varies by a few percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """`pictures` of the class, and how many were `said` to be; None: nothing to divide by."""
+
+    label: str
+    pictures: int
+    said: int
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartFigures:
+    """How a model does on the pictures of a part.
+
+    `figures`: FIGURES with 95 % intervals by bootstrap over pictures. `commonest`: accuracy of
+    always saying the class that is most common here. `confusion`: rows truth, columns said.
+    `calibration_error`: see `training.macro.calibration`.
+
+    `trained_on`: how many of the pictures the network was trained on; None where it is not known
+    on which it was. `copies`: how many of the others are exact copies of such. `without_copies`,
+    `calibration_error_without_copies`: without both, where there are such and others.
+    `temperature_chosen_here`: the
+    temperature of the scores was chosen on these pictures, or on some of them; `by_halves`: the
+    calibration error as if it had not been (`error_by_halves`).
+    """
+
+    name: str
+    pictures: int
+    figures: dict[str, Estimate]
+    commonest: float
+    classes: tuple[ClassFigures, ...]
+    confusion: list[list[int]]
+    log_loss: float
+    calibration_error: float
+    reliability: list[Bin]
+    trained_on: int | None
+    copies: int | None
+    without_copies: dict[str, Estimate] | None
+    calibration_error_without_copies: float | None
+    temperature_chosen_here: bool | None
+    by_halves: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StillFigures:
+    """`ms_a_face`: median of what a run with one face takes of one core. `notes`: what a reader has
+    to know. `about`: the model file, its training and the data."""
+
+    parts: tuple[PartFigures, ...]
+    labels: tuple[str, ...]
+    ms_a_face: float
+    notes: tuple[str, ...]
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a network has seen: the pictures that it was trained on by a protocol and, where the
+    data are those of its training, the fold that they are in."""
+
+    pictures: UInt8Array
+    protocol: str
+    fold: Fold | None
+    temperature_chosen_on: str
+
+
+def evaluate_stills(
+    data: Path,
+    model: str | Path,
+    parts: Sequence[str] = (),
+    trained_on: Path | None = None,
+) -> StillFigures:
+    """Run a model, by its name or file, on labelled gray faces (`training.macro.stills`).
+
+    `parts`: names of those to take, all by default: FER2013's own, or the sides of the split where
+    the network was trained on a random split of just these data. `trained_on`: the data that it was
+    trained on, unless it is `data`; with these the pictures that it has seen are known.
+
+    Raises KilasError when a file cannot be used, has no such part, or `trained_on` is not what the
+    network was trained on.
+    """
+    opened = MacroModel.load(model)
+    if opened.spec.labels != LABELS:
+        raise KilasError(
+            f"The model {opened.path.name} has the labels {', '.join(opened.spec.labels)}, and the "
+            f"data {', '.join(LABELS)}; give a model of these."
+        )
+    stills = load_stills(data)
+    digest = sha256_of(data)
+    seen, notes = _what_was_seen(opened, stills, digest, trained_on)
+    pieces = _pieces(stills, seen)
+    unknown = [name for name in parts if name not in pieces]
+    if unknown:
+        raise KilasError(
+            f"{data} has no part {', '.join(unknown)} for this model; it has {', '.join(pieces)}."
+        )
+    return StillFigures(
+        parts=tuple(
+            _figures(name, stills, rows, scores(opened, stills.images[rows]), seen)
+            for name, rows in pieces.items()
+            if not parts or name in parts
+        ),
+        labels=LABELS,
+        ms_a_face=_ms_a_face(opened, stills.images),
+        notes=tuple(notes),
+        about={
+            "model": {
+                "name": opened.spec.name,
+                "version": opened.spec.version,
+                "file": opened.path.name,
+                "sha256": opened.sha256,
+                "bytes": opened.path.stat().st_size,
+            },
+            "temperature": opened.spec.temperature,
+            "trained": opened.spec.provenance,
+            "data": {"file": data.name, "sha256": digest, "pictures": len(stills)},
+        },
+    )
+
+
+def scores(model: MacroModel, faces: UInt8Array) -> Float32Array:
+    """Scores float32 [n, labels] of gray faces uint8 [n, 48, 48]."""
+    runs = [model.run(some) for some in np.array_split(faces, -(-len(faces) // BATCH))]
+    return np.concatenate(runs)
+
+
+def _what_was_seen(
+    model: MacroModel, stills: Stills, digest: str, trained_on: Path | None
+) -> tuple[_Seen | None, list[str]]:
+    provenance = model.spec.provenance
+    own = stills
+    if trained_on is not None:
+        own, digest = load_stills(trained_on), sha256_of(trained_on)
+    if provenance.get("data") != digest:
+        if trained_on is not None:
+            raise KilasError(
+                f"{model.path.name} was not trained on {trained_on}; give the file that it was "
+                "trained on, or leave --trained-on out."
+            )
+        return None, [
+            "The model was not trained on this file, or does not say on which: how many of these "
+            "pictures it was trained on, as they are or as exact copies, is not known. "
+            "--trained-on FILE tells."
+        ]
+    settings = provenance["recipe"]["training"]
+    fold = own.fold(settings["protocol"], settings["seed"], settings["validation_share"])
+    seen = _Seen(
+        own.images[fold.train],
+        settings["protocol"],
+        fold if trained_on is None else None,
+        provenance["temperature_chosen_on"],
+    )
+    return seen, []
+
+
+def _pieces(stills: Stills, seen: _Seen | None) -> dict[str, npt.NDArray[np.int64]]:
+    """What is measured by itself, by its name: rows."""
+    if seen is not None and seen.fold is not None and seen.protocol in SPLIT_PERCENT:
+        sides = {
+            "training": seen.fold.train,
+            "validation": seen.fold.validation,
+            "test": seen.fold.test,
+        }
+        return {name: rows for name, rows in sides.items() if len(rows)}
+    return {name or NO_PART: stills.part(name) for name in stills.parts}
+
+
+def _figures(
+    name: str,
+    stills: Stills,
+    rows: npt.NDArray[np.int64],
+    said: Float32Array,
+    seen: _Seen | None,
+) -> PartFigures:
+    given = said.astype(np.float64)
+    labels = stills.labels[rows]
+    confusion = _confusion(given, labels)
+    named = recognition(confusion, np.zeros(len(LABELS)))
+    truths, answers = confusion.sum(axis=1), confusion.sum(axis=0)
+    trained_on = copies = without = error_without = chosen_here = by_halves = None
+    if seen is not None:
+        is_copy = stills.copies(rows, seen.pictures)
+        is_own = np.zeros(len(rows), bool)
+        chosen_here = False
+        if seen.fold is not None:
+            is_own = np.isin(rows, seen.fold.train)
+            chosen = getattr(seen.fold, seen.temperature_chosen_on)
+            chosen_here = bool(np.isin(rows, chosen).any())
+        trained_on, copies = int(is_own.sum()), int((is_copy & ~is_own).sum())
+        if is_copy.any() and not is_copy.all():
+            without = _estimates(_confusion(given[~is_copy], labels[~is_copy]))
+            error_without = calibration_error(given[~is_copy], labels[~is_copy])
+    if chosen_here and len(rows) > 1:
+        by_halves = error_by_halves(given, labels)
+    return PartFigures(
+        name=name,
+        pictures=len(rows),
+        figures=_estimates(confusion),
+        commonest=float(truths.max() / len(rows)),
+        classes=tuple(
+            ClassFigures(
+                label,
+                int(truths[c]),
+                int(answers[c]),
+                float(named.precision[c]) if answers[c] else None,
+                float(named.recall[c]) if truths[c] else None,
+            )
+            for c, label in enumerate(LABELS)
+        ),
+        confusion=confusion.tolist(),
+        log_loss=log_loss(given, labels),
+        calibration_error=calibration_error(given, labels),
+        reliability=reliability(given, labels),
+        trained_on=trained_on,
+        copies=copies,
+        without_copies=without,
+        calibration_error_without_copies=error_without,
+        temperature_chosen_here=chosen_here,
+        by_halves=by_halves,
+    )
+
+
+def _confusion(given: FloatArray, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
+    np.add.at(confusion, (labels, given.argmax(axis=1)), 1)
+    return confusion
+
+
+def _estimates(confusion: npt.NDArray[np.int64]) -> dict[str, Estimate]:
+    """FIGURES and their intervals. Nobody is named in the pictures, so that pictures are drawn,
+    which is drawing from the confusion's cells."""
+    count = confusion.sum()
+    draws = np.random.default_rng(BOOTSTRAP_SEED).multinomial(
+        count, confusion.ravel() / count, RESAMPLES
+    )
+    whole = rates(_counts(confusion))
+    drawn = rates(_counts(draws.reshape(RESAMPLES, *confusion.shape)))
+    return {
+        name: Estimate(
+            float(getattr(whole, name)),
+            *map(float, np.percentile(getattr(drawn, name), INTERVAL_PERCENT)),
+        )
+        for name in FIGURES
+    }
+
+
+def _counts(confusion: npt.NDArray[np.int64]) -> Counts:
+    nothing = np.zeros(confusion.shape[:-2])
+    return Counts(confusion.astype(float), np.zeros(confusion.shape[:-1]), nothing, nothing)
+
+
+def _ms_a_face(model: MacroModel, faces: UInt8Array) -> float:
+    times_s = []
+    for number in range(WARM_UP_RUNS + TIMED_RUNS):
+        face = faces[number % len(faces)][None]
+        began_s = time.thread_time()  # which does not run while others have the core
+        model.run(face)
+        times_s.append(time.thread_time() - began_s)
+    return 1000 * float(np.median(times_s[WARM_UP_RUNS:]))

@@ -1,0 +1,204 @@
+"""The page of a model's figures on still pictures, and the same as JSON and in a few words."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from realtime.palette import BLUE
+from training.macro.evaluate import FIGURES, PartFigures, StillFigures
+from training.metrics import Estimate
+from training.page import (
+    FAINT,
+    INK,
+    NOTHING,
+    Html,
+    Row,
+    beside,
+    confusion_table,
+    counted,
+    css_colour,
+    figure_cell,
+    heading,
+    interval,
+    lines_of,
+    number,
+    page,
+    paragraph,
+    plot,
+    plots,
+    table,
+    tiles,
+)
+from training.results import write_json
+
+EVALUATION_FILE, REPORT_FILE = "evaluation.json", "report.html"
+
+TITLES = {"accuracy": "Accuracy", "uf1": "UF1 (macro F1)", "uar": "UAR"}
+
+LEFT_IN = 0.5  # room for the numbers beside a plot
+
+
+def write_report(folder: Path, figures: StillFigures) -> Path:
+    """Write evaluation.json and report.html into `folder`; give the page's path."""
+    values = dataclasses.asdict(figures)
+    for part, one in zip(values["parts"], figures.parts, strict=True):
+        part["reliability"] = [bin_._asdict() for bin_ in one.reliability]
+    write_json(folder / EVALUATION_FILE, values)
+    report = folder / REPORT_FILE
+    report.write_text(report_page(figures), encoding="utf-8")
+    return report
+
+
+def summary(figures: StillFigures) -> str:
+    """A line a part."""
+    lines = []
+    for part in figures.parts:
+        accuracy = part.figures["accuracy"]
+        words = [
+            f"{part.name}: accuracy {number(accuracy)} ({interval(accuracy)}) of "
+            f"{counted(part.pictures, 'picture')}",
+            f"UF1 {number(part.figures['uf1'])}, UAR {number(part.figures['uar'])}",
+            f"calibration error {part.calibration_error:.3f}",
+        ]
+        if part.without_copies is not None:
+            words.append(f"without copies accuracy {number(part.without_copies['accuracy'])}")
+        lines.append("; ".join((*words, *_cautions(part))) + ".")
+    lines.append(f"{figures.ms_a_face:.2f} ms a face on one core.")
+    return "\n".join((*lines, *figures.notes))
+
+
+def report_page(figures: StillFigures) -> str:
+    """The page."""
+    model = figures.about["model"]
+    body = [paragraph(note, "warning") for note in figures.notes]
+    body += [block for part in figures.parts for block in _part(part, figures)]
+    body += [
+        heading("How it was measured"),
+        paragraph(
+            "Nobody is named in the pictures, so intervals are by bootstrap over pictures; several "
+            "pictures of one person would make them wider."
+        ),
+        table(("setting", "value"), [Row(line) for line in lines_of(figures.about)], style="text"),
+    ]
+    return page(
+        f"{model['name']} {model['version']} on still pictures",
+        f"{figures.ms_a_face:.2f} ms a face on one core (median); the file has "
+        f"{model['bytes'] / 1e6:.2f} MB. In small letters: 95 % intervals.",
+        body,
+    )
+
+
+def _cautions(part: PartFigures) -> list[str]:
+    """What makes a part's figures look better than they are."""
+    cautions = []
+    if part.trained_on:
+        cautions.append(f"{part.trained_on} of these pictures were trained on")
+    if part.temperature_chosen_here:
+        halves = "" if part.by_halves is None else f" (by halves {part.by_halves:.3f})"
+        cautions.append(f"the temperature was chosen on these pictures{halves}")
+    return cautions
+
+
+def _part(part: PartFigures, figures: StillFigures) -> list[Html]:
+    cautions = _cautions(part)
+    facts = [
+        (number(one), TITLES[name], interval(one))
+        for name in FIGURES
+        for one in [part.figures[name]]
+    ]
+    facts += [
+        (f"{part.calibration_error:.3f}", "Calibration error", "ECE, 15 bins"),
+        (f"{part.log_loss:.3f}", "Log loss", "nats a picture"),
+        (f"{part.commonest:.3f}", "Commonest class", "accuracy of always saying it"),
+    ]
+    return [
+        heading(f"{part.name}: {counted(part.pictures, 'picture')}"),
+        *([paragraph(f"Beware: {'; '.join(cautions)}.", "warning")] if cautions else []),
+        tiles(facts),
+        *_copies(part),
+        *_halves(part),
+        confusion_table(figures.labels, part.confusion),
+        table(
+            ("class", "pictures", "said", "precision", "recall"),
+            [
+                Row((one.label, one.pictures, one.said, _share(one.precision), _share(one.recall)))
+                for one in part.classes
+            ],
+        ),
+        beside([plots([_reliability_plot(part)]), _reliability_table(part)]),
+    ]
+
+
+def _copies(part: PartFigures) -> list[Html]:
+    if part.trained_on is None or part.copies is None:
+        return []
+    seen = part.trained_on + part.copies
+    if not seen:
+        return [paragraph("None of these pictures was trained on, nor an exact copy of it.")]
+    words = f"Trained on: {part.trained_on}; exact copies of what was trained on: {part.copies}."
+    if part.without_copies is None:
+        return [paragraph(words)]
+    rows = [
+        Row((title, *(figure_cell(one[name]) for name in FIGURES), figure_cell(Estimate(error))))
+        for title, one, error in (
+            ("all", part.figures, part.calibration_error),
+            (f"without these {seen}", part.without_copies, part.calibration_error_without_copies),
+        )
+    ]
+    return [
+        paragraph(words),
+        table(("pictures", *(TITLES[name] for name in FIGURES), "calibration error"), rows),
+    ]
+
+
+def _halves(part: PartFigures) -> list[Html]:
+    if part.by_halves is None:
+        return []
+    return [
+        paragraph(
+            "The temperature was chosen on pictures of this part. Chosen on one half and measured "
+            f"on the other, both ways, the calibration error is {part.by_halves:.3f} in the mean; "
+            "a half has fewer pictures, which makes it somewhat larger."
+        )
+    ]
+
+
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def _reliability_plot(part: PartFigures) -> Html:
+    bins = part.reliability
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=FAINT, lw=0.9, ls="--")
+        most = max(one.pictures for one in bins)
+        axes.plot([one.score for one in bins], [one.right for one in bins], color=INK, lw=0.8)
+        axes.scatter(
+            [one.score for one in bins],
+            [one.right for one in bins],
+            s=[8 + 60 * one.pictures / most for one in bins],
+            color=css_colour(BLUE),
+            zorder=3,
+        )
+        axes.set_xlim(0, 1.03)
+        axes.set_ylim(0, 1.03)
+        axes.set_xlabel("highest score; larger dots: more pictures")
+        axes.set_ylabel("share that is right")
+
+    words = ", ".join(f"{one.right:.2f} at {one.score:.2f}" for one in bins)
+    alt = f"Share that is right: {words}"
+    return plot("Do scores mean what they say?", alt, 2.4, draw, LEFT_IN)
+
+
+def _reliability_table(part: PartFigures) -> Html:
+    return table(
+        ("score from", "mean score", "right", "pictures"),
+        [
+            Row((f"{one.least:.3f}", f"{one.score:.3f}", f"{one.right:.3f}", one.pictures))
+            for one in part.reliability
+        ],
+    )

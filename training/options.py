@@ -1,0 +1,29 @@
+"""What several commands take: a recipe, and changes of its settings."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+RecipeName = Annotated[str, typer.Option(help="A recipe of the project, or a TOML file.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting: training.epochs=20; may be given several times."),
+]
+
+
+def changes(settings: Sequence[str] | None) -> dict[str, Any]:
+    """`training.epochs=20` and the like, by their keys; values are TOML's, or else text."""
+    found: dict[str, Any] = {}
+    for setting in settings or ():
+        key, is_set, value = setting.partition("=")
+        if not is_set or not key:
+            raise typer.BadParameter(f"{setting} sets nothing; write it as training.epochs=20.")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value
+    return found
