@@ -28,7 +28,7 @@ from realtime.errors import KilasError
 from realtime.exports import FORMATS, export_session
 from realtime.lsl import EVENTS_STREAM, SCORES_STREAM, LslOutlet
 from realtime.macro import DEFAULT_MACRO
-from realtime.macro_batch import analyze_stills, tell
+from realtime.macro_batch import MAX_FACES, analyze_stills, tell
 from realtime.mending import mend
 from realtime.meter import Meter
 from realtime.model import DEFAULT_MODEL, Device, device_report, list_models
@@ -214,7 +214,14 @@ def analyze_files(
     ] = False,
     model: ModelName = DEFAULT_MODEL,
     device: DeviceName = "auto",
-    max_faces: MaxFaces = 1,
+    max_faces: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Faces that are followed at a time; of macro, the largest of a picture or frame "
+            f"(there {MAX_FACES} unless given).",
+        ),
+    ] = 1,
     macro: Macro = "on",
     sensitivity: Sensitivity = 0.5,
     profile: Profile = None,
@@ -236,7 +243,8 @@ def analyze_files(
     _refuse_unused(context, task, cropped)
     if task == "macro":
         macro_model = model if _is_given(context, "model") else DEFAULT_MACRO
-        _analyze_stills(files, out, "cropped" if cropped else faces, max_faces, macro_model)
+        most = max_faces if _is_given(context, "max_faces") else MAX_FACES
+        _analyze_stills(files, out, "cropped" if cropped else faces, most, macro_model)
         return
     inputs = find_inputs(files, out)
     options = {

@@ -28,7 +28,13 @@ from realtime.session_files import (
 OWN_FILES = (*RECORDED_FILES, *EXPORTED_FILES, REPORT_FILE)
 """All that Kilas writes into a session folder, besides the clips."""
 
+OTHER_TABLE = b"file,"
+"""Beginning of a table of `realtime.macro_batch`, which is called like a session's."""
+
 CLIP_PATTERNS = ("event-*.mp4", "event-*.png")
+
+WITHOUT_MACRO = "macro: it has none, as with --macro off"
+"""Also of sessions that are older than these scores."""
 
 MODIFIED_WITHIN_S = 2.0
 """Two statements of when a file was changed that differ by less are the same: the file systems of
@@ -84,6 +90,10 @@ def make_room(folder: Path, wanted: Wanted, *, overwrite: bool) -> None:
         )
     facts = _facts(folder)
     if facts is None:
+        if _scores(folder).startswith(OTHER_TABLE):
+            raise RecordingError(
+                f"{folder} holds a table of `analyze --task macro`; choose another --out."
+            )
         if not _has_begun(folder):
             return
         if _has_rows(folder) and not overwrite:
@@ -161,6 +171,8 @@ def _others(facts: Mapping[str, Any], wanted: Wanted) -> list[str]:
     if not isinstance(found, dict):
         others.append("unknown settings")
     elif keys := sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key)):
+        if "macro" in keys and found.get("macro") is None:
+            keys[keys.index("macro")] = WITHOUT_MACRO
         others.append(f"other settings ({', '.join(keys)})")
     return others
 

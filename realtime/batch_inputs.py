@@ -19,6 +19,7 @@ from realtime.session_files import (
     CLEAN_FILE,
     CLIPS_FOLDER,
     REPORT_FILE,
+    SCORES_FILE,
     SESSION_FILE,
     SUMMARY_FILE,
     VIDEO_FILE,
@@ -36,8 +37,8 @@ PICTURE_SUFFIXES = (
 )
 """Endings of the pictures that OpenCV reads."""
 
-RESERVED = frozenset({REPORT_FILE, SUMMARY_FILE, LOCK_FILE})
-"""Files that lie beside the session folders."""
+RESERVED = frozenset({REPORT_FILE, SUMMARY_FILE, SCORES_FILE, LOCK_FILE})
+"""Files that lie beside the folders of sessions and of macro-expressions in videos."""
 
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 """What a name on Windows may not hold, and what is no text."""

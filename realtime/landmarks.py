@@ -93,6 +93,14 @@ _MARGIN = 0.25
 # The detector sees a picture on 128 x 128 pixels and finds faces from a tenth of it on. A smaller
 # part of a picture shows it nothing new.
 _SMALLEST_WINDOW_PX = 128
+# Of a window's longer side: in 640 pixels all heads of 80 pixels were found, and half of those
+# of 72.
+_NARROWEST_SHARE = 1 / 8
+# Faces that are looked for beside one that was found, as a share of its width: people who stand
+# together. Each further look takes as long as the first.
+_NARROWEST_BESIDE = 0.5
+# As many as MediaPipe is asked for at least: of several faces it does not give the largest first.
+_LOOKED_FOR = 5
 # Longer side over shorter one of what is shown to it. A strip would be a few pixels wide there,
 # and MediaPipe ends the whole process when a side comes to nothing.
 _LONGEST_WINDOW = 16
@@ -185,7 +193,8 @@ class FaceFinder:
     does not depend on those before it. Belongs to one thread at a time.
 
     Where fewer faces are seen than were asked for, a picture is looked at again: with a margin,
-    because a face that fills it is missed, and square by square, because small ones are.
+    because a face that fills it is missed, and square by square, because small ones are. Beside
+    a face that was found, those that are less than half as wide are not searched for.
     """
 
     def __init__(self, max_faces: int = 1) -> None:
@@ -194,7 +203,9 @@ class FaceFinder:
             raise ValueError(f"expected max_faces of at least 1, found {max_faces}")
         self._max_faces = max_faces
         self._mesh: Any = import_face_mesh().FaceMesh(
-            static_image_mode=True, refine_landmarks=False, max_num_faces=max_faces
+            static_image_mode=True,
+            refine_landmarks=False,
+            max_num_faces=max(max_faces, _LOOKED_FOR),
         )
 
     def __call__(self, image_bgr: npt.NDArray[np.uint8]) -> tuple[Face, ...]:
@@ -203,15 +214,20 @@ class FaceFinder:
         _check(image_bgr)
         height, width, _ = image_bgr.shape
         found: list[tuple[_Box, npt.NDArray[np.float32]]] = []
-        for window in _windows(width, height):
-            for points_xy in self._look(image_bgr, window):
-                box = _bounding_box(points_xy)
-                if _is_whole(box, window, width, height) and not any(
-                    _is_same(box, other) for other, _ in found
-                ):
-                    found.append((box, points_xy))
-            if len(found) >= self._max_faces:
+        narrowest_px = math.inf  # of the faces that would have been found so far
+        for windows in _windows(width, height):
+            widest_px = max((box[2] - box[0] for box, _ in found), default=0.0)
+            if len(found) >= self._max_faces or narrowest_px <= _NARROWEST_BESIDE * widest_px:
                 break
+            for window in windows:
+                for points_xy in self._look(image_bgr, window):
+                    box = _bounding_box(points_xy)
+                    if _is_whole(box, window, width, height) and not any(
+                        _is_same(box, other) for other, _ in found
+                    ):
+                        found.append((box, points_xy))
+            left, top, right, bottom = windows[0]
+            narrowest_px = min(narrowest_px, _NARROWEST_SHARE * max(right - left, bottom - top))
         found.sort(key=lambda one: (-_area(one[0]), one[0]))
         return tuple(
             Face(0, face_id, points_xy, box, StableAlignment()(0.0, points_xy))
@@ -256,19 +272,21 @@ class FaceFinder:
         return [points_xy + np.array([left, top], np.float32) for points_xy in meshes]
 
 
-def _windows(width: int, height: int) -> Iterator[_Window]:
-    """The parts of a picture in which faces are looked for, one after the other: all of it, that
-    with a margin, and squares that overlap by half, as large as fits and half as large."""
+def _windows(width: int, height: int) -> Iterator[list[_Window]]:
+    """The parts of a picture in which faces are looked for, one step after the other: all of it,
+    that with a margin, and squares that overlap by half, as large as fits and half as large."""
     shorter, longer = sorted((width, height))
     if longer <= _LONGEST_WINDOW * shorter:
-        yield 0, 0, width, height
+        yield [(0, 0, width, height)]
         margin = round(_MARGIN * shorter)
-        yield -margin, -margin, width + margin, height + margin
+        yield [(-margin, -margin, width + margin, height + margin)]
     for side in (shorter, shorter // 2):
         if _SMALLEST_WINDOW_PX <= side < longer:
-            for top in _starts(height, side):
-                for left in _starts(width, side):
-                    yield left, top, left + side, top + side
+            yield [
+                (left, top, left + side, top + side)
+                for top in _starts(height, side)
+                for left in _starts(width, side)
+            ]
 
 
 def _starts(length: int, side: int) -> list[int]:

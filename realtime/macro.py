@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +37,9 @@ ALIGNED_EYES_APART_PX, ALIGNED_EYES_Y_PX = 80.0, 38.0
 """Where `realtime.landmarks` puts the outer eye corners on the aligned face."""
 
 INPUT, SCORES = "faces", "scores"
+
+EDGE_PX = 2
+"""Pixels of the picture kept around a cut: linear interpolation reads one beside it."""
 
 LARGEST_STEP = 2.0
 """Pixels of the picture from one sample of the face to the next: linear interpolation reads about
@@ -66,11 +70,19 @@ class MacroSpec:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        texts = ("name", "version", "architecture", "normalisation")
         problems = [
+            *((not _is_text(getattr(self, one)), f"{one} must be a text") for one in texts),
+            (
+                not isinstance(self.labels, tuple) or not all(map(_is_text, self.labels)),
+                "labels must be texts",
+            ),
             (not self.labels or len(set(self.labels)) != len(self.labels), "labels must differ"),
             (not 0 < self.eyes_apart_px <= FACE_PX, "eyes_apart_px must lie inside the face"),
             (not 0 <= self.eyes_y_px <= FACE_PX, "eyes_y_px must lie inside the face"),
-            (not self.temperature > 0, "temperature must be positive"),
+            (type(self.both_sides) is not bool, "both_sides must be true or false"),
+            (not 0 < self.temperature < math.inf, "temperature must be positive"),
+            (not isinstance(self.provenance, dict), "provenance must be a table"),
         ]
         for is_wrong, message in problems:
             if is_wrong:
@@ -84,7 +96,9 @@ class MacroSpec:
         """Raises ModelError when the text is not a complete and valid specification."""
         try:
             values = json.loads(text)
-            return cls(**values | {"labels": tuple(values["labels"])})
+            labels = values["labels"]
+            # A text is a sequence of texts, too.
+            return cls(**values | {"labels": labels if isinstance(labels, str) else tuple(labels)})
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(
                 f"The model's specification cannot be read ({error}); export the model again."
@@ -192,20 +206,45 @@ def cut_face(
     the head does. Beside the picture its edge goes on.
     """
     scale = spec.eyes_apart_px / ALIGNED_EYES_APART_PX
-    to_face = np.array(
-        [
-            [scale, 0.0, (FACE_PX - 1) / 2 - scale * FACE_SIZE / 2],
-            [0.0, scale, spec.eyes_y_px - scale * ALIGNED_EYES_Y_PX],
-        ]
-    )
-    whole = to_face @ np.vstack([transform, [0.0, 0.0, 1.0]])
-    step = 1.0 / np.hypot(whole[0, 0], whole[1, 0])  # pixels of the picture
-    fine = max(1, int(np.ceil(step / LARGEST_STEP)))
+    whole = scale * np.asarray(transform, np.float64)
+    whole[0, 2] += (FACE_PX - 1) / 2 - scale * FACE_SIZE / 2
+    whole[1, 2] += spec.eyes_y_px - scale * ALIGNED_EYES_Y_PX
+    step = 1.0 / math.hypot(whole[0, 0], whole[1, 0])  # pixels of the picture
+    fine = max(1, math.ceil(step / LARGEST_STEP))
+    whole *= fine
     # The middle of a pixel stays in the middle of the fine pixels that make it.
-    whole = fine * whole + [[0.0, 0.0, (fine - 1) / 2]]
-    side = (fine * FACE_PX, fine * FACE_PX)
-    cut = cv2.warpAffine(image_bgr, whole, side, borderMode=cv2.BORDER_REPLICATE)
+    whole[:, 2] += (fine - 1) / 2
+    side = fine * FACE_PX
+    # OpenCV cuts out of no picture of more than 32,766 pixels a side, such as a panorama.
+    left, top, right, bottom = _bounds(whole, side, image_bgr.shape)
+    whole[:, 2] += left * whole[:, 0] + top * whole[:, 1]
+    part = image_bgr[top:bottom, left:right]
+    cut = cv2.warpAffine(part, whole, (side, side), borderMode=cv2.BORDER_REPLICATE)
     gray = cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY)
     if fine > 1:
         gray = cv2.resize(gray, (FACE_PX, FACE_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(gray, np.uint8)
+
+
+def _bounds(
+    transform: npt.NDArray[np.float64], side_px: int, shape: tuple[int, ...]
+) -> tuple[int, int, int, int]:
+    """The part of a picture [h, w, 3] that a square cut out of it with `transform` reads: left,
+    top, right and bottom, the latter two not included. Of a cut that lies beside the picture, the
+    edge next to it."""
+    (a, b, c), (d, e, f) = cv2.invertAffineTransform(transform).tolist()
+    left = math.floor(c + side_px * (min(a, 0.0) + min(b, 0.0))) - EDGE_PX
+    top = math.floor(f + side_px * (min(d, 0.0) + min(e, 0.0))) - EDGE_PX
+    right = math.ceil(c + side_px * (max(a, 0.0) + max(b, 0.0))) + EDGE_PX
+    bottom = math.ceil(f + side_px * (max(d, 0.0) + max(e, 0.0))) + EDGE_PX
+    height, width = shape[:2]
+    return (
+        min(max(left, 0), width - 1),
+        min(max(top, 0), height - 1),
+        max(min(right, width), 1),
+        max(min(bottom, height), 1),
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""

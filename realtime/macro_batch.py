@@ -28,6 +28,9 @@ PICTURE_BEGIN = ("file", "face_id", "success")
 VIDEO_BEGIN = ("file", "frame", "timestamp", "face_id", "success")
 """Columns before those of the labels."""
 
+MAX_FACES = 10
+"""Of a picture or frame, where nothing else is said: people who stand together."""
+
 LONGEST_LIST = 5
 """Names that are told at the end; all of them are in the table."""
 
@@ -154,16 +157,17 @@ def analyze_stills(
     out: Path,
     *,
     faces: Cut = "landmarks",
-    max_faces: int = 1,
+    max_faces: int = MAX_FACES,
     model: str | Path = DEFAULT_MACRO,
     on_update: Tell | None = None,
 ) -> StillsSummary:
     """Score every face of pictures and of every frame of videos, none smoothed.
 
     `inputs`: files, folders and patterns, see `find_pictures_and_videos`. `faces`: how faces are
-    cut out. `max_faces`: of a picture or frame; with `cropped` there is one. `model`: name or
-    file of a model of macro-expressions. `on_update`: if there is one video and nothing else, it
-    is told of every frame; otherwise a bar shows how many files are done.
+    cut out. `max_faces`: of a picture, the largest, or followed in a video; with `cropped` there
+    is one. `model`: name or file of a model of macro-expressions. `on_update`: if there is one
+    video and nothing else, it is told of every frame; otherwise a bar shows how many files are
+    done.
 
     All pictures together go into `out/scores.csv`, each video into `out/NAME/scores.csv`, where
     NAME is the video's without its ending. A row is a face:

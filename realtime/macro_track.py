@@ -25,6 +25,11 @@ KEPT_EVERY_S = 1 / 15
 REMEMBERED_S = 2.0
 """How long faces are kept: from before the longest micro-expression to its end."""
 
+SLACK_S = 1e-3
+"""Times of files are rounded; a frame that is due is not left out for that."""
+
+NEUTRAL_LABEL = "neutral"
+
 LARGEST_MEAN = 4
 """Faces that a mean is made of; more say hardly more, and each takes the time of a scoring."""
 
@@ -33,6 +38,8 @@ class MacroTrack:
     """The macro-expression of one face. Used by one thread; the model may be shared."""
 
     def __init__(self, model: MacroModel, face_id: int) -> None:
+        labels = model.spec.labels
+        self.neutral = labels.index(NEUTRAL_LABEL) if NEUTRAL_LABEL in labels else None
         self._model = model
         self._face_id = face_id
         self.restart()
@@ -54,7 +61,7 @@ class MacroTrack:
 
     def wants(self, t_s: float) -> bool:
         """Whether `push` would make use of a face of this moment."""
-        return not self._kept or t_s >= self._kept[-1][0] + KEPT_EVERY_S - 1e-3
+        return not self._kept or t_s >= self._kept[-1][0] + KEPT_EVERY_S - SLACK_S
 
     def push(self, t_s: float, face: UInt8Array) -> MacroScores | None:
         """Take a cut face, uint8 [48, 48]; give smoothed scores when it is time for them.
@@ -66,9 +73,11 @@ class MacroTrack:
         self._kept.append((t_s, face))
         while self._kept[0][0] < t_s - REMEMBERED_S:
             self._kept.popleft()
-        if t_s < self._due_s:
+        if t_s < self._due_s - SLACK_S:
             return None
-        self._due_s = t_s + EVERY_S
+        # Four times a second however the frames fall, unless frames were missing.
+        is_late = t_s - self._due_s > EVERY_S / 2
+        self._due_s = (t_s if is_late else self._due_s) + EVERY_S
         self.latest = self._model.run(face[np.newaxis])[0].astype(np.float64)
         if self._smoothed is None:
             self._smoothed = self.latest

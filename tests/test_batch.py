@@ -22,6 +22,7 @@ import pytest
 
 from realtime import batch, batch_folders
 from realtime.batch import analyze_batch
+from realtime.batch_folders import Wanted, make_room
 from realtime.batch_inputs import Input, find_inputs
 from realtime.errors import KilasError, ModelError, RecordingError
 from realtime.folder_lock import FolderLock
@@ -163,6 +164,11 @@ def test_a_session_of_something_else_is_left_alone(
     assert "--overwrite" in table["reason"][1]
     assert "not written by Kilas" in table["reason"][2]
     assert same_tables(expected, out)
+    wanted = Wanted(mine / "1.mp4", "0" * 64, facts["settings"] | {"macro": "1" * 64})
+    del facts["settings"]["macro"]  # as before there were such scores
+    (out / "1" / "session.json").write_text(json.dumps(facts))
+    with pytest.raises(RecordingError, match=r"\(macro: it has none, as with --macro off\)"):
+        make_room(out / "1", wanted, overwrite=False)
     table = run(inputs, out, options=OPTIONS | {"sensitivity": 0.7}, overwrite=True)
     assert list(table["status"]) == ["done", "done", "failed"]
     assert load_session(out / "1").facts["settings"]["sensitivity"] == 0.7

@@ -325,6 +325,13 @@ def test_folds_run_on_a_cluster(tmp_path: Path) -> None:
             assert p.probabilities == pytest.approx(q.probabilities, abs=1e-3)
 
 
+def test_the_best_epoch_needs_somebody_to_choose_it_by(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "smic.npz", subjects=2)
+    changes = SMALL | {"training.epoch": "best", "training.validation_share": 0.2}
+    with pytest.raises(KilasError, match="split-80-20 has no validation part"):
+        run_grid(single("dp-3dnet", "split-80-20", changes), [data], tmp_path / "out", jobs=1)
+
+
 @pytest.mark.timeout(300)
 def test_files_of_one_name_and_of_another_order_are_told_apart(tmp_path: Path) -> None:
     one = write_data(tmp_path / "a" / "x.npz", subjects=2)

@@ -293,11 +293,41 @@ def test_the_largest_of_several_faces_comes_first(astronaut_bgr: npt.NDArray[np.
     assert [face.face_id for face in faces] == [0, 1, 2, 3]
     middles = [float(face.points_xy[:, 0].mean()) for face in faces]
     np.testing.assert_allclose(middles, [450, 800, 120, 1060], atol=20)
+    with FaceFinder(max_faces=1) as find:
+        for picture in (row, np.ascontiguousarray(row[:, ::-1])):
+            (largest,) = find(picture)
+            assert largest.face_id == 0
+            width = largest.box_xyxy[2] - largest.box_xyxy[0]
+            assert width == pytest.approx(faces[0].box_xyxy[2] - faces[0].box_xyxy[0], rel=0.1)
+
+
+def test_a_portrait_is_looked_at_once_and_a_group_until_all_are_found(
+    astronaut_bgr: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portrait = cv2.resize(astronaut_bgr[:240, 80:400], (640, 480))
+    group = np.full((480, 640, 3), 120, np.uint8)
+    head = cv2.resize(astronaut_bgr[10:250, 105:345], (137, 137), interpolation=cv2.INTER_AREA)
+    for top, left in itertools.product((10, 188), (10, 188, 366)):
+        group[top : top + 137, left : left + 137] = head
+    sides_px: list[int] = []
+    look = FaceFinder._look
+
+    def counted(
+        self: FaceFinder, image_bgr: npt.NDArray[np.uint8], window: tuple[int, int, int, int]
+    ) -> list[npt.NDArray[np.float32]]:
+        sides_px.append(window[2] - window[0])
+        return look(self, image_bgr, window)
+
+    monkeypatch.setattr(FaceFinder, "_look", counted)
+    with FaceFinder(max_faces=10) as find:
+        assert len(find(portrait)) == 1
+        assert sides_px == [640]
+        assert len(find(group)) == 6
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000))
 def test_every_place_of_a_picture_is_looked_at(width: int, height: int) -> None:
-    windows = list(_windows(width, height))
+    windows = [window for step in _windows(width, height) for window in step]
     if max(width, height) <= 16 * min(width, height):
         whole, (left, top, right, bottom), *windows = windows
         assert whole == (0, 0, width, height)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,11 +101,28 @@ def test_a_spec_is_written_and_read_again() -> None:
         ({"eyes_apart_px": 0.0}, "eyes_apart_px"),
         ({"eyes_y_px": 49.0}, "eyes_y_px"),
         ({"temperature": 0.0}, "temperature"),
+        ({"temperature": float("inf")}, "temperature"),
+        ({"name": None}, "name must be a text"),
+        ({"version": 1}, "version must be a text"),
+        ({"architecture": ""}, "architecture must be a text"),
+        ({"normalisation": None}, "normalisation must be a text"),
+        ({"labels": (1, 2)}, "labels must be texts"),
+        ({"labels": ("a", "")}, "labels must be texts"),
+        ({"labels": ("a", None)}, "labels must be texts"),
+        ({"both_sides": 1}, "both_sides"),
+        ({"provenance": None}, "provenance"),
     ],
 )
 def test_a_spec_that_makes_no_sense_is_refused(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ModelError, match=words):
         dataclasses.replace(SPEC, **change)
+    with pytest.raises(ModelError, match=words):
+        MacroSpec.from_json(json.dumps(dataclasses.asdict(SPEC) | change))
+
+
+def test_labels_in_one_word_are_no_list() -> None:
+    with pytest.raises(ModelError, match="labels"):
+        MacroSpec.from_json(json.dumps(dataclasses.asdict(SPEC) | {"labels": "ab"}))
 
 
 def test_a_file_of_ones_own_is_opened_by_its_path(tmp_path: Path) -> None:
@@ -239,6 +257,41 @@ def test_a_face_half_outside_goes_on_as_the_edge_does() -> None:
     assert (face[:, :20] == 40).all()  # the gray of the picture's edge, not black
     far, _ = placed((-5000.0, 240.0), 1.0)
     assert (cut_face(picture, far, SPEC) == picture[:, :1].mean()).mean() > 0.5
+
+
+@pytest.mark.parametrize("size_hw", [(480, 640), (90, 700), (3, 50), (1, 1)])
+def test_what_is_cut_does_not_depend_on_what_of_the_picture_is_read(
+    size_hw: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (*size_hw, 3), np.uint8)
+    height, width = size_hw
+    for _ in range(60):  # inside, across the edges and far outside; turned, tiny and huge
+        middle = rng.uniform(-1.5, 2.5) * width, rng.uniform(-1.5, 2.5) * height
+        transform, _ = placed(middle, np.exp(rng.uniform(-2, 2.3)), rng.uniform(-180, 180))
+        found = cut_face(picture, transform, SPEC).astype(int)
+        with monkeypatch.context() as patch:
+            patch.setattr("realtime.macro._bounds", lambda *_: (0, 0, width, height))
+            whole = cut_face(picture, transform, SPEC)
+        assert np.abs(found - whole).max() <= 1
+
+
+@pytest.mark.parametrize("degrees", [0.0, 30.0])
+def test_a_face_is_cut_out_of_a_panorama(degrees: float) -> None:
+    transform, to_picture = placed((320.0, 240.0), 1.2, degrees)
+    part = drawn(to_picture(EYE_CORNERS_ALIGNED), radius=4.0)
+    expected = cut_face(part, transform, SPEC)
+    for axis in (0, 1):  # longer than OpenCV takes, at its end and in front of it
+        shift = 33000
+        sides = [(0, 0), (0, 0), (0, 0)]
+        sides[axis] = (shift, 0)
+        longer = np.pad(part, sides, constant_values=40)
+        moved = transform.astype(np.float64)
+        moved[:, 2] -= shift * moved[:, 1 - axis]
+        found = cut_face(longer, moved, SPEC)
+        assert np.abs(found.astype(int) - expected).max() <= 1
+        far, _ = placed((-90000.0, -90000.0), 1.0)
+        assert (cut_face(longer, far, SPEC) == 40).all()
 
 
 def test_fine_patterns_of_a_large_face_become_gray_and_not_coarse_ones() -> None:

@@ -18,9 +18,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from realtime.batch_folders import Wanted, make_room
 from realtime.errors import KilasError, ModelError, RecordingError, SourceError
 from realtime.macro import MacroModel
-from realtime.macro_batch import StillsSummary, analyze_stills, tell
+from realtime.macro_batch import MAX_FACES, StillsSummary, analyze_stills, tell
 from realtime.stills import Cut, read_picture
 from stream import app
 
@@ -54,7 +55,7 @@ def save_video(path: Path, pictures: Sequence[Picture], rate_hz: int = 10) -> Pa
 
 
 def run(
-    out: Path, *inputs: Path | str, faces: Cut = "landmarks", max_faces: int = 1
+    out: Path, *inputs: Path | str, faces: Cut = "landmarks", max_faces: int = MAX_FACES
 ) -> StillsSummary:
     return analyze_stills(list(map(str, inputs)), out, faces=faces, max_faces=max_faces)
 
@@ -162,10 +163,14 @@ def test_several_faces_are_told_apart_by_their_size(tmp_path: Path, head: Pictur
     path = save(tmp_path / "both.png", both)
     for faces in ("landmarks", "haar"):
         out = tmp_path / faces
-        assert run(out, path, faces=faces, max_faces=4).faces == 2  # type: ignore[arg-type]
+        assert run(out, path, faces=faces).faces == 2  # type: ignore[arg-type]
         table = table_of(out)
         assert list(table["face_id"]) == [0, 1]
         assert set(table["file"]) == {path.as_posix()}
+    options = ["--task", "macro", str(path), "--out", str(tmp_path / "command")]
+    for more, rows in (([], 2), (["--max-faces", "1"], 1)):
+        assert CliRunner().invoke(app, ["analyze", *options, *more]).exit_code == 0
+        assert len(table_of(tmp_path / "command")) == rows
     alone = save(tmp_path / "alone.png", both[:, 450:])
     run(tmp_path / "one", alone)
     scores = table_of(tmp_path / "one")[LABELS].to_numpy()[0]
@@ -236,6 +241,24 @@ def test_a_table_of_something_else_is_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(RecordingError, match=r"would be replaced; choose another --out"):
             run(tmp_path, one, faces="cropped")
         assert table.read_text().startswith("frame,timestamp")
+
+
+def test_a_video_that_is_called_like_a_table_has_a_folder_beside_it(tmp_path: Path) -> None:
+    save(tmp_path / "in" / "a.png", np.full((48, 48), 9, np.uint8))
+    save_video(tmp_path / "in" / "scores.csv.mp4", [np.zeros((48, 48, 3), np.uint8)])
+    out = tmp_path / "out"
+    summary = run(out, tmp_path / "in", faces="cropped")
+    assert summary.tables == (out / "scores.csv", out / "scores.csv.mp4" / "scores.csv")
+
+
+def test_a_session_does_not_go_into_a_folder_with_a_table(tmp_path: Path) -> None:
+    video = save_video(tmp_path / "talk.mp4", [np.zeros((48, 48, 3), np.uint8)])
+    run(tmp_path, video, faces="cropped")
+    wanted = Wanted(video, "0" * 64, {})
+    for overwrite in (False, True):
+        with pytest.raises(RecordingError, match="holds a table of `analyze --task macro`; choose"):
+            make_room(tmp_path / "talk", wanted, overwrite=overwrite)
+    assert len(table_of(tmp_path / "talk")) == 1
 
 
 def test_what_is_broken_off_leaves_no_table(

@@ -110,6 +110,8 @@ def test_an_event_has_what_the_face_showed_on_purpose_at_its_apex(macro_page: El
 def test_the_model_of_macro_expressions_is_named_with_its_card(macro_page: Element) -> None:
     text = words(macro_page)
     assert "come from kilas-macro 0.1" in text
+    assert "smoothed over half a second" in text
+    assert "posed" not in text  # which is known of our own model only
     assert "not what a person feels" in text
     assert "It looks at still pictures." in text
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.spec import SpottingSpec
-from realtime.spotting import Spotter
+from realtime.spotting import LONGEST_MACRO_S, Spotter
 from realtime.types import Event, FloatArray, Scores, State
 
 LABELS = ("none", "negative", "positive", "surprise")
@@ -389,7 +389,9 @@ SMILE = np.array([0.95, 0.05])
 
 
 class Shown:
-    """What a face shows as a whole: a script of scores over time."""
+    """What a face shows as a whole: a script of scores over time, of a smile and of nothing."""
+
+    neutral: int | None = 1
 
     def __init__(self, curve: Callable[[float], float]) -> None:
         self._curve = curve
@@ -476,6 +478,45 @@ def test_where_the_whole_face_was_not_seen_before_nothing_is_refused() -> None:
 
     events, _ = run_with(Unseen(lambda t_s: float(t_s >= 1.2)), bump(1.0, 1.4))
     assert len(events) == 1
+
+
+def short_runs(*onsets_s: float) -> Callable[[float], float]:
+    return lambda t_s: max(bump(onset_s, onset_s + 0.4)(t_s) for onset_s in onsets_s)
+
+
+def between(start_s: float, end_s: float) -> Callable[[float], float]:
+    return lambda t_s: float(start_s <= t_s < end_s)
+
+
+@pytest.mark.parametrize("begins_s", [0.0, 1.1])
+def test_the_end_of_a_smile_whose_beginning_was_not_told_begins_nothing(begins_s: float) -> None:
+    """It was there when the face was first seen, or came so slowly that no event was due."""
+    events, states = run_with(Shown(between(begins_s, 3.2)), short_runs(3.0))
+    assert events == []
+    assert at(states, 4.0) == "neutral"
+
+
+def test_a_second_micro_expression_soon_after_the_first_is_told() -> None:
+    runs = short_runs(1.0, 1.6)
+    events, states = run_with(Shown(lambda t_s: min(1.0, 2 * runs(t_s))), runs)
+    assert len(events) == 2
+    assert at(states, 3.0) == "neutral"
+
+
+@pytest.mark.parametrize("late_s", [-0.1, 0.1])
+def test_what_the_whole_face_shows_may_come_a_little_earlier_or_later(late_s: float) -> None:
+    shown = Shown(lambda t_s: float(1.05 + late_s <= t_s < 1.35 + late_s))
+    assert len(run_with(shown, bump(1.0, 1.4))[0]) == 1
+
+
+@pytest.mark.parametrize("neutral", [None, 1])
+def test_a_look_that_stays_is_a_macro_expression_for_a_while(neutral: int | None) -> None:
+    shown = Shown(lambda t_s: float(t_s >= 1.2))
+    shown.neutral = neutral
+    events, states = run_with(shown, bump(1.0, 1.4), end_s=8.0)
+    assert events == []
+    assert at(states, 4.5) == "macro"
+    assert at(states, 1.1 + LONGEST_MACRO_S + 0.3) == "neutral"
 
 
 def test_a_smile_is_forgotten_with_the_face() -> None:

@@ -229,6 +229,10 @@ def evaluate(
     sensitivity: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="As of stream.py; 0.5 is usual.")
     ] = 0.5,
+    macro: Annotated[
+        Literal["on", "off"],
+        typer.Option(help="Whether the spotter knows of macro-expressions, as live."),
+    ] = "on",
     out: Annotated[
         Path | None, typer.Option(file_okay=False, help="Folder for the report.")
     ] = None,
@@ -236,7 +240,9 @@ def evaluate(
     scheduler: Scheduler = None,
 ) -> None:
     """How well a recipe learns by a protocol, or how well a model does on whole videos."""
-    for name in ("model", "sensitivity") if protocol else ("recipe", "settings", "scheduler"):
+    for name in (
+        ("model", "sensitivity", "macro") if protocol else ("recipe", "settings", "scheduler")
+    ):
         if _is_given(context, name):
             option = "--set" if name == "settings" else f"--{name}"
             kind = "--protocol" if protocol else "--videos"
@@ -244,7 +250,7 @@ def evaluate(
     if protocol is not None and data and out is not None and videos is None and labels is None:
         _evaluate_recipe(data, protocol, recipe, changes(settings), out, jobs, scheduler)
     elif protocol is None and not data and videos is not None and labels is not None:
-        _evaluate_model(videos, labels, model, sensitivity, out, jobs)
+        _evaluate_model(videos, labels, model, sensitivity, macro == "on", out, jobs)
     else:
         raise typer.BadParameter(
             "Give either --protocol, --out and prepared data, or --videos and --labels."
@@ -267,14 +273,20 @@ def _evaluate_recipe(
 
 
 def _evaluate_model(
-    videos: Path, labels: Path, model: str, sensitivity: float, out: Path | None, jobs: int
+    videos: Path,
+    labels: Path,
+    model: str,
+    sensitivity: float,
+    macro: bool,
+    out: Path | None,
+    jobs: int,
 ) -> None:
     from training.evaluate import evaluate as run
     from training.evaluate import summary
 
     if out is not None:  # says before hours of work if it cannot be made
         out.mkdir(parents=True, exist_ok=True)
-    figures, spotted = run(videos, labels, model, jobs, sensitivity)
+    figures, spotted = run(videos, labels, model, jobs, sensitivity, macro)
     typer.echo(summary(figures))
     if out is not None:
         from training.report import write_evaluation

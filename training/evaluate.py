@@ -19,6 +19,7 @@ import onnx
 import pandas as pd
 
 from realtime.errors import KilasError
+from realtime.macro import MacroModel
 from realtime.model import Model
 from realtime.pools import for_all
 from realtime.session import Monitor
@@ -276,17 +277,31 @@ def spot(video: Path, monitor: Monitor) -> tuple[list[Event], float]:
     return events, end_s
 
 
-def _spot_task(task: tuple[Path, str, float]) -> tuple[list[Event], float]:
-    video, model, sensitivity = task
-    with Monitor(model, device="cpu", live=False, sensitivity=sensitivity) as monitor:
+def _spot_task(task: tuple[Path, str, float, bool]) -> tuple[list[Event], float]:
+    video, model, sensitivity, macro = task
+    with Monitor(model, device="cpu", live=False, macro=macro, sensitivity=sensitivity) as monitor:
         return spot(video, monitor)
 
 
+def _macro_facts() -> dict[str, str]:
+    loaded = MacroModel.load()
+    return {
+        "name": loaded.spec.name,
+        "version": loaded.spec.version,
+        "sha256": loaded.sha256,
+    }
+
+
 def watch(
-    videos: Path, clips: pd.DataFrame, model: str, jobs: int, sensitivity: float = 0.5
+    videos: Path,
+    clips: pd.DataFrame,
+    model: str,
+    jobs: int,
+    sensitivity: float = 0.5,
+    macro: bool = True,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The clips with their `length_s`, and a row of EVENT_COLUMNS for each spotted event."""
-    tasks = [(videos / clip, model, sensitivity) for clip in clips["clip"]]
+    tasks = [(videos / clip, model, sensitivity, macro) for clip in clips["clip"]]
     found = for_all(_spot_task, tasks, jobs, "watching clips")
     rows = [
         (clip, event.onset_s, event.apex_s, event.offset_s, event.label, event.score)
@@ -298,13 +313,19 @@ def watch(
 
 
 def evaluate(
-    videos: Path, labels_csv: Path, model: str, jobs: int, sensitivity: float = 0.5
+    videos: Path,
+    labels_csv: Path,
+    model: str,
+    jobs: int,
+    sensitivity: float = 0.5,
+    macro: bool = True,
 ) -> tuple[Figures, pd.DataFrame]:
     """Figures of one model on a folder of labelled videos, and its spotted events.
 
     `videos`: the clips, and clips.csv and activities.csv where there are; `labels_csv`: see
     `read_truth`.
-    `sensitivity`: see `SpottingSpec.at`. Raises KilasError when the tables cannot be used, a video
+    `sensitivity`: see `SpottingSpec.at`; `macro`: whether the spotter knows of macro-expressions,
+    as it does in `analyze`. Raises KilasError when the tables cannot be used, a video
     is missing, or the model knows one of the people: it was trained, or its thresholds chosen, on
     them.
     """
@@ -314,7 +335,7 @@ def evaluate(
     classes = [label for label in spec.labels if label != NONE_LABEL]
     _check(clips, truth, classes)
     check_unseen(spec, clips.get("subject", ()), with_thresholds=True)
-    clips, spotted = watch(videos, clips, model, jobs, sensitivity)
+    clips, spotted = watch(videos, clips, model, jobs, sensitivity, macro)
     figures, spotted = measure(clips, truth, spotted, classes, activities)
     beside = (videos / "clips.csv", labels_csv, videos / "activities.csv")
     tables = [path for path in beside if path.is_file()]
@@ -338,6 +359,7 @@ def evaluate(
             # Earlier results would otherwise nest into each other at each export.
             "provenance": {k: v for k, v in spec.provenance.items() if k != "results"},
         },
+        "macro_model": _macro_facts() if macro else None,
         "data": {
             "sha256": {path.name: sha256_of(path) for path in tables},
             "seeds": [] if "seed" not in clips else sorted(clips["seed"].astype(str).unique()),

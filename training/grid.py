@@ -290,6 +290,11 @@ def _plan(
         validation_share=validation_share,
         folds=grid.folds,
     )
+    if settings.epoch == "best" and not all(len(fold.validation) for fold in folds):
+        raise KilasError(
+            f"{protocol} has no validation part to choose the best epoch by; set "
+            "training.epoch=last, or take another protocol."
+        )
     if recipe.samples is not None and recipe.samples.balance != "none":
         for fold in folds:  # the same
             check_balance(samples.labels[fold.train], spec.labels, recipe.samples.balance)

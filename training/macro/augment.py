@@ -11,7 +11,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from realtime.macro import FACE_PX
 from realtime.types import UInt8Array
+from training.recipe import check
+
+LARGEST = {"turn_deg": 180.0, "zoom": 2.0, "move_px": FACE_PX, "gamma": 2.0, "erase": 1.0}
+"""Of what an amount may be; with more nothing is left of a face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,8 @@ class Augmentation:
     `turn_deg`, `move_px`: either way. `zoom`: log of the factor, either way. `gamma`: log of the
     exponent, either way. `erase`: share of the pictures that lose a rectangle of `erase_px` at
     most on a side. `flip`: half of them are mirrored.
+
+    Raises KilasError when an amount is out of its range.
     """
 
     flip: bool = True
@@ -30,6 +37,26 @@ class Augmentation:
     gamma: float = 0.4
     erase: float = 0.5
     erase_px: int = 20
+
+    def __post_init__(self) -> None:
+        check(
+            "[augmentation]",
+            [
+                (type(self.flip) is not bool, "flip must be true or false"),
+                *(
+                    (
+                        type(value) not in (int, float) or not 0 <= value <= most,
+                        f"{name} must be a number from 0 to {most:g}",
+                    )
+                    for name, most in LARGEST.items()
+                    for value in [getattr(self, name)]
+                ),
+                (
+                    type(self.erase_px) is not int or not 0 <= self.erase_px <= FACE_PX,
+                    f"erase_px must be a whole number from 0 to {FACE_PX}",
+                ),
+            ],
+        )
 
     def __call__(self, images: UInt8Array, rng: np.random.Generator) -> UInt8Array:
         """Gray faces, uint8 [N, H, W]: as many others."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from realtime.errors import KilasError
 from training.macro.augment import Augmentation
-from training.macro.networks import NORMALISATIONS
+from training.macro.networks import ARCHITECTURES, NORMALISATIONS
 from training.recipe import TrainingSettings, change_setting, check, read_settings, read_toml
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -109,6 +110,44 @@ class StillRecipe:
                 (not isinstance(self.both_sides, bool), "both_sides must be true or false"),
             ],
         )
+        _check_network(self.architecture, self.network)
+
+
+def _check_network(architecture: str, network: Mapping[str, Any]) -> None:
+    """Raises KilasError for a value that is not of the kind of the usual one, and where lists do
+    not fit each other. Whether there are such an architecture and argument is asked when it is
+    built."""
+    if architecture not in ARCHITECTURES:
+        return
+    parameters = inspect.signature(ARCHITECTURES[architecture]).parameters.values()
+    usual = {one.name: one.default for one in parameters if one.name != "x"}
+    given = {name: network.get(name, value) for name, value in usual.items()}
+    lists = {name: value for name, value in given.items() if isinstance(value, tuple)}
+    check(
+        "[network]",
+        [
+            *(_problem(name, given[name], value) for name, value in usual.items()),
+            (
+                len({len(value) for value in lists.values()}) > 1,
+                f"{' and '.join(lists)} must have the same length",
+            ),
+        ],
+    )
+
+
+def _problem(name: str, value: object, usual: object) -> tuple[bool, str]:
+    if isinstance(usual, tuple):
+        is_list = isinstance(value, tuple) and len(value) > 0
+        fits = is_list and all(map(_is_count, cast(tuple[object, ...], value)))
+        return not fits, f"{name} must be a list of whole numbers from 1 on"
+    if isinstance(usual, int):
+        return not _is_count(value), f"{name} must be a whole number from 1 on"
+    fits = isinstance(value, (int, float)) and type(value) is not bool and 0 <= value < 1
+    return not fits, f"{name} must lie between 0 and 1"
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 1
 
 
 def load_still_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> StillRecipe:
