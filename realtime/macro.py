@@ -20,7 +20,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from realtime.errors import ModelError
-from realtime.model import SUM_TOLERANCE, WEIGHTS_FOLDER
+from realtime.model import LOAD_ERRORS, SUM_TOLERANCE, WEIGHTS_FOLDER
 from realtime.spec import FACE_SIZE
 from realtime.types import Float32Array, UInt8Array
 
@@ -125,7 +125,7 @@ class MacroModel:
             self._session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:
+        except LOAD_ERRORS as error:
             raise ModelError(
                 f"The model {path} is not usable: expected an ONNX file, found {len(content)} "
                 "bytes that ONNX Runtime cannot read."

@@ -53,7 +53,7 @@ LARGEST_BATCH = 8  # windows; TensorRT has to know it beforehand
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 _SIGNAL_DTYPES = {"motion": "float32", "gray": "uint8"}
 
-_LOAD_ERRORS = (
+LOAD_ERRORS = (
     ort_errors.Fail,
     ort_errors.InvalidArgument,
     ort_errors.InvalidGraph,
@@ -62,7 +62,8 @@ _LOAD_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
-_PROVIDER_ERRORS = (*_LOAD_ERRORS, ort_errors.EPFail, ort_errors.NotFound, RuntimeError, ValueError)
+"""What ONNX Runtime raises for content that is no model that it can run."""
+_PROVIDER_ERRORS = (*LOAD_ERRORS, ort_errors.EPFail, ort_errors.NotFound, RuntimeError, ValueError)
 
 
 def list_models() -> list[str]:
@@ -196,7 +197,7 @@ class Model:
     def _check_sums(self) -> None:
         try:
             scores, _ = self.run(self._blank(1))
-        except _LOAD_ERRORS as error:
+        except LOAD_ERRORS as error:
             raise ModelError(
                 f"The model {self.path.name} does not run ({_first_line(error)}); export it again."
             ) from error
@@ -248,7 +249,7 @@ def _cpu_session(path: Path, content: bytes, verbose: bool) -> onnxruntime.Infer
         return onnxruntime.InferenceSession(
             content, _options(verbose), providers=[PROVIDERS["cpu"]]
         )
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         raise ModelError(
             f"The model {path} is not usable: expected an ONNX file, found {len(content)} bytes "
             f"that ONNX Runtime cannot read ({_first_line(error)})."
