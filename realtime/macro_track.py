@@ -10,9 +10,10 @@ import numpy as np
 from realtime.macro import MacroModel, cut_face
 from realtime.types import Face, FloatArray, Frame, MacroScores, UInt8Array
 
-EVERY_S = 0.25
+EVERY_S = 1 / 3
 """Seconds from one scoring to the next. Macro-expressions last from half a second to four seconds
-(Ekman), and a scoring costs about as much as a window of the spotting network."""
+(Ekman), and a scoring costs about as much as a window of the spotting network: more often than
+this, they would be more than a twentieth of the live path."""
 
 SMOOTH_S = 0.5
 """Time constant of the smoothing: half a smile's shortest time, so that a flicker of one scoring
@@ -75,7 +76,7 @@ class MacroTrack:
             self._kept.popleft()
         if t_s < self._due_s - SLACK_S:
             return None
-        # Four times a second however the frames fall, unless frames were missing.
+        # As often however the frames fall, unless frames were missing.
         is_late = t_s - self._due_s > EVERY_S / 2
         self._due_s = (t_s if is_late else self._due_s) + EVERY_S
         self.latest = self._model.run(face[np.newaxis])[0].astype(np.float64)

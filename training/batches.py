@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +11,7 @@ from realtime.spec import LAYOUTS, ModelSpec, RegionLayout
 from realtime.types import Float32Array, UInt8Array
 from training.augment import Augmentation, augment, augment_motion
 from training.balance import class_weights, smote
+from training.look_ahead import Batch, LookAheadBatches
 from training.recipe import SampleSettings, TrainingSettings
 from training.samples import Samples
 
@@ -29,22 +28,12 @@ def cut(faces: UInt8Array, layout: RegionLayout) -> UInt8Array:
     )
 
 
-Batch = tuple[npt.NDArray[Any], ...]
-"""(signal, labels) or (signal, labels, weights)."""
-
-
-class SampleBatches(keras.utils.PyDataset):
+class SampleBatches(LookAheadBatches):
     """Batches (signal, labels) or (signal, labels, weights) of samples: as few as can be, and as
     equal in size as can be, since a last rest would count as much as a whole batch.
 
     signal: [B, T, R, H, W, C], uint8 for gray and float32 for motion; labels: int64 [B]; weights:
     float32 [B]. Made by `training_batches` and `plain_batches`.
-
-    The order of an epoch follows from the seed and the epoch's number alone, and how the samples
-    of a batch are varied from these and the batch's place. So batches can be asked for in any
-    order and by any thread, and an interrupted training goes on as if it had not been; `start`
-    says which epoch it is. `fit` has to be told `shuffle=False`: it would ask in an order of its
-    own, which follows from neither.
     """
 
     def __init__(
@@ -64,59 +53,31 @@ class SampleBatches(keras.utils.PyDataset):
         """slots, index, labels: as in `Samples`; weights: float32 [N], of each sample. `devices`:
         how many share each batch, whose size they have to divide; fewer samples than that are left
         over in an epoch."""
-        super().__init__()  # one worker: after those of several, Keras waits 0.1 s in each epoch
         self._slots = slots
         self._index = index
         self._labels = labels
         self._spec = spec
         self._batch = batch
-        self._shuffle = shuffle
-        self._seed = seed
         self._devices = devices
         self._augmentation = augmentation
         self._weights = weights
-        self._maker = ThreadPoolExecutor(1)
-        self._ahead: tuple[tuple[int, int], Future[Batch]] | None = None
-        self.start(0)
+        super().__init__(np.arange(len(labels)), shuffle=shuffle, seed=seed)
 
     def __len__(self) -> int:
         return -(-len(self._labels) // self._batch)
 
-    def start(self, epoch: int) -> None:
-        """Draw an epoch, counted from 0."""
-        order = np.arange(len(self._labels))
-        if self._shuffle:
-            order = np.random.default_rng([self._seed, epoch]).permutation(order)
-        self._epoch = (epoch, order)
-
-    def __getitem__(self, index: int) -> Batch:
-        """One batch; the next one is made meanwhile, since TensorFlow does not look ahead when it
-        has to be deterministic."""
-        epoch, order = self._epoch
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead[0] == (epoch, index):
-            batch = ahead[1].result()
-        else:
-            batch = self._make(epoch, order, index)
-        if index + 1 < len(self):
-            following = self._maker.submit(self._make, epoch, order, index + 1)
-            self._ahead = ((epoch, index + 1), following)
-        return batch
-
-    def _make(self, epoch: int, order: npt.NDArray[np.int64], index: int) -> Batch:
-        shared = len(order) // self._devices
+    def _make(self, rows: npt.NDArray[np.int64], index: int, rng: np.random.Generator) -> Batch:
+        shared = len(rows) // self._devices
         first, end = np.arange(index, index + 2) * shared // len(self) * self._devices
-        chosen = order[first:end]
-        # From 1 on: NumPy takes (seed, epoch, 0) for (seed, epoch), which draws the order.
-        random = np.random.default_rng([self._seed, epoch, index + 1])
+        chosen = rows[first:end]
         signal: npt.NDArray[Any] = self._slots[self._index[chosen]]
         if self._spec.signal == "motion":
             signal = signal.astype(np.float32)
             if self._augmentation is not None:
-                signal = augment_motion(signal, random, self._spec, self._augmentation)
+                signal = augment_motion(signal, rng, self._spec, self._augmentation)
         else:
             if self._augmentation is not None:
-                signal = augment(signal, random, self._augmentation)
+                signal = augment(signal, rng, self._augmentation)
             signal = cut(signal, self._spec.region_layout)
         if self._weights is None:
             return signal, self._labels[chosen]
