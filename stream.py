@@ -200,7 +200,9 @@ def analyze_files(
         list[str],
         typer.Argument(help="Files, folders of them, or patterns: videos; of macro, pictures too."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for one session folder a file.")] = SESSIONS,
+    out: Annotated[
+        Path, typer.Option(help="Folder for a session folder a file; of macro, for tables.")
+    ] = SESSIONS,
     task: Annotated[
         Literal["micro", "macro"],
         typer.Option(help="macro: whole-face expressions alone, of every picture and frame."),

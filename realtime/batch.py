@@ -26,6 +26,7 @@ from realtime.disk_file import is_full, replace_file
 from realtime.errors import DeviceError, KilasError, ModelError, ProfileError, RecordingError
 from realtime.exports import FILES, annotated, export_session, has_annotations
 from realtime.folder_lock import FolderLock
+from realtime.macro import DEFAULT_MACRO, find_macro
 from realtime.model import DEFAULT_MODEL, Model, find_model, list_models
 from realtime.pools import run_tasks
 from realtime.session import analyze, settings_of
@@ -261,14 +262,9 @@ def _attempt(task: _Task, session_of: Callable[[_Task], Session]) -> _Outcome:
 
 def _session(task: _Task, on_update: Callable[[Source, Update], None] | None) -> Session:
     """The task's session, after all its files were made."""
-    path = find_model(task.options["model"])
-    with path.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    if found != task.wanted.model_sha256:
-        raise ModelError(
-            f"The model {path} is another one than when or where the analysis was started; have "
-            "the same file there and start again."
-        )
+    _check_model(find_model(task.options["model"]), task.wanted.model_sha256)
+    if (sha256 := task.wanted.settings["macro"]) is not None:
+        _check_model(find_macro(DEFAULT_MACRO), sha256)
     if is_complete(task.folder, task.wanted):  # perhaps by a process that ended a moment later
         session = load_session(task.folder)
         formats, needs_report = _missing(task)
@@ -286,6 +282,17 @@ def _session(task: _Task, on_update: Callable[[Source, Update], None] | None) ->
 
         write_report(task.folder)
     return session
+
+
+def _check_model(path: Path, sha256: str) -> None:
+    """Raises ModelError unless a model's file is that of the call."""
+    with path.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found != sha256:
+        raise ModelError(
+            f"The model {path} is another one than when or where the analysis was started; have "
+            "the same file there and start again."
+        )
 
 
 def _missing(task: _Task) -> tuple[list[str], bool]:

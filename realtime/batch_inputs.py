@@ -12,9 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
+import cv2
+
 from realtime.batch_folders import holds_session_of
 from realtime.errors import SourceError
 from realtime.folder_lock import LOCK_FILE
+from realtime.pictures import PICTURE_SUFFIXES
 from realtime.session_files import (
     CLEAN_FILE,
     CLIPS_FOLDER,
@@ -30,12 +33,6 @@ VIDEO_SUFFIXES = (
     *(".mpg", ".mts", ".mxf", ".ogv", ".webm", ".wmv"),
 )
 """Endings of the files that a folder is searched for; a file that is named itself may have any."""
-
-PICTURE_SUFFIXES = (
-    *(".avif", ".bmp", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"),
-    *(".tif", ".tiff", ".webp"),
-)
-"""Endings of the pictures that OpenCV reads."""
 
 RESERVED = frozenset({REPORT_FILE, SUMMARY_FILE, SCORES_FILE, LOCK_FILE})
 """Files that lie beside the folders of sessions and of macro-expressions in videos."""
@@ -214,7 +211,9 @@ def _is_file(path: Path, suffixes: Sequence[str]) -> bool:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES
+    suffix = path.suffix.lower()
+    is_unusual = suffix not in PICTURE_SUFFIXES + VIDEO_SUFFIXES
+    return suffix in PICTURE_SUFFIXES or (is_unusual and cv2.haveImageReader(str(path)))
 
 
 def _is_of_session(path: Path) -> bool:

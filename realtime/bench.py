@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -23,8 +24,9 @@ from realtime.regions import extract_regions
 from realtime.session import Monitor, analyze
 from realtime.sources import PacedFile, VideoFile
 from realtime.timeline import GraySignal
-from realtime.types import State, Update
+from realtime.types import Frame, State, Update
 from realtime.video_writer import VideoWriter
+from realtime.worker import Worker
 
 ROUNDS = 3
 """End-to-end runs of each kind, taken in turns: machines get slower and faster meanwhile."""
@@ -32,9 +34,8 @@ ROUNDS = 3
 STAGE_FRAMES = 200
 """Frames of the clip that each stage is timed on."""
 
-MACRO_STAGE = "macro-expression"
-NOT_LIVE_STAGES = ("decode", "video encoder")
-"""Of a file and of a recording; a camera's frames come from a thread of their own."""
+SHARE_FRAMES = 300
+"""Frames of the clip that the cost of macro-expressions is measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class BenchResult:
     """`bare_fps`: a loop that only decodes and calls MediaPipe's face mesh. `analyze_fps`: all
     of `analyze`. Medians over the rounds. `live`: capture to painted picture with the clip
     played as a camera; `live_drops`: frames and windows that were lost there, by cause.
-    `macro_share`: what macro-expressions add to the time that the live path takes on one thread
-    for all frames, as a share of it."""
+    `macro_share`: what macro-expressions add to the processor's time for everything from decoded
+    frames to painted pictures, as a share of it."""
 
     device: str
     stages: tuple[StageTime, ...]
@@ -75,15 +76,14 @@ def bench(video: Path, model: str | Path, device: Device) -> BenchResult:
         bare.append(_bare_loop_fps(video))
         whole.append(_analyze_fps(video, model, device))
     live, live_drops = _live_latency(video, model, device)
-    stages, macro_share = _stage_times(video, model, device)
     return BenchResult(
         device=Model.load(model, device=device).device,
-        stages=stages,
+        stages=_stage_times(video, model, device),
         bare_fps=float(np.median(bare)),
         analyze_fps=float(np.median(whole)),
         live=live,
         live_drops=live_drops,
-        macro_share=macro_share,
+        macro_share=_macro_share(video, model, device),
     )
 
 
@@ -127,6 +127,31 @@ def _live_latency(video: Path, model: str | Path, device: Device) -> tuple[Stage
     return StageTime(name, float(np.median(ages_ms)), float(np.percentile(ages_ms, 95))), drops
 
 
+def _macro_share(video: Path, model: str | Path, device: Device) -> float:
+    """See `BenchResult`: the median of several rounds, each with and without."""
+    with VideoFile(video) as source:
+        frames = list(islice(source, SHARE_FRAMES))
+    network, macro = Model.load(model, device=device), MacroModel.load()
+    shares = []
+    network.warm_up()
+    with Worker(network) as worker:
+        for _ in range(ROUNDS):
+            without_s = _processor_s(frames, worker, False)
+            shares.append(_processor_s(frames, worker, macro) / without_s - 1.0)
+    return float(np.median(shares))
+
+
+def _processor_s(frames: Sequence[Frame], worker: Worker[Model], macro: MacroModel | bool) -> float:
+    """Seconds of all threads from frames to painted pictures. No window is left out, whatever the
+    speed, so that both sides do the same."""
+    with Monitor(worker, live=False, macro=macro) as monitor:
+        overlay = Overlay(monitor.spec, monitor.macro_labels)
+        start_s = time.process_time()
+        for frame in frames:
+            overlay.paint(monitor.process(frame))
+        return time.process_time() - start_s
+
+
 class _Stopwatch:
     """Collects how long the named parts of a loop take."""
 
@@ -142,30 +167,15 @@ class _Stopwatch:
     def stages(self) -> tuple[StageTime, ...]:
         """The median and the 95th percentile of each part, without its first calls, which fill
         caches."""
+        kept_ms = {name: times[len(times) // 10 :] for name, times in self._times_ms.items()}
         return tuple(
             StageTime(name, float(np.median(times)), float(np.percentile(times, 95)))
-            for name, times in self._kept_ms().items()
+            for name, times in kept_ms.items()
         )
 
-    def macro_share(self) -> float:
-        """See `BenchResult`. A mean, since macro-expressions take their time in few frames."""
-        means_ms = {
-            name: float(np.mean(times))
-            for name, times in self._kept_ms().items()
-            if name not in NOT_LIVE_STAGES
-        }
-        macro_ms = means_ms.pop(MACRO_STAGE, 0.0)
-        return macro_ms / sum(means_ms.values())
 
-    def _kept_ms(self) -> dict[str, list[float]]:
-        return {name: times[len(times) // 10 :] for name, times in self._times_ms.items()}
-
-
-def _stage_times(
-    video: Path, model: str | Path, device: Device
-) -> tuple[tuple[StageTime, ...], float]:
-    """Each stage by itself on the frames of the clip, one after the other on one thread; and the
-    share of `BenchResult.macro_share`."""
+def _stage_times(video: Path, model: str | Path, device: Device) -> tuple[StageTime, ...]:
+    """Each stage by itself on the frames of the clip, one after the other on one thread."""
     network = Model.load(model, device=device)
     spec = network.spec
     network.warm_up()
@@ -197,7 +207,7 @@ def _stage_times(
                     )
                 with lap(f"signal ({spec.signal})"):
                     signal_stage(sample)
-                with lap(MACRO_STAGE):
+                with lap("macro-expression"):
                     shown = track.see(frame, face)
             with lap("network, one window"):
                 network.run(window)
@@ -207,4 +217,4 @@ def _stage_times(
                 picture = overlay.paint(update)
             with lap("video encoder"):
                 writer.write(frame.t_s, picture)
-    return lap.stages(), lap.macro_share()
+    return lap.stages()

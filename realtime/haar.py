@@ -77,7 +77,11 @@ class HaarFinder:
         )
         boxes = np.array(found, np.float64).reshape(-1, 4) / scale - [border, border, 0.0, 0.0]
         order = np.lexsort((boxes[:, 1], boxes[:, 0], -boxes[:, 2]))
-        return np.asarray(np.rint(boxes[order]), np.int64)
+        boxes = np.rint(boxes[order]).astype(np.int64)
+        # What is wholly in the border is no face.
+        beginnings, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+        is_inside = ((ends > 0) & (beginnings < gray.shape[::-1])).all(axis=1)
+        return np.asarray(boxes[is_inside], np.int64)
 
 
 def cut_box(gray: UInt8Array, box: npt.NDArray[np.int64]) -> UInt8Array:

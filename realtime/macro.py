@@ -52,10 +52,10 @@ class MacroSpec:
     """What a model of macro-expressions needs, and what its output means.
 
     `labels`: meaning of the output's columns. `eyes_apart_px`, `eyes_y_px`: where the outer eye
-    corners are in the 48 x 48 face, whose middle is between them: on the mean face of the
-    training data. `normalisation`, `both_sides`, `temperature`: what the graph does with a face
-    and with its logits; `both_sides`: the mean of the face and its mirror image. `provenance`:
-    data, recipe, seed, commit and measured results.
+    corners are in the 48 x 48 face, whose middle is between them: in the median of the training
+    data, in pixels from its upper edge. `normalisation`, `both_sides`, `temperature`: what the
+    graph does with a face and with its logits; `both_sides`: the mean of the face and its mirror
+    image. `provenance`: data, recipe, seed, commit and measured results.
     """
 
     name: str
@@ -105,6 +105,22 @@ class MacroSpec:
             ) from error
 
 
+def find_macro(name_or_path: str | Path) -> Path:
+    """`name_or_path`: the name of a model that ships (`weights/macro/NAME.onnx`), or a path.
+
+    Raises ModelError when there is neither.
+    """
+    shipped = MACRO_FOLDER / f"{name_or_path}.onnx"
+    path = shipped if shipped.is_file() else Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(sorted(one.stem for one in MACRO_FOLDER.glob("*.onnx"))) or "none"
+        raise ModelError(
+            f"There is no model of macro-expressions {str(name_or_path)!r}: give the path of "
+            f"an .onnx file or one of those that ship ({known})."
+        )
+    return path
+
+
 class MacroModel:
     """A checked model file and its session, on one thread of the CPU. For any thread.
 
@@ -139,15 +155,7 @@ class MacroModel:
         Raises ModelError when it is missing, is no model of macro-expressions or disagrees with
         its specification.
         """
-        shipped = MACRO_FOLDER / f"{name_or_path}.onnx"
-        path = shipped if shipped.is_file() else Path(name_or_path)
-        if not path.is_file():
-            known = ", ".join(sorted(one.stem for one in MACRO_FOLDER.glob("*.onnx"))) or "none"
-            raise ModelError(
-                f"There is no model of macro-expressions {str(name_or_path)!r}: give the path of "
-                f"an .onnx file or one of those that ship ({known})."
-            )
-        return cls(path)
+        return cls(find_macro(name_or_path))
 
     def run(self, faces: UInt8Array) -> Float32Array:
         """Score gray faces, uint8 [N, 48, 48] with N >= 1: float32 [N, labels], each row sums to
@@ -207,17 +215,17 @@ def cut_face(
     """
     scale = spec.eyes_apart_px / ALIGNED_EYES_APART_PX
     whole = scale * np.asarray(transform, np.float64)
-    whole[0, 2] += (FACE_PX - 1) / 2 - scale * FACE_SIZE / 2
+    whole[0, 2] += FACE_PX / 2 - scale * FACE_SIZE / 2
     whole[1, 2] += spec.eyes_y_px - scale * ALIGNED_EYES_Y_PX
     step = 1.0 / math.hypot(whole[0, 0], whole[1, 0])  # pixels of the picture
     fine = max(1, math.ceil(step / LARGEST_STEP))
     whole *= fine
-    # The middle of a pixel stays in the middle of the fine pixels that make it.
-    whole[:, 2] += (fine - 1) / 2
     side = fine * FACE_PX
     # OpenCV cuts out of no picture of more than 32,766 pixels a side, such as a panorama.
     left, top, right, bottom = _bounds(whole, side, image_bgr.shape)
     whole[:, 2] += left * whole[:, 0] + top * whole[:, 1]
+    # For OpenCV a pixel's middle is at whole numbers, for landmarks at halves.
+    whole[:, 2] += 0.5 * (whole[:, 0] + whole[:, 1]) - 0.5
     part = image_bgr[top:bottom, left:right]
     cut = cv2.warpAffine(part, whole, (side, side), borderMode=cv2.BORDER_REPLICATE)
     gray = cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY)

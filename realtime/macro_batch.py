@@ -18,10 +18,11 @@ from realtime.batch_inputs import Input, Picture, find_pictures_and_videos
 from realtime.disk_file import replace_file
 from realtime.errors import RecordingError, SourceError
 from realtime.macro import DEFAULT_MACRO, MacroModel
+from realtime.pictures import read_picture
 from realtime.pools import for_all, in_order
 from realtime.session_files import SCORES_FILE
 from realtime.sources import VideoFile
-from realtime.stills import Cut, frame_cutter, picture_cutter, read_picture
+from realtime.stills import Cut, frame_cutter, picture_cutter
 from realtime.types import Source, UInt8Array, Update
 
 PICTURE_BEGIN = ("file", "face_id", "success")
@@ -85,6 +86,8 @@ class _Run:
     def do_video(self, video: Input, path: Path, on_update: Tell | None) -> None:
         if rows := self._score(self._faces_of_video(video, on_update)):
             self._write(path, VIDEO_BEGIN, rows)
+        else:
+            path.unlink(missing_ok=True)  # of an earlier call, when the video could be read
 
     def _faces_of_pictures(self, pictures: Sequence[Picture]) -> Iterator[_Item]:
         with picture_cutter(self._cut, self._max_faces, self._network.spec) as cut_faces:

@@ -21,7 +21,7 @@ is no expression."""
 
 KEPT_EVERY_S = 1 / 15
 """Seconds from one kept face to the next: each takes a tenth of a millisecond to cut out, and the
-0.2 s that are looked at after an offset hold three of them."""
+0.1 s that are looked at after an offset hold one or two of them."""
 
 REMEMBERED_S = 2.0
 """How long faces are kept: from before the longest micro-expression to its end."""
@@ -31,8 +31,25 @@ SLACK_S = 1e-3
 
 NEUTRAL_LABEL = "neutral"
 
-LARGEST_MEAN = 4
-"""Faces that a mean is made of; more say hardly more, and each takes the time of a scoring."""
+LARGEST_MEAN = 2
+"""Faces that a mean is made of: each takes the time of a scoring, and that at every event."""
+
+
+class _Due:
+    """When something is due that is done every so many seconds, however the frames fall."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._next_s = -math.inf
+
+    def is_at(self, t_s: float) -> bool:
+        return t_s >= self._next_s - SLACK_S
+
+    def is_done(self, t_s: float) -> None:
+        """It was done at a moment. A frame that came late does not put off the next time, unless
+        more were missing."""
+        is_late = t_s - self._next_s > self._every_s
+        self._next_s = (t_s if is_late else self._next_s) + self._every_s
 
 
 class MacroTrack:
@@ -48,7 +65,8 @@ class MacroTrack:
     def restart(self) -> None:
         """Forget the past."""
         self._kept: deque[tuple[float, UInt8Array]] = deque()
-        self._due_s = -math.inf
+        self._keeping = _Due(KEPT_EVERY_S)
+        self._scoring = _Due(EVERY_S)
         self._smoothed: FloatArray | None = None
         self._scored_s = -math.inf
         self.latest: FloatArray | None = None
@@ -62,7 +80,7 @@ class MacroTrack:
 
     def wants(self, t_s: float) -> bool:
         """Whether `push` would make use of a face of this moment."""
-        return not self._kept or t_s >= self._kept[-1][0] + KEPT_EVERY_S - SLACK_S
+        return self._keeping.is_at(t_s)
 
     def push(self, t_s: float, face: UInt8Array) -> MacroScores | None:
         """Take a cut face, uint8 [48, 48]; give smoothed scores when it is time for them.
@@ -72,13 +90,12 @@ class MacroTrack:
         if self._kept and t_s - self._kept[-1][0] > REMEMBERED_S:
             self.restart()
         self._kept.append((t_s, face))
+        self._keeping.is_done(t_s)
         while self._kept[0][0] < t_s - REMEMBERED_S:
             self._kept.popleft()
-        if t_s < self._due_s - SLACK_S:
+        if not self._scoring.is_at(t_s):
             return None
-        # As often however the frames fall, unless frames were missing.
-        is_late = t_s - self._due_s > EVERY_S / 2
-        self._due_s = (t_s if is_late else self._due_s) + EVERY_S
+        self._scoring.is_done(t_s)
         self.latest = self._model.run(face[np.newaxis])[0].astype(np.float64)
         if self._smoothed is None:
             self._smoothed = self.latest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections import ChainMap, Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,14 +168,11 @@ class Monitor:
             self._note_change(frame.t_s)
         faces = self._track_faces(frame)
         windows: list[Window] = []
-        macro: list[MacroScores] = []
         for face in faces:
             pipeline = self._pipeline(face, frame.t_s)
             windows += pipeline.timeline.push(self._sample(frame, face))
-            shown = None if pipeline.macro is None else pipeline.macro.see(frame, face)
-            if shown is not None:
-                macro.append(shown)
         scores = self.lane.exchange(windows)
+        macro = self._see(frame, faces)  # while the network works
         events = self._spot(scores)
         self._forget_absent(frame.t_s)
         return Update(
@@ -187,6 +184,15 @@ class Monitor:
             conditions={face.face_id: conditions.measure(frame, face) for face in faces},
             macro=tuple(macro),
         )
+
+    def _see(self, frame: Frame, faces: Sequence[Face]) -> list[MacroScores]:
+        """What the faces show as a whole: of those for which it is time."""
+        shown = []
+        for face in faces:
+            track = self._faces[face.face_id].macro
+            if track is not None:
+                shown.append(track.see(frame, face))
+        return [scores for scores in shown if scores is not None]
 
     def updates(self, source: Source) -> Iterator[Update]:
         """An update for every frame of an opened source; the last one has all that was pending.

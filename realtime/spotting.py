@@ -232,15 +232,18 @@ class Spotter:
             self._macro_run = None
         return not is_over
 
-    def _has_turned(self, onset_s: float, now_s: float) -> bool:
+    def _has_turned(self, onset_s: float, offset_s: float, now_s: float) -> bool:
         """Whether the face as a whole shows something else after an event than before it."""
         if self._macro is None:
             return False
         from_s, to_s = (onset_s - before_s for before_s in MACRO_BEFORE_S)
         before = self._macro.mean(max(from_s, self._free_from_s), to_s)
         # The later half of what is known: a face may still show what its motion has taken back.
+        # Only where a slow camera has no frame in it, all since the offset.
         end_s = now_s + self._lookahead_s
         after = self._macro.mean(end_s - self._lookahead_s / 2, end_s)
+        if after is None:
+            after = self._macro.mean(offset_s, end_s)
         if before is None or after is None or _shift(before, after) < MACRO_SHIFT:
             return False
         neutral = self._macro.neutral
@@ -264,7 +267,7 @@ class Spotter:
             top = [one.motion for one, chosen in zip(run.scores, is_top, strict=True) if chosen]
             if self._residual(run.onset_s, top, latest) > self._spotting.max_residual:
                 return None
-        if self._has_turned(run.onset_s, now.t_s):
+        if self._has_turned(run.onset_s, offset_s, now.t_s):
             return None
         means = weighted[is_top].mean(axis=0)
         means[self._none] = 0.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -26,18 +25,6 @@ CutPicture = Callable[[UInt8Array], list[UInt8Array]]
 
 CutFrame = Callable[[Frame], list[tuple[int, UInt8Array]]]
 """A frame of a stream -> its faces, each with its identity over time."""
-
-
-def read_picture(path: Path) -> UInt8Array | None:
-    """uint8 BGR [h, w, 3], turned as its EXIF says and without its alpha; None where the file is
-    damaged or cannot be read."""
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        # `cv2.imread` would paint gray what a JPEG lacks that was cut off, and say nothing.
-        image_bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):  # of OpenCV: the file is empty, or states an absurd size
-        return None
-    return None if image_bgr is None else np.asarray(image_bgr, np.uint8)
 
 
 @contextmanager

@@ -24,7 +24,8 @@ State = Literal["no face", "warming up", "neutral", "expression", "macro"]
 """What the monitor knows of a face at one moment.
 
 `warming up`: no full window yet; `expression`: an expression has begun and may still turn out
-to be a micro-expression; `macro`: it has lasted longer than a micro-expression can.
+to be a micro-expression; `macro`: it has lasted longer than a micro-expression can, or the face as
+a whole shows something else than before it.
 """
 
 

@@ -259,12 +259,12 @@ def test_a_model_that_cannot_be_used_ends_everything_before_the_first_file(
     # On a worker with another file of this name.
     weights = tmp_path / "weights"
     weights.mkdir()
-    (weights / "kilas.onnx").write_bytes(b"others")
-    real = batch.find_model
-    monkeypatch.setattr(batch, "find_model", lambda name: weights / f"{name}.onnx")
-    with pytest.raises(ModelError, match="another one"):
-        run(inputs, tmp_path / "out")
-    monkeypatch.setattr(batch, "find_model", real)
+    for finder, model in (("find_model", "kilas"), ("find_macro", "kilas-macro")):
+        (weights / f"{model}.onnx").write_bytes(b"others")
+        with monkeypatch.context() as patched:
+            patched.setattr(batch, finder, lambda name: weights / f"{name}.onnx")
+            with pytest.raises(ModelError, match=rf"{model}\.onnx is another one"):
+                run(inputs, tmp_path / "out")
     assert [file.name for file in (tmp_path / "out").iterdir()] == [SUMMARY_FILE]
 
 

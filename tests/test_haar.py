@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from realtime.haar import HaarFinder, cut_box, shrink
 Gray = npt.NDArray[np.uint8]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def find() -> HaarFinder:
     return HaarFinder()
 
@@ -59,6 +60,17 @@ def test_a_still_as_small_and_tight_as_fer2013_has_a_face(find: HaarFinder, gray
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (48, 48), (3, 5000), (300, 400)])
 def test_where_there_is_no_face_there_is_no_box(find: HaarFinder, size: tuple[int, int]) -> None:
     assert find(np.full(size, 90, np.uint8)).shape == (0, 4)
+
+
+def test_what_is_found_beside_the_picture_is_no_face(
+    find: HaarFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hits = [(0, 0, 40, 40), (30, 60, 80, 80), (60, 30, 60, 60), (265, 70, 30, 30)]
+    found = SimpleNamespace(detectMultiScale=lambda *_, **__: np.array(hits))
+    monkeypatch.setattr(find, "_cascade", found)
+    # The border is 50 pixels wide.
+    boxes = find(np.zeros((200, 210), np.uint8))
+    assert boxes.tolist() == [[-20, 10, 80, 80], [10, -20, 60, 60]]
 
 
 def test_other_pictures_than_gray_ones_are_refused(find: HaarFinder) -> None:

@@ -200,8 +200,9 @@ def placed(
 def drawn(
     points_xy: npt.NDArray[np.float64], radius: float, size_wh: tuple[int, int] = (640, 480)
 ) -> npt.NDArray[np.uint8]:
-    """A gray picture, uint8 [h, w, 3], with a white spot, a Gaussian, at each of the points."""
-    y, x = np.mgrid[: size_wh[1], : size_wh[0]]
+    """A gray picture, uint8 [h, w, 3], with a white spot, a Gaussian, at each of the points, which
+    are given from its edges."""
+    y, x = np.mgrid[: size_wh[1], : size_wh[0]] + 0.5
     gray = np.full(size_wh[::-1], 40.0)
     for centre_x, centre_y in points_xy:
         gray += 200 * np.exp(-((x - centre_x) ** 2 + (y - centre_y) ** 2) / (2 * radius**2))
@@ -209,8 +210,8 @@ def drawn(
 
 
 def middle_of_spot(face: npt.NDArray[np.uint8], near_xy: npt.NDArray[np.float64]) -> Any:
-    """Where the spot around a point is in a face, in pixels."""
-    y, x = np.mgrid[:FACE_PX, :FACE_PX]
+    """Where the spot around a point is in a face, in pixels from its edges."""
+    y, x = np.mgrid[:FACE_PX, :FACE_PX] + 0.5
     is_near = np.hypot(x - near_xy[0], y - near_xy[1]) < 6
     weight = np.where(is_near, face.astype(float) - face[is_near].min(), 0.0)
     return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
@@ -236,24 +237,24 @@ def test_eye_corners_land_where_the_spec_says(
     assert face.shape == (FACE_PX, FACE_PX)
     assert face.dtype == np.uint8
     for side in (-0.5, 0.5):
-        expected = np.array([(FACE_PX - 1) / 2 + side * SPEC.eyes_apart_px, SPEC.eyes_y_px])
-        assert np.abs(middle_of_spot(face, expected) - expected).max() < 0.35
+        expected = np.array([FACE_PX / 2 + side * SPEC.eyes_apart_px, SPEC.eyes_y_px])
+        assert np.abs(middle_of_spot(face, expected) - expected).max() < 0.1
 
 
 def test_the_middle_of_the_face_is_the_middle_of_the_aligned_face() -> None:
     transform, to_picture = placed((320.0, 240.0), 1.0)
     # 10 px under the eyes on the aligned face are 10 * 25 / 80 px here.
     picture = drawn(to_picture(np.array([[64.0, 70.0]])), radius=4.0)
-    spot = middle_of_spot(cut_face(picture, transform, SPEC), np.array([23.5, 28.7]))
-    np.testing.assert_allclose(spot, [23.5, 18.7 + 32 * 25 / 80], atol=0.35)
+    spot = middle_of_spot(cut_face(picture, transform, SPEC), np.array([24.0, 28.7]))
+    np.testing.assert_allclose(spot, [24.0, 18.7 + 32 * 25 / 80], atol=0.1)
 
 
 def test_a_face_half_outside_goes_on_as_the_edge_does() -> None:
     transform, to_picture = placed((0.0, 240.0), 1.0)
     picture = drawn(to_picture(EYE_CORNERS_ALIGNED[1:]), radius=4.0)
     face = cut_face(picture, transform, SPEC)
-    expected = np.array([(FACE_PX - 1) / 2 + 12.5, 18.7])
-    assert np.abs(middle_of_spot(face, expected) - expected).max() < 0.35
+    expected = np.array([FACE_PX / 2 + 12.5, 18.7])
+    assert np.abs(middle_of_spot(face, expected) - expected).max() < 0.1
     assert (face[:, :20] == 40).all()  # the gray of the picture's edge, not black
     far, _ = placed((-5000.0, 240.0), 1.0)
     assert (cut_face(picture, far, SPEC) == picture[:, :1].mean()).mean() > 0.5

@@ -22,7 +22,8 @@ from realtime.batch_folders import Wanted, make_room
 from realtime.errors import KilasError, ModelError, RecordingError, SourceError
 from realtime.macro import MacroModel
 from realtime.macro_batch import MAX_FACES, StillsSummary, analyze_stills, tell
-from realtime.stills import Cut, read_picture
+from realtime.pictures import read_picture
+from realtime.stills import Cut
 from stream import app
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -215,6 +216,29 @@ def test_every_frame_of_a_video_is_scored_with_its_time(tmp_path: Path, head: Pi
     still = table_of(out)[LABELS].to_numpy()[0]
     np.testing.assert_allclose(table[LABELS].to_numpy()[0], still, atol=0.1)
     assert (table_of(out / "wall")["success"] == 0).all()
+
+
+def test_of_a_video_that_cannot_be_read_any_more_no_table_is_left(
+    tmp_path: Path, head: Picture
+) -> None:
+    video = save_video(tmp_path / "a.mp4", [head] * 3)
+    out = tmp_path / "out"
+    assert run(out, video).videos == 1
+    assert (out / "a" / "scores.csv").exists()
+    video.write_bytes(b"no video")
+    summary = run(out, video)
+    assert (summary.videos, len(summary.failures)) == (0, 1)
+    assert not (out / "a" / "scores.csv").exists()
+
+
+def test_a_picture_with_an_unusual_ending_is_one(tmp_path: Path, head: Picture) -> None:
+    jpeg = save(tmp_path / "a.jpg", head)
+    in_folder = jpeg.rename(tmp_path / "a.jfif")
+    unusual = tmp_path / "face"
+    unusual.write_bytes(in_folder.read_bytes())
+    assert run(tmp_path / "out", tmp_path).pictures == 1
+    summary = run(tmp_path / "out", in_folder, unusual)
+    assert (summary.pictures, summary.videos, summary.faces) == (2, 0, 2)
 
 
 def test_one_video_tells_every_frame(tmp_path: Path, head: Picture) -> None:

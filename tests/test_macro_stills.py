@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -173,13 +174,19 @@ GOOD: dict[str, Any] = {
     ("changes", "said"),
     [
         ({"X": None}, "holds no stills"),
-        ({"X": np.zeros((2, 64, 64), np.uint8)}, r"must hold pictures uint8 \[2, 48, 48\]"),
+        ({"X": np.zeros((2, 64, 64), np.uint8)}, r"must hold pictures uint8 \[N, 48, 48\]"),
         ({"X": np.zeros((2, 48, 48), np.float32)}, "and holds float32"),
-        ({"X": pictures(3)}, r"holds uint8 \[3, 48, 48\]"),
-        ({"y": np.array([0, 7])}, "its labels do not fit"),
-        ({"y": np.array([0, -1])}, "its labels do not fit"),
-        ({"usage": np.array(["Training"])}, "its labels do not fit"),
-        ({"classes": np.array(["happy", "other"])}, "has the classes happy, other, not angry"),
+        ({"X": pictures(3)}, "of each of its 3 pictures"),
+        ({name: values[:0] for name, values in GOOD.items()}, r"holds uint8 \[0, 48, 48\]"),
+        ({"y": np.array([0, 7])}, "is damaged: it must hold y"),
+        ({"y": np.array([0, -1])}, "is damaged"),
+        ({"y": np.array([0.0, 6.2])}, "is damaged"),
+        ({"y": np.array([[0], [6]])}, "is damaged"),
+        ({"y": np.array(3)}, "is damaged"),
+        ({"usage": np.array(["Training"])}, "is damaged"),
+        ({"usage": np.array("Training")}, "is damaged"),
+        ({"usage": np.array(["Training", "training"])}, "is damaged"),
+        ({"classes": np.array(["happy", "other"])}, "has the classes .*'happy', 'other'.*, not"),
         ({"y": np.array([None, "x"], object)}, "holds no stills"),
     ],
 )
@@ -198,6 +205,25 @@ def test_a_damaged_file_is_refused_in_a_sentence(tmp_path: Path, content: bytes)
     path = tmp_path / "stills.npz"
     path.write_bytes(content)
     with pytest.raises(KilasError, match=r"holds no stills .*; make it with macro prepare"):
+        load_stills(path)
+
+
+def test_a_file_with_one_wrong_byte_is_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "stills.npz"
+    save_stills(path, stills_of((0, "happy", "Training"), (1, "fear", "PublicTest")))
+    content = path.read_bytes()
+    for place in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        with contextlib.suppress(KilasError):
+            load_stills(path)
+
+
+def test_a_table_that_was_not_packed_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "stills.npy"
+    np.save(path, pictures(2))
+    with pytest.raises(KilasError, match="holds no stills"):
         load_stills(path)
 
 

@@ -40,6 +40,7 @@ def make_recording(base: Path, said: list[str], **options: Any) -> Recording:
     monitor: Any = SimpleNamespace(
         spec=SPEC,
         macro=None,
+        macro_labels=(),
         drops=Counter[str](),
         describe=lambda source: {"settings": {"max_faces": 1}},
         so_far=lambda origin_s: {"calibration": {"0": {"height": 0.1, "from_s": -origin_s}}},

@@ -21,6 +21,7 @@ import pandas as pd
 
 from realtime.errors import KilasError, SourceError
 from realtime.landmarks import FaceTracker, view_68
+from realtime.pictures import read_picture
 from realtime.pools import in_order
 from realtime.regions import extract_regions
 from realtime.sources import VideoFile
@@ -35,7 +36,6 @@ from training.datasets import (
     read_dataset,
     read_stills,
 )
-from training.datasets.frames import read_picture
 from training.expressions import ScriptedEvent
 from training.stream_file import Stream, StreamWriter, WrittenClip, full_table
 

@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 
 from realtime.errors import KilasError, SourceError
+from realtime.pictures import PICTURE_SUFFIXES, read_picture
 from realtime.types import UInt8Array
 from training.datasets.annotations import as_table, known_emotion, refuse_empty
 from training.datasets.classes import EMOTIONS
-from training.datasets.frames import PICTURE_SUFFIXES, in_order, read_picture
+from training.datasets.frames import in_order
 from training.datasets.records import Annotations, Clip, Skipped, StillFile, StillRow
 from training.datasets.sheets import SkipRow, plain
 
@@ -30,8 +31,9 @@ CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 CSV_COLUMNS = ("emotion", "pixels", "Usage")
 
 TRAINING = "Training"
+MIXED_PART = "Test"
 USAGES = {
-    **{"training": TRAINING, "train": TRAINING, "test": "Test"},
+    **{"training": TRAINING, "train": TRAINING, "test": MIXED_PART},
     **{"publictest": "PublicTest", "privatetest": "PrivateTest"},
 }
 """The dataset's own parts, as files and folders call them, `plain`; folders called `test` mix the

@@ -8,14 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from realtime.errors import KilasError
-from realtime.types import UInt8Array
+from realtime.pictures import PICTURE_SUFFIXES
 from training.datasets.records import Clip, Clips, FrameFiles
 
-PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 SPREADSHEET_SUFFIXES = (".xls", ".xlsm", ".xlsx")
 
 _NUMBER = re.compile(r"\d+$")
@@ -106,18 +102,6 @@ def scan(root: Path) -> Found:
 def numbered_pictures(path: Path) -> Folder | None:
     """The pictures of one folder, or None if it has none with a number."""
     return _folder_of(path, (), [one.name for one in path.iterdir() if one.name[0] != "."])
-
-
-def read_picture(path: Path, mode: int = cv2.IMREAD_COLOR) -> UInt8Array | None:
-    """uint8 BGR [h, w, 3], or [h, w] where `mode` is IMREAD_GRAYSCALE; None where the file is
-    damaged or cannot be read."""
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        # `cv2.imread` would paint gray what a JPEG lacks that was cut off, and say nothing.
-        image = cv2.imdecode(data, mode)
-    except (OSError, cv2.error):  # of OpenCV: the file is empty, or states an absurd size
-        return None
-    return None if image is None else np.asarray(image, np.uint8)
 
 
 def find_clips(

@@ -23,9 +23,9 @@ def prepare(
     root: Annotated[Path, typer.Argument(help="fer2013.csv, or folders of pictures by class.")],
     out: Annotated[Path, typer.Option(dir_okay=False, help="The file to write (.npz).")],
     faces: Annotated[
-        Literal["as-is", "landmarks", "haar"],
+        Literal["cropped", "landmarks", "haar"],
         typer.Option(help="Pictures are faces; or cut by MediaPipe, or by a Haar cascade."),
-    ] = "as-is",
+    ] = "cropped",
     jobs: Annotated[
         int, typer.Option(min=1, help="Processes that work side by side.")
     ] = os.cpu_count() or 1,

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
+import cv2
 import numpy as np
 
 from realtime.errors import KilasError, SourceError
-from realtime.haar import HaarFinder, cut_box, shrink
-from realtime.landmarks import FaceFinder
-from realtime.macro import FACE_PX, MacroModel, MacroSpec, cut_face
+from realtime.macro import MacroModel, MacroSpec
+from realtime.pictures import read_picture
 from realtime.pools import in_order
+from realtime.stills import Cut, picture_cutter
 from realtime.types import UInt8Array
 from training.datasets import Skipped, StillFile, StillRow, read_dataset, read_stills
-from training.datasets.frames import read_picture
 from training.macro.stills import LABELS, NO_PART, Stills, save_stills
 from training.prepare import tell_skipped
 
-Faces = Literal["as-is", "landmarks", "haar"]
+NO_FACE = "No face was found in it; give a picture of a face from in front"
 
-NO_FACE = "No face was found in it; give a picture of a face from in front."
-
-Task = tuple[Sequence[StillRow | StillFile], Faces]
-
-Cutter = Callable[[StillRow | StillFile], UInt8Array]
-"""Gray face of a picture, uint8 [48, 48]; raises SourceError when there is none."""
+Task = tuple[Sequence[StillRow | StillFile], Cut, MacroSpec]
 
 PICTURES_A_TASK = 64  # so many that what goes between the processes is little beside the work
 
@@ -44,14 +37,13 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepare_stills(root: Path, out: Path, faces: Faces, jobs: int) -> Prepared:
+def prepare_stills(root: Path, out: Path, faces: Cut, jobs: int) -> Prepared:
     """Write what `training.macro.stills.load_stills` reads to `out`.
 
     `root`: fer2013.csv, its folder, or a folder with a folder of pictures for each class. `faces`:
-    the pictures are faces already, which are made 48 x 48 if they are not, or are whole pictures
-    out of which the largest face is cut: by landmarks as the monitor does it for the model that
-    ships, or by a Haar cascade. A part that is called `test` mixes FER2013's two; it stays `Test`,
-    which the protocol `official` refuses.
+    how the face is cut out of each picture, the largest if there are several; by landmarks as the
+    monitor does it for the model that ships. A part that is called `test` mixes FER2013's two; it
+    stays `Test`, which the protocol `official` refuses.
 
     Raises KilasError when the root cannot be used or nothing is left of it.
     """
@@ -59,12 +51,14 @@ def prepare_stills(root: Path, out: Path, faces: Faces, jobs: int) -> Prepared:
     pictures = {clip.clip: cast(StillRow | StillFile, clip.frames) for clip in found.clips}
     names = found.table["clip"].tolist()
     stills = [pictures[name] for name in names]
-    if faces != "as-is" and any(isinstance(one, StillRow) for one in stills):
+    if faces != "cropped" and any(isinstance(one, StillRow) for one in stills):
         raise KilasError(
             f"The pictures of {root} are cut to the face already; leave --faces {faces} out."
         )
+    spec = MacroModel.load().spec
     tasks = [
-        (stills[n : n + PICTURES_A_TASK], faces) for n in range(0, len(stills), PICTURES_A_TASK)
+        (stills[n : n + PICTURES_A_TASK], faces, spec)
+        for n in range(0, len(stills), PICTURES_A_TASK)
     ]
     cut = [one for some in in_order(_read_task, tasks, jobs, "reading pictures") for one in some]
     skipped = [*found.skipped]
@@ -114,47 +108,24 @@ def tell(prepared: Prepared, out: Path) -> str:
 
 def _read_task(task: Task) -> list[UInt8Array | str]:
     """A gray face uint8 [48, 48] of each picture, or why there is none."""
-    pictures, faces = task
+    pictures, faces, spec = task
     found: list[UInt8Array | str] = []
-    with ExitStack() as stack:
-        cut = _cutter(faces, stack)
+    with picture_cutter(faces, 1, spec) as cut:
         for picture in pictures:
             try:
-                found.append(cut(picture))
+                cuts = cut(_read(picture))
+                found.append(cuts[0] if cuts else NO_FACE)
             except SourceError as error:
                 found.append(str(error).rstrip("."))
     return found
 
 
-def _cutter(faces: Faces, stack: ExitStack) -> Cutter:
-    if faces == "haar":
-        return partial(_cut_by_haar, HaarFinder())
-    if faces == "landmarks":
-        finder = stack.enter_context(FaceFinder())
-        return partial(_cut_by_landmarks, finder, MacroModel.load().spec)
-    return _as_is
-
-
-def _as_is(picture: StillRow | StillFile) -> UInt8Array:
+def _read(picture: StillRow | StillFile) -> UInt8Array:
+    """uint8 BGR [h, w, 3]. Raises SourceError when it cannot be read."""
+    if isinstance(picture, StillFile):
+        image_bgr = read_picture(picture.path)
+        if image_bgr is None:
+            raise SourceError(f"{picture.path} cannot be read as a picture; copy it again.")
+        return image_bgr
     (gray,) = read_stills(picture)
-    return gray if gray.shape == (FACE_PX, FACE_PX) else shrink(gray)
-
-
-def _cut_by_haar(find: HaarFinder, picture: StillRow | StillFile) -> UInt8Array:
-    (gray,) = read_stills(picture)
-    boxes = find(gray)
-    if not len(boxes):
-        raise SourceError(NO_FACE)
-    return cut_box(gray, boxes[0])
-
-
-def _cut_by_landmarks(
-    find: FaceFinder, spec: MacroSpec, picture: StillRow | StillFile
-) -> UInt8Array:
-    image_bgr = read_picture(picture.path)
-    if image_bgr is None:
-        raise SourceError(f"{picture.path} cannot be read as a picture; copy it again.")
-    faces = find(image_bgr)
-    if not faces:
-        raise SourceError(NO_FACE)
-    return cut_face(image_bgr, faces[0].transform, spec)
+    return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)

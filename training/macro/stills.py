@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pandas as pd
 from realtime.errors import KilasError
 from realtime.macro import FACE_PX
 from realtime.types import UInt8Array
+from training.datasets.fer2013 import MIXED_PART
 from training.protocols import USAGES, Fold, plan_folds
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -22,7 +25,14 @@ LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 EYES_APART_PX, EYES_Y_PX = 25.0, 18.7
 """Where FER2013's faces have their outer eye corners: medians of 2357 of 2500 pictures, drawn at
-random, in which MediaPipe finds a face (25.0 px apart, at y = 18.7, around x = 24.0)."""
+random, in which MediaPipe finds a face (25.0 px apart, 18.7 px from the upper edge, around the
+middle)."""
+
+_DAMAGE = (
+    *(KeyError, TypeError, ValueError, EOFError, OSError, NotImplementedError, SyntaxError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+"""What NumPy and its unpacking raise for a file that is none of theirs, or is damaged."""
 
 NO_PART = "-"
 """What reports call the part of pictures that are in none."""
@@ -43,8 +53,8 @@ class Copies:
 @dataclass(frozen=True, slots=True, eq=False)
 class Stills:
     """Gray faces. `images`: uint8 [N, 48, 48]; `labels`: int64 [N], place in LABELS; `usage`:
-    str [N], the part that each is in: one of `training.protocols.USAGES`, `Test` for pictures of
-    folders that mix the last two, or nothing."""
+    str [N], the part that each is in: one of `training.protocols.USAGES`, MIXED_PART, or
+    nothing."""
 
     images: UInt8Array
     labels: npt.NDArray[np.int64]
@@ -121,25 +131,33 @@ def load_stills(path: Path) -> Stills:
     """
     try:
         with np.load(path, allow_pickle=False) as held:
-            stills = Stills(held["X"], held["y"].astype(np.int64), held["usage"].astype(np.str_))
-            classes = tuple(held["classes"].tolist()) if "classes" in held.files else LABELS
+            images, labels, usage = held["X"], held["y"], held["usage"]
+            classes = held["classes"] if "classes" in held.files else np.array(LABELS)
     except FileNotFoundError as error:
         raise KilasError(f"There is no file {path}; make it with macro prepare.") from error
-    except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise KilasError(
             f"{path} holds no stills ({error}); make it with macro prepare."
         ) from error
-    shape = (len(stills), FACE_PX, FACE_PX)
-    if stills.images.shape != shape or stills.images.dtype != np.uint8:
+    if images.dtype != np.uint8 or images.shape[1:] != (FACE_PX, FACE_PX) or not len(images):
         raise KilasError(
-            f"{path} must hold pictures uint8 {list(shape)}, and holds {stills.images.dtype} "
-            f"{list(stills.images.shape)}; make it with macro prepare."
+            f"{path} must hold pictures uint8 [N, {FACE_PX}, {FACE_PX}], and holds {images.dtype} "
+            f"{list(images.shape)}; make it with macro prepare."
         )
-    if classes != LABELS:
-        raise KilasError(f"{path} has the classes {', '.join(classes)}, not {', '.join(LABELS)}.")
-    if len(stills.usage) != len(stills) or not np.isin(stills.labels, np.arange(len(LABELS))).all():
-        raise KilasError(f"{path} is damaged: its labels do not fit; make it with macro prepare.")
-    return stills
+    if classes.tolist() != list(LABELS):
+        raise KilasError(f"{path} has the classes {classes.tolist()}, not {list(LABELS)}.")
+    is_right = (
+        labels.shape == usage.shape == images.shape[:1]
+        and np.issubdtype(labels.dtype, np.integer)
+        and np.isin(labels, np.arange(len(LABELS))).all()
+        and np.isin(usage, [*USAGES, MIXED_PART, ""]).all()
+    )
+    if not is_right:
+        raise KilasError(
+            f"{path} is damaged: it must hold y, places in {list(LABELS)}, and usage, texts, of "
+            f"each of its {len(images)} pictures; make it with macro prepare."
+        )
+    return Stills(images, labels.astype(np.int64), usage)
 
 
 def save_stills(path: Path, stills: Stills) -> None:
