@@ -10,14 +10,13 @@ import numpy as np
 from realtime.macro import MacroModel, cut_face
 from realtime.types import Face, FloatArray, Frame, MacroScores, UInt8Array
 
-EVERY_S = 1 / 3
+EVERY_S = 0.5
 """Seconds from one scoring to the next. Macro-expressions last from half a second to four seconds
 (Ekman), and a scoring costs about as much as a window of the spotting network: more often than
 this, they would be more than a twentieth of the live path."""
 
 SMOOTH_S = 0.5
-"""Time constant of the smoothing: half a smile's shortest time, so that a flicker of one scoring
-is no expression."""
+"""Time constant of the smoothing, so that a flicker of one scoring is no expression."""
 
 KEPT_EVERY_S = 1 / 15
 """Seconds from one kept face to the next: each takes a tenth of a millisecond to cut out, and the

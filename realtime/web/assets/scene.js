@@ -6,7 +6,7 @@ const PRIMARY_MARGIN = 1.25;
 /** Scores further apart than this, or than a window, were interrupted: no line joins them. */
 const MIN_GAP_MS = 500;
 
-/** Macro scores come three times a second and hold between; later ones were interrupted. */
+/** Macro scores come twice a second and hold between; later ones were interrupted. */
 const MACRO_HELD_MS = 1000;
 
 /** @typedef {{t_ms: number, p: number[]}} Sample */
