@@ -53,9 +53,10 @@ class MacroSpec:
 
     `labels`: meaning of the output's columns. `eyes_apart_px`, `eyes_y_px`: where the outer eye
     corners are in the 48 x 48 face, whose middle is between them: in the median of the training
-    data, in pixels from its upper edge. `normalisation`, `both_sides`, `temperature`: what the
-    graph does with a face and with its logits; `both_sides`: the mean of the face and its mirror
-    image. `provenance`: data, recipe, seed, commit and measured results.
+    data, in pixels from its upper edge. `normalisation`, `both_sides`,
+    `temperature`, `smoothing`: what the graph does with a face and with its logits; `both_sides`:
+    the mean scores of the face and its mirror image; `smoothing`: of the training's labels, which
+    is taken out of the scores. `provenance`: data, recipe, seed, commit and measured results.
     """
 
     name: str
@@ -67,6 +68,7 @@ class MacroSpec:
     normalisation: str
     both_sides: bool
     temperature: float
+    smoothing: float
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,6 +84,7 @@ class MacroSpec:
             (not 0 <= self.eyes_y_px <= FACE_PX, "eyes_y_px must lie inside the face"),
             (type(self.both_sides) is not bool, "both_sides must be true or false"),
             (not 0 < self.temperature < math.inf, "temperature must be positive"),
+            (not 0 <= self.smoothing < 1, "smoothing must be at least 0 and less than 1"),
             (not isinstance(self.provenance, dict), "provenance must be a table"),
         ]
         for is_wrong, message in problems:

@@ -29,6 +29,7 @@ SPEC = MacroSpec(
     normalisation="divide by 255",
     both_sides=False,
     temperature=1.0,
+    smoothing=0.0,
 )
 EYE_CORNERS_ALIGNED = np.array([[24.0, 38.0], [104.0, 38.0]])
 
@@ -102,6 +103,7 @@ def test_a_spec_is_written_and_read_again() -> None:
         ({"eyes_y_px": 49.0}, "eyes_y_px"),
         ({"temperature": 0.0}, "temperature"),
         ({"temperature": float("inf")}, "temperature"),
+        ({"smoothing": 1.0}, "smoothing"),
         ({"name": None}, "name must be a text"),
         ({"version": 1}, "version must be a text"),
         ({"architecture": ""}, "architecture must be a text"),

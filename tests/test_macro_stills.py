@@ -27,6 +27,7 @@ from training.macro.calibration import (
     error_by_halves,
     log_loss,
     reliability,
+    scores_of,
     softmax,
 )
 from training.macro.evaluate import evaluate_stills
@@ -102,6 +103,17 @@ def _settings(augmentation: Augmentation) -> dict[str, Any]:
 # Calibration
 
 
+def test_what_label_smoothing_adds_is_taken_out_again() -> None:
+    honest = softmax(np.random.default_rng(2).normal(0, 2, (200, 7)), 1.0)
+    smoothed = 0.9 * honest + 0.1 / 7
+    np.testing.assert_allclose(scores_of(np.log(smoothed)[None], 1.0, 0.1), honest, atol=1e-3)
+    sure = scores_of(np.array([[[50.0, 0, 0, 0, 0, 0, 0]]]), 1.0, 0.1)
+    assert sure.sum() == pytest.approx(1.0)
+    assert (sure > 0).all()
+    two = scores_of(np.log(np.stack([honest, honest[:, ::-1]])), 1.0, 0.0)
+    np.testing.assert_allclose(two, (honest + honest[:, ::-1]) / 2)
+
+
 def drawn_labels(scores: FloatArray, seed: int = 0) -> npt.NDArray[np.int64]:
     """A truth for each row of scores, as often as they say."""
     draws = np.random.default_rng(seed).random(len(scores))
@@ -118,7 +130,9 @@ def drawn_logits(count: int = 20_000) -> FloatArray:
 def test_the_temperature_that_logits_were_multiplied_with_is_found(temperature: float) -> None:
     logits = drawn_logits(6000)
     labels = drawn_labels(softmax(logits, 1.0))
-    assert best_temperature(temperature * logits, labels) == pytest.approx(temperature, rel=0.08)
+    assert best_temperature(temperature * logits[np.newaxis], labels) == pytest.approx(
+        temperature, rel=0.08
+    )
 
 
 def test_honest_scores_have_no_calibration_error_and_overconfident_ones_have() -> None:

@@ -25,7 +25,7 @@ from training.__main__ import app
 from training.export import LARGEST_DIFFERENCE
 from training.macro.augment import Augmentation
 from training.macro.batches import StillBatches
-from training.macro.calibration import softmax
+from training.macro.calibration import scores_of
 from training.macro.export import export_still, fold, write_still_model
 from training.macro.networks import ARCHITECTURES, NORMALISATIONS, build, in_float32
 from training.macro.recipe import RECIPES, StillRecipe, StillTraining, load_still_recipe
@@ -305,6 +305,18 @@ def test_the_network_that_is_kept_has_the_average_of_its_weights(finished: Finis
     assert max(float(np.abs(weight - last).max()) for weight, last in lasts) > 1e-3
 
 
+def test_batch_normalisation_knows_the_pictures_as_they_are(finished: Finished, data: Path) -> None:
+    network, images = saved(finished.out), load_stills(data)
+    norms = [one for one in network.layers if isinstance(one, keras.layers.BatchNormalization)]
+    inputs = keras.Model(network.inputs, [norm.input for norm in norms])
+    trained_on = images.images[images.part("Training")].astype(np.float32)
+    for norm, seen in zip(norms, inputs.predict_on_batch(trained_on), strict=True):
+        # The first sees the same as in the training; the others see what those before them make
+        # of it, which is normalised by the batch there, and here by the whole.
+        np.testing.assert_allclose(norm.moving_mean, seen.mean(axis=(0, 1, 2)), atol=2e-3)
+        np.testing.assert_allclose(norm.moving_variance, seen.var(axis=(0, 1, 2)), rtol=2e-2)
+
+
 def test_the_record_says_what_was_done(data: Path, finished: Finished, capsys: Any) -> None:
     record = json.loads((finished.out / RECORD_FILE).read_text())
     assert record["labels"] == list(LABELS)
@@ -344,7 +356,9 @@ def test_keras_and_onnx_give_the_same_scores(
     rows = np.arange(len(stills))
     logits = run(saved(finished.out), stills, rows, both_sides=True)
     found = model.run(stills.images)
-    np.testing.assert_allclose(found, softmax(logits, model.spec.temperature), atol=1e-2)
+    assert model.spec.smoothing == RECIPE.training.label_smoothing > 0
+    expected = scores_of(logits, model.spec.temperature, model.spec.smoothing)
+    np.testing.assert_allclose(found, expected, atol=1e-2)
     np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-5)
     one = np.concatenate([model.run(face[None]) for face in stills.images])
     np.testing.assert_allclose(found, one, atol=1e-6)
@@ -395,7 +409,7 @@ def test_a_copy_in_float32_is_what_would_have_been_built_so() -> None:
 def test_a_file_that_differs_from_keras_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = MacroSpec("n", "1", "KilasStill", LABELS, 25.0, 18.7, NORMALISATIONS[0], False, 1.0)
+    spec = MacroSpec("n", "1", "KilasStill", LABELS, 25.0, 18.7, NORMALISATIONS[0], False, 1.0, 0.0)
     network = build("KilasStill", len(LABELS), NORMALISATIONS[0], **SMALL)
     monkeypatch.setattr("training.macro.export.LARGEST_DIFFERENCE", -1.0)
     with pytest.raises(ModelError, match=r"differs from Keras .* was not written"):

@@ -23,6 +23,7 @@ from onnx import numpy_helper
 from realtime.errors import ModelError
 from realtime.macro import FACE_PX, INPUT, METADATA_KEY, SCORES, MacroSpec
 from training.export import BACK_END, LARGEST_DIFFERENCE, OPSET
+from training.macro.calibration import LEAST_LEFT
 from training.macro.networks import in_float32
 from training.macro.stills import EYES_APART_PX, EYES_Y_PX
 from training.macro.train import NETWORK_FILE, RECORD_FILE
@@ -60,6 +61,7 @@ def export_still(run: Path, path: Path) -> float:
         normalisation=recipe["normalisation"],
         both_sides=recipe["both_sides"],
         temperature=record["temperature"],
+        smoothing=recipe["training"]["label_smoothing"],
         provenance={
             name: record[name]
             for name in ("recipe", "data", "commit", "temperature_chosen_on", "pictures")
@@ -138,17 +140,20 @@ def fold(network: keras.Model) -> keras.Model:
 
 
 def with_scores(network: keras.Model, spec: MacroSpec) -> keras.Model:
-    """The network with gray levels uint8 as its input and calibrated scores as its output."""
+    """The network with gray levels uint8 as its input and calibrated scores as its output, as
+    `training.macro.calibration.scores_of` gives them."""
     faces = layers.Input((FACE_PX, FACE_PX), dtype="uint8", name=INPUT)
     gray = ops.cast(faces, "float32")
     if spec.both_sides:
         # As one batch, so that the kernels are in the file once.
         logits = network(ops.concatenate([gray, ops.flip(gray, axis=2)], axis=0))
-        one, other = ops.split(logits, 2, axis=0)
-        logits = (one + other) / 2.0
+        one, other = ops.split(ops.softmax(logits / spec.temperature, axis=-1), 2, axis=0)
+        scores = (one + other) / 2.0
     else:
-        logits = network(gray)
-    scores = ops.softmax(logits / spec.temperature, axis=-1)
+        scores = ops.softmax(network(gray) / spec.temperature, axis=-1)
+    if spec.smoothing:
+        scores = ops.maximum(scores - spec.smoothing / len(spec.labels), LEAST_LEFT)
+        scores = scores / ops.sum(scores, axis=-1, keepdims=True)
     named = layers.Identity(name=SCORES, dtype="float32")  # whatever this process trained in
     return keras.Model(faces, named(scores))
 

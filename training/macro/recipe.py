@@ -80,8 +80,8 @@ class StillTraining(TrainingSettings):
 @dataclass(frozen=True, slots=True)
 class StillRecipe:
     """`name`, `version`: of the model to be. `architecture`, `network`, `normalisation`: see
-    `training.macro.networks.build`. `both_sides`: the model file gives the mean of a face and its
-    mirror image. `augmentation`: None for none."""
+    `training.macro.networks.build`. `both_sides`: the model file gives the mean scores of a
+    face and its mirror image. `augmentation`: None for none."""
 
     name: str
     version: str

@@ -81,6 +81,7 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
     )
     # As the model file will compute, whatever the precision of the training.
     network = in_float32(network)
+    settle(network, stills.images[fold.train])
     logits = run(network, stills, measured, both_sides=recipe.both_sides)
     network.save(out / NETWORK_FILE)
     write_json(
@@ -90,7 +91,9 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
             "commit": begun_at,
             "labels": LABELS,
             "parameters": network.count_params(),
-            "temperature": best_temperature(logits, stills.labels[measured]),
+            "temperature": best_temperature(
+                logits, stills.labels[measured], settings.label_smoothing
+            ),
             "temperature_chosen_on": side,
             "pictures": {
                 name: len(getattr(fold, name)) for name in ("train", "validation", "test")
@@ -102,11 +105,34 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
     shutil.rmtree(out / CHECKPOINT_FOLDER)
 
 
+def settle(network: keras.Model, images: UInt8Array) -> None:
+    """Give batch normalisation the statistics that the weights have on pictures, uint8
+    [n, 48, 48], as they are: those from the training are of weights before the averaging, and of
+    varied pictures (Izmailov et al. 2018, "Averaging weights leads to wider optima and better
+    generalization")."""
+    norms = [one for one in network.layers if isinstance(one, keras.layers.BatchNormalization)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    dropouts = [one for one in network.layers if isinstance(one, keras.layers.Dropout)]
+    rates = [dropout.rate for dropout in dropouts]
+    for dropout in dropouts:
+        dropout.rate = 0.0
+    for number, part in enumerate(np.array_split(images, -(-len(images) // PLAIN_BATCH))):
+        for norm in norms:
+            norm.momentum = number / (number + 1)  # so that it becomes the mean of all parts
+        network(part.astype(np.float32), training=True)
+    for dropout, rate in zip(dropouts, rates, strict=True):
+        dropout.rate = rate
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
 def run(
     network: keras.Model, stills: Stills, rows: npt.NDArray[np.int64], *, both_sides: bool
 ) -> FloatArray:
-    """Logits float64 [n, C] of the pictures `rows`; `both_sides`: the mean of those of each picture
-    and of its mirror image."""
+    """Logits float64 [S, n, C] of the pictures `rows` and, with `both_sides`, of their mirror
+    images."""
 
     def of(images: UInt8Array) -> FloatArray:
         return np.concatenate(
@@ -117,7 +143,7 @@ def run(
         )
 
     images = stills.images[rows]
-    return (of(images) + of(images[:, :, ::-1])) / 2 if both_sides else of(images)
+    return np.stack([of(images), of(images[:, :, ::-1])] if both_sides else [of(images)])
 
 
 def _optimizer(recipe: StillRecipe) -> Callable[[Any], keras.optimizers.Optimizer]:
