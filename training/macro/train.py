@@ -81,7 +81,7 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
     )
     # As the model file will compute, whatever the precision of the training.
     network = in_float32(network)
-    settle(network, stills.images[fold.train])
+    settle(network, stills.images[fold.train], settings.seed)
     logits = run(network, stills, measured, both_sides=recipe.both_sides)
     network.save(out / NETWORK_FILE)
     write_json(
@@ -105,11 +105,12 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
     shutil.rmtree(out / CHECKPOINT_FOLDER)
 
 
-def settle(network: keras.Model, images: UInt8Array) -> None:
+def settle(network: keras.Model, images: UInt8Array, seed: int) -> None:
     """Give batch normalisation the statistics that the weights have on pictures, uint8
     [n, 48, 48], as they are: those from the training are of weights before the averaging, and of
     varied pictures (Izmailov et al. 2018, "Averaging weights leads to wider optima and better
-    generalization")."""
+    generalization"). `seed`: of how they are mixed, since files may be sorted by class, and a batch
+    of one class has other statistics."""
     norms = [one for one in network.layers if isinstance(one, keras.layers.BatchNormalization)]
     if not norms:
         return
@@ -118,10 +119,11 @@ def settle(network: keras.Model, images: UInt8Array) -> None:
     rates = [dropout.rate for dropout in dropouts]
     for dropout in dropouts:
         dropout.rate = 0.0
-    for number, part in enumerate(np.array_split(images, -(-len(images) // PLAIN_BATCH))):
+    order = np.random.default_rng(seed).permutation(len(images))
+    for number, rows in enumerate(np.array_split(order, -(-len(order) // PLAIN_BATCH))):
         for norm in norms:
             norm.momentum = number / (number + 1)  # so that it becomes the mean of all parts
-        network(part.astype(np.float32), training=True)
+        network(images[rows].astype(np.float32), training=True)
     for dropout, rate in zip(dropouts, rates, strict=True):
         dropout.rate = rate
     for norm, momentum in zip(norms, momenta, strict=True):
