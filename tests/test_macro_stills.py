@@ -35,8 +35,8 @@ from training.macro.report import report_page, summary
 from training.macro.stills import LABELS, Copies, Stills, load_stills, save_stills
 from training.made_from import sha256_of
 
-LEAST_ACCURACY = 0.65
-LARGEST_CALIBRATION_ERROR = 0.06
+LEAST_ACCURACY = 0.69
+LARGEST_CALIBRATION_ERROR = 0.03
 """Of the model that ships, on every other picture of PublicTest."""
 
 NOTHING = Augmentation(flip=False, turn_deg=0, zoom=0, move_px=0, gamma=0, erase=0, erase_px=20)
