@@ -36,8 +36,9 @@ from training.macro.stills import LABELS, Copies, Stills, load_stills, save_stil
 from training.made_from import sha256_of
 
 LEAST_ACCURACY = 0.69
-LARGEST_CALIBRATION_ERROR = 0.03
-"""Of the model that ships, on every other picture of PublicTest."""
+LARGEST_CALIBRATION_ERROR = 0.04
+"""Of the model that ships, on every other picture of PublicTest; of so few, chance alone makes an
+error of 0.02 to 0.03."""
 
 NOTHING = Augmentation(flip=False, turn_deg=0, zoom=0, move_px=0, gamma=0, erase=0, erase_px=20)
 
