@@ -84,12 +84,15 @@ class Case:
 
 CASES = {
     "casme2": Case(
-        lambda root, draw: write_casme2(root, subjects=3, clips=7, frames=24, picture=draw),
+        lambda root, draw: write_casme2(root, subjects=2, clips=7, frames=24, picture=draw),
         "triplepath-ha3dnet",
         changes={"classes": "full", "samples.balance": "weights"},
+        folds=2,
     ),
     "smic": Case(
-        lambda root, draw: write_smic(root, subjects=3, frames=24, picture=draw), "dp-3dnet"
+        lambda root, draw: write_smic(root, subjects=2, frames=24, picture=draw),
+        "dp-3dnet",
+        folds=2,
     ),
     "samm": Case(
         lambda root, draw: write_samm(root, subjects=3, clips=8, frames=24, picture=draw),
