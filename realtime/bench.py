@@ -53,7 +53,7 @@ class BenchResult:
     of `analyze`. Medians over the rounds. `live`: capture to painted picture with the clip
     played as a camera; `live_drops`: frames and windows that were lost there, by cause.
     `macro_share`: what macro-expressions add to the processor's time for everything from a frame
-    to its painted picture, as a share of it."""
+    to its painted picture, as a share of it; half of the decoding, which both share, counts."""
 
     device: str
     stages: tuple[StageTime, ...]

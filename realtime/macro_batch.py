@@ -87,7 +87,10 @@ class _Run:
         if rows := self._score(self._faces_of_video(video, on_update)):
             self._write(path, VIDEO_BEGIN, rows)
         else:
-            path.unlink(missing_ok=True)  # of an earlier call, when the video could be read
+            try:
+                path.unlink(missing_ok=True)  # of an earlier call, when the video could be read
+            except OSError as error:
+                raise _cannot_write(path, error) from error
 
     def _faces_of_pictures(self, pictures: Sequence[Picture]) -> Iterator[_Item]:
         with picture_cutter(self._cut, self._max_faces, self._network.spec) as cut_faces:

@@ -44,7 +44,7 @@ class _Due:
     def is_at(self, t_s: float) -> bool:
         return t_s >= self._next_s - SLACK_S
 
-    def is_done(self, t_s: float) -> None:
+    def done(self, t_s: float) -> None:
         """It was done at a moment. A frame that came late does not put off the next time, unless
         more were missing."""
         is_late = t_s - self._next_s > self._every_s
@@ -89,12 +89,12 @@ class MacroTrack:
         if self._kept and t_s - self._kept[-1][0] > REMEMBERED_S:
             self.restart()
         self._kept.append((t_s, face))
-        self._keeping.is_done(t_s)
+        self._keeping.done(t_s)
         while self._kept[0][0] < t_s - REMEMBERED_S:
             self._kept.popleft()
         if not self._scoring.is_at(t_s):
             return None
-        self._scoring.is_done(t_s)
+        self._scoring.done(t_s)
         self.latest = self._model.run(face[np.newaxis])[0].astype(np.float64)
         if self._smoothed is None:
             self._smoothed = self.latest
