@@ -26,7 +26,7 @@ from realtime.batch_inputs import find_inputs
 from realtime.display import Command, FileProgress, TerminalLine, Window, display_available
 from realtime.errors import KilasError
 from realtime.exports import FORMATS, export_session
-from realtime.lsl import EVENTS_STREAM, SCORES_STREAM, LslOutlet
+from realtime.lsl import LslOutlet
 from realtime.macro import DEFAULT_MACRO
 from realtime.macro_batch import MAX_FACES, analyze_stills, tell
 from realtime.mending import mend
@@ -158,12 +158,10 @@ def watch(
         if record is not None:
             recording.start()
         outlet = (
-            opened.enter_context(LslOutlet(monitor.spec, monitor.model.sha256, frames))
-            if lsl
-            else None
+            opened.enter_context(LslOutlet(monitor.model, frames, monitor.macro)) if lsl else None
         )
         if outlet is not None:
-            console.print(f"On the Lab Streaming Layer: {SCORES_STREAM}, {EVENTS_STREAM}.")
+            console.print(f"On the Lab Streaming Layer: {', '.join(outlet.streams)}.")
         frames.on_idle = lambda: frames.stop() if Command.QUIT in screen.wait() else None
         meter = Meter(monitor, frames)
         ends_s = math.inf

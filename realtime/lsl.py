@@ -3,6 +3,7 @@
     Kilas scores   type Expression, irregular rate, float32: `face_id`, then one channel a label
     Kilas events   type Markers, irregular rate, one string: one marker an event, as JSON with
                    face_id, label, score, onset_s, apex_s and offset_s
+    Kilas macro    as the scores, of macro-expressions, twice a second; where they are not off
 
 A sample is stamped with the moment that it speaks of: a score with that of the picture, a marker
 with its event's onset, because that is what other signals are cut by. All times are on LSL's
@@ -20,11 +21,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from realtime.errors import KilasError
-from realtime.spec import ModelSpec
+from realtime.macro import MacroModel
+from realtime.model import Model
 from realtime.types import Source, Update
 
 SCORES_STREAM = "Kilas scores"
 EVENTS_STREAM = "Kilas events"
+MACRO_STREAM = "Kilas macro"
 
 READINGS = 31
 """Readings of the two clocks of which the smallest counts: a second at 30 frames a second, in
@@ -47,9 +50,11 @@ class LslOutlet:
     Use as a context manager, or call `close`.
     """
 
-    def __init__(self, spec: ModelSpec, model_sha256: str, source: Source) -> None:
-        """`source`: entered already. Raises KilasError when LSL cannot be used, and for a source
-        that is not live, whose frames have no time of their own in the laboratory."""
+    def __init__(self, model: Model, source: Source, macro: MacroModel | None = None) -> None:
+        """`source`: entered already. `macro`: None where macro-expressions are not scored.
+
+        Raises KilasError when LSL cannot be used, and for a source that is not live, whose frames
+        have no time of their own in the laboratory."""
         if not source.live:
             raise KilasError(
                 "A file that is analyzed cannot be streamed, because its frames are not of now; "
@@ -67,32 +72,28 @@ class LslOutlet:
                 "The library liblsl was not found or cannot be loaded; "
                 "install it as pylsl's documentation says."
             ) from error
-        origin = f"{platform.node()}\n{source.info.name}\n{model_sha256}"
-        source_id = hashlib.sha256(origin.encode()).hexdigest()[:16]
-        scores = pylsl.StreamInfo(
-            SCORES_STREAM,
-            "Expression",
-            1 + len(spec.labels),
-            pylsl.IRREGULAR_RATE,
-            "float32",
-            f"kilas-scores-{source_id}",
+        origin = f"{platform.node()}\n{source.info.name}"
+        rate = pylsl.IRREGULAR_RATE
+        infos = {}
+        for name, one in ((SCORES_STREAM, model), (MACRO_STREAM, macro)):
+            if one is not None:
+                channels = _score_channels(one.spec.labels)
+                infos[name] = pylsl.StreamInfo(
+                    name,
+                    "Expression",
+                    len(channels),
+                    rate,
+                    "float32",
+                    _source_id(name, origin, one),
+                )
+                _describe(infos[name], channels, one)
+        infos[EVENTS_STREAM] = pylsl.StreamInfo(
+            EVENTS_STREAM, "Markers", 1, rate, "string", _source_id(EVENTS_STREAM, origin, model)
         )
-        events = pylsl.StreamInfo(
-            EVENTS_STREAM, "Markers", 1, pylsl.IRREGULAR_RATE, "string", f"kilas-events-{source_id}"
-        )
-        _describe(
-            scores,
-            [
-                ("face_id", "number", "Identity"),
-                *((label, "probability", "Expression") for label in spec.labels),
-            ],
-            spec,
-            model_sha256,
-        )
-        _describe(events, [("event", "JSON", "Marker")], spec, model_sha256)
+        _describe(infos[EVENTS_STREAM], [("event", "JSON", "Marker")], model)
         self._clock = _LabClock(pylsl.local_clock)
         try:
-            self._outlets = [pylsl.StreamOutlet(scores), pylsl.StreamOutlet(events)]
+            self._outlets = {name: pylsl.StreamOutlet(info) for name, info in infos.items()}
         except RuntimeError as error:
             raise KilasError(
                 "The streams could not be put on the network; check that this machine has one "
@@ -110,6 +111,11 @@ class LslOutlet:
     ) -> None:
         self.close()
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of the streams that are on the network."""
+        return tuple(self._outlets)
+
     def push(self, update: Update, age_s: float | None) -> None:
         """Send the scores and events of one update.
 
@@ -121,10 +127,10 @@ class LslOutlet:
             self._clock.read(update.frame.t_s + age_s)
         if not self._clock.is_set:
             return
-        scores_outlet, events_outlet = self._outlets
-        for scores in update.scores:
-            stamp_s = self._clock.at(scores.t_s)
-            scores_outlet.push_sample([scores.face_id, *scores.probabilities], stamp_s)
+        for name, scores in ((SCORES_STREAM, update.scores), (MACRO_STREAM, update.macro)):
+            for one in scores:
+                stamp_s = self._clock.at(one.t_s)
+                self._outlets[name].push_sample([one.face_id, *one.probabilities], stamp_s)
         for event in update.events:
             onset_s = self._clock.at(event.onset_s)
             marker = {
@@ -135,7 +141,7 @@ class LslOutlet:
                 "apex_s": round(self._clock.at(event.apex_s), 6),
                 "offset_s": round(self._clock.at(event.offset_s), 6),
             }
-            events_outlet.push_sample([json.dumps(marker)], onset_s)
+            self._outlets[EVENTS_STREAM].push_sample([json.dumps(marker)], onset_s)
 
     def close(self) -> None:
         """Take the streams from the network; may be called twice."""
@@ -174,9 +180,17 @@ class _LabClock:
         return t_s + self._offset_s
 
 
-def _describe(
-    info: Any, channels: list[tuple[str, str, str]], spec: ModelSpec, model_sha256: str
-) -> None:
+def _source_id(name: str, origin: str, model: Model | MacroModel) -> str:
+    digest = hashlib.sha256(f"{origin}\n{model.sha256}".encode()).hexdigest()
+    return f"{name.lower().replace(' ', '-')}-{digest[:16]}"
+
+
+def _score_channels(labels: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    probabilities = ((label, "probability", "Expression") for label in labels)
+    return [("face_id", "number", "Identity"), *probabilities]
+
+
+def _describe(info: Any, channels: list[tuple[str, str, str]], model: Model | MacroModel) -> None:
     """Metadata as the XDF specification lays them out. `channels`: label, unit, type."""
     description = info.desc()
     listed = description.append_child("channels")
@@ -187,8 +201,8 @@ def _describe(
         channel.append_child_value("type", kind)
     acquisition = description.append_child("acquisition")
     acquisition.append_child_value("software", "Kilas")
-    acquisition.append_child_value("model", spec.name)
-    acquisition.append_child_value("model_version", spec.version)
-    acquisition.append_child_value("model_sha256", model_sha256)
+    acquisition.append_child_value("model", model.spec.name)
+    acquisition.append_child_value("model_version", model.spec.version)
+    acquisition.append_child_value("model_sha256", model.sha256)
     # Moments without a face, and windows that the network had no time for, have no sample.
     description.append_child("synchronization").append_child_value("can_drop_samples", "true")

@@ -24,8 +24,10 @@ import pytest
 
 from realtime.errors import KilasError
 from realtime.lsl import JUMP_S, READINGS, LslOutlet
+from realtime.macro import DEFAULT_MACRO, MacroModel, find_macro
+from realtime.model import Model
 from realtime.spec import ModelSpec
-from realtime.types import Event, Frame, Scores, Source, SourceInfo, Update
+from realtime.types import Event, Frame, MacroScores, Scores, Source, SourceInfo, Update
 
 SPEC = ModelSpec(
     name="test",
@@ -39,6 +41,9 @@ SPEC = ModelSpec(
     normalisation="none",
 )
 SHA256 = "0123456789abcdef" * 4
+MODEL, OTHER_MODEL = (
+    cast(Model, SimpleNamespace(spec=SPEC, sha256=sha256)) for sha256 in (SHA256, SHA256[::-1])
+)
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 
@@ -51,6 +56,7 @@ def update(
     t_s: float,
     scores: Sequence[tuple[int, float]] = (),
     events: Sequence[Event] = (),
+    macro: Sequence[MacroScores] = (),
 ) -> Update:
     """`scores`: face and time."""
     return Update(
@@ -59,6 +65,7 @@ def update(
         scores=tuple(Scores(face_id, at_s, (0.25, 0.75), 0.01) for face_id, at_s in scores),
         events=tuple(events),
         states={},
+        macro=tuple(macro),
     )
 
 
@@ -125,7 +132,7 @@ def pylsl(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 def test_samples_are_stamped_with_the_moment_that_they_speak_of(pylsl: StandIn) -> None:
-    with LslOutlet(SPEC, SHA256, source()) as outlet:
+    with LslOutlet(MODEL, source()) as outlet:
         # Captured at 5 s of the camera's clock, 0.04 s ago, which is 1000 s of LSL's.
         outlet.push(update(5.0, [(0, 4.8), (3, 4.9)]), 0.04)
 
@@ -137,7 +144,7 @@ def test_samples_are_stamped_with_the_moment_that_they_speak_of(pylsl: StandIn) 
 
 
 def test_an_event_is_a_marker_at_its_onset(pylsl: StandIn) -> None:
-    with LslOutlet(SPEC, SHA256, source()) as outlet:
+    with LslOutlet(MODEL, source()) as outlet:
         outlet.push(update(5.0, events=[Event(2, 4.0, 4.1, 4.3, "surprise", 0.876543)]), 0.0)
 
     ((values, stamp),) = pylsl.sent["Kilas events"]
@@ -152,9 +159,28 @@ def test_an_event_is_a_marker_at_its_onset(pylsl: StandIn) -> None:
     }
 
 
+def test_macro_expressions_have_a_stream_of_their_own(pylsl: StandIn) -> None:
+    macro = MacroModel(find_macro(DEFAULT_MACRO))
+    shown = MacroScores(2, 4.9, (0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1))
+    with LslOutlet(MODEL, source(), macro) as outlet:
+        assert set(outlet.streams) == {"Kilas scores", "Kilas events", "Kilas macro"}
+        outlet.push(update(5.0, [(2, 4.8)], macro=[shown]), 0.04)
+
+    assert pylsl.sent["Kilas macro"] == [([2, *shown.probabilities], pytest.approx(999.86))]
+    assert len(pylsl.sent["Kilas scores"]) == 1
+    (info,) = (one for one in pylsl.infos if one.name == "Kilas macro")
+    described = dict(info.description.children)
+    channels = [dict(channel.children) for _, channel in described["channels"].children]
+    assert [channel["label"] for channel in channels] == ["face_id", *macro.spec.labels]
+    assert info.channels == 8
+    acquisition = dict(described["acquisition"].children)
+    assert acquisition["model"] == "kilas-macro"
+    assert acquisition["model_sha256"] == macro.sha256
+
+
 def test_stamps_do_not_jitter_with_the_time_that_frames_take(pylsl: StandIn) -> None:
     random = np.random.default_rng(0)
-    outlet = LslOutlet(SPEC, SHA256, source())
+    outlet = LslOutlet(MODEL, source())
     for frame in range(300):
         t_s = frame / 30
         age_s = float(random.uniform(0.02, 0.4))
@@ -168,7 +194,7 @@ def test_stamps_do_not_jitter_with_the_time_that_frames_take(pylsl: StandIn) -> 
 
 
 def test_stamps_follow_clocks_that_drift_apart(pylsl: StandIn) -> None:
-    outlet = LslOutlet(SPEC, SHA256, source())
+    outlet = LslOutlet(MODEL, source())
     for frame in range(3000):
         t_s = frame / 30
         pylsl.now_s = 1000 + t_s * 1.0001
@@ -178,7 +204,7 @@ def test_stamps_follow_clocks_that_drift_apart(pylsl: StandIn) -> None:
 
 @pytest.mark.parametrize("jump_s", [-20.0, -2 * JUMP_S, 2 * JUMP_S, 20.0])
 def test_a_clock_that_jumps_is_followed_at_once(pylsl: StandIn, jump_s: float) -> None:
-    outlet = LslOutlet(SPEC, SHA256, source())
+    outlet = LslOutlet(MODEL, source())
     for frame in range(60):
         pylsl.now_s = 1000 + frame / 30
         t_s = frame / 30 + (jump_s if frame >= 40 else 0)
@@ -187,7 +213,7 @@ def test_a_clock_that_jumps_is_followed_at_once(pylsl: StandIn, jump_s: float) -
 
 
 def test_nothing_is_sent_before_an_age_is_known(pylsl: StandIn) -> None:
-    outlet = LslOutlet(SPEC, SHA256, source())
+    outlet = LslOutlet(MODEL, source())
     outlet.push(update(1.0, [(0, 0.9)]), None)
     assert pylsl.stamps() == []
     outlet.push(update(1.1, [(0, 1.0)]), 0.0)
@@ -199,7 +225,7 @@ def test_nothing_is_sent_before_an_age_is_known(pylsl: StandIn) -> None:
 
 
 def test_the_streams_describe_their_channels_and_the_model(pylsl: StandIn) -> None:
-    LslOutlet(SPEC, SHA256, source())
+    LslOutlet(MODEL, source())
 
     scores, events = pylsl.infos
     assert (scores.name, scores.kind, scores.channels, scores.form) == (
@@ -222,10 +248,10 @@ def test_the_streams_describe_their_channels_and_the_model(pylsl: StandIn) -> No
 
 
 def test_a_source_id_is_the_same_after_a_restart_and_for_nothing_else(pylsl: StandIn) -> None:
-    LslOutlet(SPEC, SHA256, source())
-    LslOutlet(SPEC, SHA256, source())
-    LslOutlet(SPEC, SHA256, source("camera 1"))
-    LslOutlet(SPEC, SHA256[::-1], source())
+    LslOutlet(MODEL, source())
+    LslOutlet(MODEL, source())
+    LslOutlet(MODEL, source("camera 1"))
+    LslOutlet(OTHER_MODEL, source())
 
     first, second, other_camera, other_model = pylsl.infos[::2]
     assert first.source_id == second.source_id
@@ -238,7 +264,7 @@ def test_a_source_id_is_the_same_after_a_restart_and_for_nothing_else(pylsl: Sta
 
 def test_a_file_that_is_analyzed_is_refused(pylsl: StandIn) -> None:
     with pytest.raises(KilasError, match="use `watch`, which plays it at its own speed"):
-        LslOutlet(SPEC, SHA256, source("film.mp4", live=False))
+        LslOutlet(MODEL, source("film.mp4", live=False))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +287,7 @@ def test_what_is_missing_is_said_with_the_remedy(
     monkeypatch.delitem(sys.modules, "pylsl", raising=False)
     monkeypatch.setattr(builtins, "__import__", without_pylsl)
     with pytest.raises(KilasError, match=remedy):
-        LslOutlet(SPEC, SHA256, source())
+        LslOutlet(MODEL, source())
 
 
 def test_a_network_that_refuses_is_said(pylsl: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +296,7 @@ def test_a_network_that_refuses_is_said(pylsl: StandIn, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(pylsl, "StreamOutlet", refuse)
     with pytest.raises(KilasError, match="check that this machine has one"):
-        LslOutlet(SPEC, SHA256, source())
+        LslOutlet(MODEL, source())
 
 
 # --- the real thing
@@ -291,7 +317,7 @@ def in_a_process(folder: Path, body: str) -> None:
     sys.path.insert(0, "tests")
     from realtime.lsl import LslOutlet
     from realtime.types import Event
-    from test_lsl import SHA256, SPEC, source, update
+    from test_lsl import MODEL, SHA256, source, update
 
     def opened(name, recover=False):
         found = pylsl.resolve_byprop("name", name, 1, 20.0)
@@ -318,7 +344,7 @@ def test_inlets_get_what_was_pushed(tmp_path: Path) -> None:
     in_a_process(
         tmp_path,
         """
-        with LslOutlet(SPEC, SHA256, source()) as outlet:
+        with LslOutlet(MODEL, source()) as outlet:
             scores, events = opened("Kilas scores"), opened("Kilas events")
             label = 'désolé 驚き "<&'
             now_s = time.monotonic()
@@ -360,7 +386,7 @@ def test_listeners_that_do_not_listen_are_lost_or_come_late_hold_nothing_up(
                 t_s = time.monotonic()
                 outlet.push(update(t_s, [(number, t_s)]), time.monotonic() - t_s)
 
-        outlet = LslOutlet(SPEC, SHA256, source())
+        outlet = LslOutlet(MODEL, source())
         push(outlet, 5000)                     # nobody listens
         idle = opened("Kilas scores")          # listens, and never takes a sample
         lost = opened("Kilas scores")
@@ -383,10 +409,10 @@ def test_a_listener_finds_a_run_again_that_was_restarted(tmp_path: Path) -> None
     in_a_process(
         tmp_path,
         """
-        outlet = LslOutlet(SPEC, SHA256, source())
+        outlet = LslOutlet(MODEL, source())
         listener = opened("Kilas scores", recover=True)
         outlet.close()
-        with LslOutlet(SPEC, SHA256, source()) as outlet:
+        with LslOutlet(MODEL, source()) as outlet:
             values = None
             while values is None:
                 outlet.push(update(5.0, [(7, 5.0)]), 0.0)

@@ -117,12 +117,14 @@ CASES = {
     "folder": Case(
         lambda root, draw: write_folder(root, subjects=3, clips=3, picture=draw),
         "triplepath-ha3dnet",
+        "split-80-10-10",
         # A recipe of one's own: motion, and subjects that choose the epoch.
         changes={
             **{"model.signal": "motion", "model.mask": "none"},
             **{"model.normalisation": "clip to 3 px, divide by 0.3"},
             **{"training.validation_share": 0.4, "training.epoch": "best"},
         },
+        folds=1,
     ),
     "fer2013": Case(write_stills, "mer-3dcnn", "official", {"samples.balance": "smote"}, folds=1),
 }
