@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 
 from realtime.landmarks import FaceTracker, import_face_mesh
-from realtime.macro import MacroModel
-from realtime.macro_track import MacroTrack
+from realtime.macro import MacroModel, cut_face
 from realtime.model import Device, Model
 from realtime.motion import MotionSignal
 from realtime.overlay import Overlay
@@ -24,7 +23,7 @@ from realtime.regions import extract_regions
 from realtime.session import Monitor, analyze
 from realtime.sources import PacedFile, VideoFile
 from realtime.timeline import GraySignal
-from realtime.types import State, Update
+from realtime.types import MacroScores, State, Update
 from realtime.video_writer import VideoWriter
 from realtime.worker import Worker
 
@@ -181,7 +180,6 @@ def _stage_times(video: Path, model: str | Path, device: Device) -> tuple[StageT
     network.warm_up()
     signal_stage = GraySignal() if spec.signal == "gray" else MotionSignal(spec)
     macro = MacroModel.load()
-    track = MacroTrack(macro, 0)
     overlay = Overlay(spec, macro.spec.labels)
     window = np.zeros((1, *spec.window_shape), "uint8" if spec.signal == "gray" else "float32")
     lap = _Stopwatch()
@@ -199,7 +197,7 @@ def _stage_times(video: Path, model: str | Path, device: Device) -> tuple[StageT
                 break
             with lap("landmarks"):
                 faces = track_faces(frame)
-            shown = None
+            shown: tuple[MacroScores, ...] = ()
             for face in faces:
                 with lap("regions"):
                     sample = extract_regions(
@@ -207,12 +205,15 @@ def _stage_times(video: Path, model: str | Path, device: Device) -> tuple[StageT
                     )
                 with lap(f"signal ({spec.signal})"):
                     signal_stage(sample)
-                with lap("macro-expression"):
-                    shown = track.see(frame, face)
+                with lap("macro-expression, face cut out"):
+                    still = cut_face(frame.image_bgr, face.transform, macro.spec)
+                with lap("macro-expression, scored"):
+                    scores = macro.run(still[np.newaxis])[0]
+                shown += (MacroScores(face.face_id, frame.t_s, tuple(map(float, scores))),)
             with lap("network, one window"):
                 network.run(window)
             states: dict[int, State] = {face.face_id: "neutral" for face in faces}
-            update = Update(frame, faces, (), (), states, macro=(shown,) if shown else ())
+            update = Update(frame, faces, (), (), states, macro=shown)
             with lap("overlay"):
                 picture = overlay.paint(update)
             with lap("video encoder"):

@@ -3,7 +3,8 @@
     Kilas scores   type Expression, irregular rate, float32: `face_id`, then one channel a label
     Kilas events   type Markers, irregular rate, one string: one marker an event, as JSON with
                    face_id, label, score, onset_s, apex_s and offset_s
-    Kilas macro    as the scores, of macro-expressions, twice a second; where they are not off
+    Kilas macro    as the scores, of macro-expressions: smoothed over time, twice a second; where
+                   they are not off
 
 A sample is stamped with the moment that it speaks of: a score with that of the picture, a marker
 with its event's onset, because that is what other signals are cut by. All times are on LSL's

@@ -18,9 +18,9 @@ this, they would be more than a twentieth of the live path."""
 SMOOTH_S = 0.5
 """Time constant of the smoothing, so that a flicker of one scoring is no expression."""
 
-KEPT_EVERY_S = 1 / 15
-"""Seconds from one kept face to the next: each takes a tenth of a millisecond to cut out, and the
-0.1 s that are looked at after an offset hold one or two of them."""
+KEPT_EVERY_S = 0.1
+"""Seconds from one kept face to the next: each takes some tenths of a millisecond to cut out, and
+the 0.1 s that are looked at after an offset hold one of them as a rule."""
 
 REMEMBERED_S = 2.0
 """How long faces are kept: from before the longest micro-expression to its end."""
@@ -66,10 +66,9 @@ class MacroTrack:
         self._kept: deque[tuple[float, UInt8Array]] = deque()
         self._keeping = _Due(KEPT_EVERY_S)
         self._scoring = _Due(EVERY_S)
-        self._smoothed: FloatArray | None = None
-        self._scored_s = -math.inf
-        self.latest: FloatArray | None = None
-        """The newest scores, not smoothed, float64 [labels]."""
+        self._smoothed: FloatArray = np.zeros(len(self._model.spec.labels))
+        self.latest: tuple[float, FloatArray] | None = None
+        """The newest scores, not smoothed: time of their frame in seconds, and float64 [labels]."""
 
     def see(self, frame: Frame, face: Face) -> MacroScores | None:
         """Take the face in the next frame; give smoothed scores when it is time for them."""
@@ -95,13 +94,10 @@ class MacroTrack:
         if not self._scoring.is_at(t_s):
             return None
         self._scoring.done(t_s)
-        self.latest = self._model.run(face[np.newaxis])[0].astype(np.float64)
-        if self._smoothed is None:
-            self._smoothed = self.latest
-        else:
-            share = 1.0 - math.exp((self._scored_s - t_s) / SMOOTH_S)
-            self._smoothed = self._smoothed + share * (self.latest - self._smoothed)
-        self._scored_s = t_s
+        scores = self._model.run(face[np.newaxis])[0].astype(np.float64)
+        share = 1.0 if self.latest is None else 1.0 - math.exp((self.latest[0] - t_s) / SMOOTH_S)
+        self._smoothed = self._smoothed + share * (scores - self._smoothed)
+        self.latest = t_s, scores
         return MacroScores(self._face_id, t_s, tuple(self._smoothed.tolist()))
 
     def mean(self, start_s: float, end_s: float) -> FloatArray | None:

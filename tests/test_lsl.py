@@ -316,7 +316,8 @@ def in_a_process(folder: Path, body: str) -> None:
     import pylsl
     sys.path.insert(0, "tests")
     from realtime.lsl import LslOutlet
-    from realtime.types import Event
+    from realtime.macro import DEFAULT_MACRO, MacroModel, find_macro
+    from realtime.types import Event, MacroScores
     from test_lsl import MODEL, SHA256, source, update
 
     def opened(name, recover=False):
@@ -344,17 +345,24 @@ def test_inlets_get_what_was_pushed(tmp_path: Path) -> None:
     in_a_process(
         tmp_path,
         """
-        with LslOutlet(MODEL, source()) as outlet:
+        macro_model = MacroModel(find_macro(DEFAULT_MACRO))
+        with LslOutlet(MODEL, source(), macro_model) as outlet:
             scores, events = opened("Kilas scores"), opened("Kilas events")
+            macro = opened("Kilas macro")
             label = 'désolé 驚き "<&'
             now_s = time.monotonic()
             event = Event(3, now_s - 1, now_s - 0.9, now_s - 0.7, label, 0.5)
-            outlet.push(update(now_s, [(3, now_s - 0.5)], [event]), time.monotonic() - now_s)
+            shown = MacroScores(3, now_s - 0.25, (0.5, 0.0, 0.0, 0.25, 0.0, 0.0, 0.25))
+            sent = update(now_s, [(3, now_s - 0.5)], [event], [shown])
+            outlet.push(sent, time.monotonic() - now_s)
 
             values, stamp = scores.pull_sample(20.0)
             assert values == [3, 0.25, 0.75]
             lab_s = pylsl.local_clock() - (time.monotonic() - now_s)
             assert abs(stamp - (lab_s - 0.5)) < 0.01
+            values, stamp = macro.pull_sample(20.0)
+            assert values == [3, *shown.probabilities]
+            assert abs(stamp - (lab_s - 0.25)) < 0.01
             (text,), stamp = events.pull_sample(20.0)
             marker = json.loads(text)
             assert marker["label"] == label

@@ -389,20 +389,23 @@ SMILE = np.array([0.95, 0.05])
 
 
 class Shown:
-    """What a face shows as a whole: a script of scores over time, of a smile and of nothing."""
+    """What a face shows as a whole: a script of scores over time, of a smile and of nothing.
+    `every_s`: how often it is scored; 0: at every moment."""
 
     neutral: int | None = 1
 
-    def __init__(self, curve: Callable[[float], float]) -> None:
+    def __init__(self, curve: Callable[[float], float], every_s: float = 0.0) -> None:
         self._curve = curve
+        self._every_s = every_s
         self.now_s = 0.0
 
     def _at(self, t_s: float) -> FloatArray:
         return CALM + self._curve(t_s) * (SMILE - CALM)
 
     @property
-    def latest(self) -> FloatArray:
-        return self._at(self.now_s)
+    def latest(self) -> tuple[float, FloatArray]:
+        scored_s = self.now_s - (self.now_s % self._every_s if self._every_s else 0.0)
+        return scored_s, self._at(scored_s)
 
     def mean(self, start_s: float, end_s: float) -> FloatArray | None:
         times_s = [t_s for t_s in np.arange(0.0, self.now_s, 1 / 30) if start_s <= t_s <= end_s]
@@ -440,6 +443,34 @@ def test_the_beginning_and_the_end_of_a_slow_smile_are_no_micro_expressions() ->
     assert at(states, 0.9) == "neutral"
     assert {at(states, t_s) for t_s in (1.5, 2.0, 2.9)} == {"macro"}
     assert {at(states, t_s) for t_s in (3.7, 4.5)} == {"neutral"}
+
+
+def test_a_smile_that_comes_slowly_goes_on_when_its_motion_has_faded() -> None:
+    """The model's baseline gets used to it; the end of it moves as long."""
+
+    def moves(t_s: float) -> float:
+        return max(bump(1.0, 1.8)(t_s), bump(3.5, 4.3)(t_s))
+
+    smile = Shown(lambda t_s: float(np.clip(min((t_s - 1.0) / 0.8, (4.3 - t_s) / 0.8), 0, 1)))
+    events, states = run_with(smile, moves, end_s=6.0)
+    assert events == []
+    assert {at(states, t_s) for t_s in (1.9, 2.5, 3.4)} == {"macro"}
+    assert {at(states, t_s) for t_s in (4.6, 5.5)} == {"neutral"}
+
+
+def test_what_moves_long_and_changes_nothing_leaves_a_neutral_face() -> None:
+    _, states = run_with(Shown(lambda t_s: 0.0), bump(1.0, 1.8))
+    assert at(states, 1.65) == "macro"
+    assert at(states, 2.0) == "neutral"
+
+
+@pytest.mark.parametrize("every_s", [0.3, 0.5, 0.7])
+def test_scores_from_before_a_smile_do_not_say_that_it_is_over(every_s: float) -> None:
+    for onset_s in np.arange(1.0, 1.7, 0.05).tolist():
+        smile = Shown(lambda t_s, onset_s=onset_s: float(t_s >= onset_s + 0.05), every_s)  # type: ignore[misc]
+        events, states = run_with(smile, bump(onset_s, onset_s + 0.15))
+        assert events == []
+        assert {at(states, onset_s + after_s) for after_s in (0.3, 1.0, 2.0)} == {"macro"}
 
 
 def test_a_micro_expression_comes_back_also_where_the_whole_face_shows_it() -> None:
