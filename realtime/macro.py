@@ -53,10 +53,12 @@ class MacroSpec:
 
     `labels`: meaning of the output's columns. `eyes_apart_px`, `eyes_y_px`: where the outer eye
     corners are in the 48 x 48 face, whose middle is between them: in the median of the training
-    data, in pixels from its upper edge. `normalisation`, `both_sides`,
-    `temperature`, `smoothing`: what the graph does with a face and with its logits; `both_sides`:
-    the mean scores of the face and its mirror image; `smoothing`: of the training's labels, which
-    is taken out of the scores. `provenance`: data, recipe, seed, commit and measured results.
+    data, in pixels from its upper edge.
+
+    `normalisation`, `both_sides`, `temperature`, `smoothing`: what the graph does with a face and
+    with its logits; `both_sides`: the mean scores of the face and its mirror image; `smoothing`: of
+    the training's labels, which is taken out of the scores. `provenance`: data, recipe, seed,
+    commit and measured results.
     """
 
     name: str
@@ -192,8 +194,8 @@ class MacroModel:
             (SCORES, "tensor(float)", [len(spec.labels)]),
         ):
             found_kind, shape = nodes.get(name, ("nothing", []))
-            # The number of faces must be free.
-            if found_kind != kind or not isinstance(shape[0], str) or shape[1:] != sizes:
+            # The number of faces must be free; a scalar has none.
+            if found_kind != kind or shape[1:] != sizes or not isinstance(shape[0], str):
                 raise ModelError(
                     f"The model {self.path.name} disagrees with its specification: expected "
                     f"{name!r} as {kind} [N, {', '.join(map(str, sizes))}], found {found_kind} "

@@ -15,10 +15,23 @@ PICTURE_SUFFIXES = (
 )
 """Endings of the pictures that OpenCV reads in all its builds."""
 
+OTHER_PICTURE_SUFFIXES: frozenset[str] = frozenset(
+    {
+        *(".avif", ".gif", ".heic", ".heif", ".hif", ".jxl", ".psd", ".svg"),
+        *(".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".nef", ".nrw", ".orf", ".pef"),
+        *(".raf", ".rw2", ".srw", ".x3f"),
+    }
+)
+"""Endings of well-known pictures that are not read, lower case. Some builds of OpenCV would: of a
+camera's raw file they give the small preview, of what moves the first picture."""
+
 
 def read_picture(path: Path, mode: int = cv2.IMREAD_COLOR) -> UInt8Array | None:
     """uint8 BGR [h, w, 3], or [h, w] where `mode` is IMREAD_GRAYSCALE, turned as its EXIF says
-    and without its alpha; None where the file is damaged or cannot be read."""
+    and without its alpha; None where the file is damaged, cannot be read or is of another format
+    (`OTHER_PICTURE_SUFFIXES`)."""
+    if path.suffix.lower() in OTHER_PICTURE_SUFFIXES:
+        return None
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
         # `cv2.imread` would paint gray what a JPEG lacks that was cut off, and say nothing.

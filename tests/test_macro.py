@@ -42,6 +42,7 @@ def model_file(
     faces: int | str = "N",
     softmax: bool = True,
     kind: int = TensorProto.UINT8,
+    scalar: bool = False,
     metadata: dict[str, str] | None = None,
 ) -> Path:
     """A network that shares one face's mean gray out to its labels."""
@@ -57,11 +58,15 @@ def model_file(
     ]
     if softmax:
         nodes.append(helper.make_node("Softmax", ["logits"], ["scores"], axis=1))
+    if scalar:
+        nodes[-1].output[0] = "all"
+        nodes.append(helper.make_node("ReduceMean", ["all"], ["scores"], keepdims=0))
+    shape_of_scores = [] if scalar else [faces, labels]
     graph = helper.make_graph(
         nodes,
         "mean",
         [helper.make_tensor_value_info("faces", kind, [faces, side, side])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [faces, labels])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, shape_of_scores)],
         [weights, axes, shape],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
@@ -159,6 +164,7 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
         ({"side": 64}, r"'faces' as tensor\(uint8\) \[N, 48, 48\]"),
         ({"kind": TensorProto.FLOAT}, r"found tensor\(float\)"),
         ({"faces": 4}, "disagrees"),
+        ({"scalar": True}, r"'scores' as tensor\(float\) \[N, 2\], found tensor\(float\) \[\]"),
         ({"softmax": False}, "softmax"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from training.macro.calibration import (
 )
 from training.macro.evaluate import evaluate_stills
 from training.macro.report import report_page, summary
-from training.macro.stills import LABELS, Copies, Stills, load_stills, save_stills
+from training.macro.stills import LABELS, Copies, Stills, in_parts, load_stills, save_stills
 from training.made_from import sha256_of
 
 LEAST_ACCURACY = 0.69
@@ -222,20 +223,30 @@ def test_a_damaged_file_is_refused_in_a_sentence(tmp_path: Path, content: bytes)
         load_stills(path)
 
 
-def test_a_file_with_one_wrong_byte_is_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:Reading `.npy` or `.npz` file required additional header")
+def test_a_file_with_one_wrong_byte_gives_the_same_or_is_refused_in_a_sentence(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "stills.npz"
-    save_stills(path, stills_of((0, "happy", "Training"), (1, "fear", "PublicTest")))
+    whole = stills_of((0, "happy", "Training"), (1, "fear", "PublicTest"))
+    whole.images[:] &= 0x80  # two gray levels, which makes the file small
+    save_stills(path, whole)
     content = path.read_bytes()
-    refused = 0
-    for place in range(0, len(content), 7):
+    refusals = []
+    for place in range(len(content)):
         damaged = bytearray(content)
         damaged[place] ^= 0x55
         path.write_bytes(damaged)
         try:
-            load_stills(path)
-        except KilasError:
-            refused += 1
-    assert refused
+            back = load_stills(path)
+        except KilasError as error:
+            refusals.append(str(error))
+        else:
+            for name in ("images", "labels", "usage"):
+                np.testing.assert_array_equal(getattr(back, name), getattr(whole, name))
+    assert len(refusals) > len(content) / 2  # what is left are dates, rights and the like
+    for said in refusals:
+        assert re.fullmatch(rf"{re.escape(str(path))} .*(with macro prepare|, not \[.*\])\.", said)
 
 
 def test_a_table_that_was_not_packed_is_refused_in_a_sentence(tmp_path: Path) -> None:
@@ -335,6 +346,62 @@ def test_folders_of_faces_are_prepared_whatever_their_size(tmp_path: Path) -> No
     assert "cannot be read as a picture" in said
     with pytest.raises(KilasError, match="usage 'Test'; official knows"):
         stills.fold("official", 1, 0.0)
+
+
+def test_a_copy_in_another_format_is_told_once(tmp_path: Path) -> None:
+    coloured = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
+    for part, ending in (("train", "png"), ("test", "bmp")):
+        (tmp_path / "faces" / part / "happy").mkdir(parents=True)
+        assert cv2.imwrite(str(tmp_path / "faces" / part / "happy" / f"a.{ending}"), coloured)
+    said = macro("prepare", tmp_path / "faces", "--out", tmp_path / "out.npz", "--jobs", 1)
+    assert said.count("opies") == 1
+    assert "Exact copies in Test of pictures in Training: 1; of these with another" in said
+
+
+@pytest.mark.parametrize(
+    ("root", "out", "said"),
+    [
+        ("good.csv", "good.csv", r"good\.csv does not end in \.npz; choose another --out"),
+        ("good.csv", "out", "out does not end in"),
+        ("faces", "faces/happy/out.npz", "is, or lies within, what is read"),
+        ("faces", "faces/../faces/out.npz", "is, or lies within, what is read"),
+        ("good.npz", "good.npz", "is, or lies within, what is read"),
+        ("good.csv", "figures.npz", "figures.npz is a file of something else and would be repl"),
+        ("good.csv", "text.npz", "text.npz is a file of something else and would be replaced"),
+    ],
+)
+def test_nothing_else_is_overwritten_and_nothing_read_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str, out: str, said: str
+) -> None:
+    write_csv(tmp_path / "good.csv", stills_of((0, "happy", "Training")))
+    (tmp_path / "good.npz").write_bytes((tmp_path / "good.csv").read_bytes())
+    (tmp_path / "faces" / "happy").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "faces" / "happy" / "1.png"), pictures(1)[0])
+    np.savez(tmp_path / "figures.npz", X=np.arange(3))
+    (tmp_path / "text.npz").write_text("notes")
+
+    def contents() -> dict[Path, bytes]:
+        return {one: one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}
+
+    before = contents()
+    with monkeypatch.context() as patch, pytest.raises(KilasError, match=said):
+        patch.setattr("training.macro.prepare.find_stills", lambda _: pytest.fail("it was read"))
+        macro("prepare", tmp_path / root, "--out", tmp_path / out)
+    assert contents() == before
+
+
+def test_stills_of_an_earlier_call_are_replaced(tmp_path: Path) -> None:
+    write_csv(tmp_path / "good.csv", stills_of((0, "happy", "Training"), (1, "sad", "")))
+    save_stills(tmp_path / "out.npz", stills_of((0, "fear", "PublicTest")))
+    macro("prepare", tmp_path / "good.csv", "--out", tmp_path / "out.npz", "--jobs", 1)
+    assert load_stills(tmp_path / "out.npz").labels.tolist() == [LABELS.index("happy")]
+
+
+def test_a_root_that_is_not_there_may_have_been_a_file(tmp_path: Path) -> None:
+    with pytest.raises(
+        KilasError, match=r"neither a file nor a folder .*missing\.csv; give fer2013"
+    ):
+        macro("prepare", tmp_path / "missing.csv", "--out", tmp_path / "out.npz")
 
 
 @pytest.mark.parametrize("faces", ["landmarks", "haar"])
@@ -442,9 +509,7 @@ def test_the_model_that_ships_is_right_often_enough_and_knows_how_often(
 ) -> None:
     stills = load_stills(shared_data / "fer2013_dev.npz")
     rows = stills.part("PublicTest")[::2]
-    scores = np.concatenate(
-        [MacroModel.load().run(some) for some in np.array_split(stills.images[rows], 20)]
-    ).astype(np.float64)
+    scores = in_parts(MacroModel.load().run, stills.images[rows]).astype(np.float64)
     labels = stills.labels[rows]
     assert (scores.argmax(axis=1) == labels).mean() >= LEAST_ACCURACY
     assert calibration_error(scores, labels) <= LARGEST_CALIBRATION_ERROR

@@ -34,7 +34,7 @@ from training.datasets import (
     Skipped,
     VideoRange,
     read_dataset,
-    read_stills,
+    read_still,
 )
 from training.expressions import ScriptedEvent
 from training.stream_file import Stream, StreamWriter, WrittenClip, full_table
@@ -228,8 +228,7 @@ class Pictures:
         elif isinstance(frames, FrameFiles):
             yield from self._read_files(frames)
         else:
-            for gray in read_stills(frames):
-                yield Frame(0, 0.0, _enlarged(gray))
+            yield Frame(0, 0.0, _enlarged(read_still(frames)))
 
     def _read_video(self, video: VideoRange) -> Iterator[Frame]:
         first_s = None

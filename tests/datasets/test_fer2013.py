@@ -11,7 +11,7 @@ import pytest
 from published_layouts import Cells, still, write_fer2013, write_fer2013_folders
 
 from realtime.errors import KilasError, SourceError
-from training.datasets import StillFile, StillRow, read_dataset, read_stills
+from training.datasets import StillFile, StillRow, read_dataset, read_still
 
 
 def test_each_line_is_a_clip_of_one_still(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_stills_are_read_one_by_one_in_any_order(tmp_path: Path) -> None:
     write_fer2013(tmp_path, stills=9)
     clips = read_dataset("fer2013", tmp_path).clips
     for number in (8, 0, 4):
-        (picture,) = read_stills(clips[number].frames)
+        picture = read_still(clips[number].frames)
         assert picture.dtype == np.uint8
         assert np.array_equal(picture, still(number))
 
@@ -53,7 +53,7 @@ def test_other_line_ends_quotes_columns_and_names(tmp_path: Path) -> None:
     )
     found = read_dataset("fer2013", tmp_path)
     for number, clip in enumerate(found.clips):
-        assert np.array_equal(read_stills(clip.frames)[0], still(number))
+        assert np.array_equal(read_still(clip.frames), still(number))
     assert len(found.clips) == 3
 
 
@@ -76,7 +76,7 @@ def test_a_line_that_cannot_be_is_skipped(change: Cells, said: str, tmp_path: Pa
     assert skip.where == "fer2013.csv, row 6"
     assert skip.why.startswith(said)
     assert len(found.clips) == 20
-    assert np.array_equal(read_stills(found.clips[4].frames)[0], still(5))
+    assert np.array_equal(read_still(found.clips[4].frames), still(5))
 
 
 def test_a_line_that_is_cut_off_is_skipped(tmp_path: Path) -> None:
@@ -113,6 +113,86 @@ def test_copies_of_training_stills_in_other_parts_are_marked(tmp_path: Path) -> 
     assert found.notes == ("Stills of other parts that are exact copies of stills of Training: 1.",)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_copy_is_known_by_its_pixels_whatever_the_format(channels: int, tmp_path: Path) -> None:
+    shape = (48, 48, channels)
+    one, other = (np.random.default_rng(n).integers(0, 256, shape, np.uint8) for n in range(2))
+    for name, image in (
+        ("train/happy/a.png", one),
+        ("test/happy/a.bmp", one),
+        ("test/sad/b.tiff", one),
+        ("test/sad/c.png", other),
+        ("train/fear/d.png", one),
+        ("train/fear/flat.png", one.reshape(24, 96, channels)),
+        ("test/fear/e.png", other.reshape(24, 96, channels)),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(tmp_path / name), image)
+    # What cannot be read is no copy of what cannot be read either.
+    for name in ("train/sad/x.png", "test/sad/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"no picture")
+    found = read_dataset("fer2013", tmp_path)
+    assert set(found.table["clip"][found.table["is_copy"]]) == {
+        "test/happy/a.bmp",
+        "test/sad/b.tiff",
+    }
+    assert found.table["is_copy"].dtype == bool
+    assert len(found.table) == 9
+
+
+def test_odd_entries_are_named_and_do_not_stop_the_rest(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write_fer2013_folders(root)
+    happy = root / "train" / "happy"
+    (happy / "dead.png").symlink_to(tmp_path / "nowhere.png")
+    (happy / "x.png").mkdir()
+    (happy / "moving.GIF").write_bytes(b"GIF89a")
+    (happy / "phone.heic").write_bytes(b"")
+    (happy / "notes.txt").write_bytes(b"")
+    (happy / ".hidden.gif").write_bytes(b"")
+    (root / "fer2013.csv").mkdir()
+    (root / "icml_face_data.csv").symlink_to(tmp_path / "nowhere.csv")
+    (tmp_path / "elsewhere").mkdir()
+    (root / "train" / "linked").symlink_to(tmp_path / "elsewhere")
+    found = read_dataset("fer2013", root)
+    assert len(found.clips) == 28
+    gone = "there is no file behind it; put the file in its place"
+    link = "it is a link to a folder, which is not followed; put the folder in its place"
+    assert sorted((one.where, one.why) for one in found.skipped) == sorted(
+        [
+            ("train/happy/dead.png", gone),
+            (
+                "train/happy/x.png",
+                "it is a folder, called like a picture; put the picture in its place",
+            ),
+            ("train/happy/moving.GIF", ".GIF pictures are not read; save it as PNG"),
+            ("train/happy/phone.heic", ".heic pictures are not read; save it as PNG"),
+            (str(root / "icml_face_data.csv"), gone),
+            (str(root / "train" / "linked"), link),
+        ]
+    )
+
+
+def test_a_table_within_a_folder_of_its_name_is_read(tmp_path: Path) -> None:
+    write_fer2013(tmp_path / "fer2013.csv")
+    (tmp_path / "icml_face_data.csv").symlink_to(tmp_path / "nowhere.csv")
+    found = read_dataset("fer2013", tmp_path)
+    assert len(found.table) == 21
+    (skip,) = found.skipped
+    assert skip.where == str(tmp_path / "icml_face_data.csv")
+    (tmp_path / "fer2013.csv" / "fer2013.csv").unlink()
+    with pytest.raises(KilasError, match=r"1 cannot be used: .*icml_face_data\.csv: there is no f"):
+        read_dataset("fer2013", tmp_path)
+
+
+def test_folders_without_a_class_count_their_pictures_only(tmp_path: Path) -> None:
+    write_fer2013_folders(tmp_path / "all.png")
+    found = read_dataset("fer2013", tmp_path)
+    assert len(found.clips) == 28
+    assert found.skipped == ()
+
+
 def test_pictures_by_class(tmp_path: Path) -> None:
     write_fer2013_folders(tmp_path, each=2)
     found = read_dataset("fer2013", tmp_path)
@@ -123,7 +203,7 @@ def test_pictures_by_class(tmp_path: Path) -> None:
     last = found.clips[-1]
     assert isinstance(last.frames, StillFile)
     assert last.clip == "train/surprise/Train_51.png"
-    assert np.array_equal(read_stills(last.frames)[0], still(51))
+    assert np.array_equal(read_still(last.frames), still(51))
     assert found.skipped == ()
     assert found.notes == (
         "Stills of other parts that are exact copies of stills of Training: 14.",
@@ -155,18 +235,18 @@ def test_a_folder_of_another_class_is_skipped_as_one(tmp_path: Path) -> None:
 def test_a_still_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(SourceError, match=r"a\.png cannot be read as a picture; copy it again"):
-        read_stills(StillFile(tmp_path / "a.png"))
+        read_still(StillFile(tmp_path / "a.png"))
     assert cv2.imwrite(str(tmp_path / "b.jpg"), still(0))
     whole = (tmp_path / "b.jpg").read_bytes()
     (tmp_path / "b.jpg").write_bytes(whole[: len(whole) // 2])
     for gone in ("b.jpg", "c.jpg"):
         with pytest.raises(SourceError, match=f"{gone} cannot be read as a picture; copy it"):
-            read_stills(StillFile(tmp_path / gone))
+            read_still(StillFile(tmp_path / gone))
     write_fer2013(tmp_path)
     with pytest.raises(SourceError, match="has changed while it was used"):
-        read_stills(StillRow(tmp_path / "fer2013.csv", 3))
+        read_still(StillRow(tmp_path / "fer2013.csv", 3))
     with pytest.raises(SourceError, match="cannot be read"):
-        read_stills(StillRow(tmp_path / "gone.csv", 0))
+        read_still(StillRow(tmp_path / "gone.csv", 0))
 
 
 def test_the_development_copy_has_the_copies_that_are_known(

@@ -29,7 +29,7 @@ from training.datasets.classes import (
     labels_of,
     with_labels,
 )
-from training.datasets.fer2013 import read_stills
+from training.datasets.fer2013 import read_still
 from training.datasets.records import (
     COLUMNS,
     Annotations,
@@ -57,7 +57,7 @@ __all__ = [
     "default_labels",
     "labels_of",
     "read_dataset",
-    "read_stills",
+    "read_still",
     "with_labels",
 ]
 

@@ -8,7 +8,9 @@ no duration; the kind of its expression is `micro`, so that it is recognised lik
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import cv2
 import numpy as np
 
 from realtime.errors import KilasError, SourceError
-from realtime.pictures import PICTURE_SUFFIXES, read_picture
+from realtime.pictures import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES, read_picture
 from realtime.types import UInt8Array
 from training.datasets.annotations import as_table, known_emotion, refuse_empty
 from training.datasets.classes import EMOTIONS
@@ -39,70 +41,147 @@ USAGES = {
 """The dataset's own parts, as files and folders call them, `plain`; folders called `test` mix the
 last two."""
 
-_VALUES = frozenset(map(str, range(256)))
+_LEVELS = {str(level): level for level in range(256)}
 _STILL_FPS = 1.0
+
+_NO_FILE = "there is no file behind it; put the file in its place"
+_LINK = "it is a link to a folder, which is not followed; put the folder in its place"
 
 
 def read(root: Path) -> Annotations:
-    if root.is_file():
-        return _read_csv(root, ())
-    if not root.is_dir():
-        raise KilasError(f"There is no folder {root}; give the folder of the dataset.")
-    tables = sorted(path for path in root.rglob("*") if path.name.lower() in CSV_NAMES)
-    if not tables:
-        return _read_folders(root)
-    others = ", ".join(map(str, tables[1:]))
-    return _read_csv(
-        tables[0], (f"Several tables fit; {tables[0]} was read, not {others}.",) if others else ()
+    """As `find_stills`, with the column `is_copy`: whether a still is in another part than
+    Training, and is pixel for pixel one of Training. A still that cannot be read is none."""
+    found = find_stills(root)
+    table = found.table
+    digests = table["frames"].map(_digest_of)
+    is_trained = table["usage"] == TRAINING
+    is_copy = ~is_trained & digests.notna() & digests.isin(digests[is_trained])
+    told = f"Stills of other parts that are exact copies of stills of {TRAINING}: {is_copy.sum()}."
+    return replace(
+        found,
+        table=table.assign(is_copy=is_copy),
+        notes=(*found.notes, *([told] if is_copy.any() else [])),
     )
 
 
-def read_stills(still: StillRow | StillFile) -> tuple[UInt8Array]:
-    """The one picture of a still, uint8 [h, w]. Raises SourceError when it cannot be read."""
+def find_stills(root: Path) -> Annotations:
+    """The annotations of fer2013.csv, of the folder that it is in, or of folders of pictures,
+    which are not opened. Raises KilasError where `root` is none of these, or no still is left."""
+    if root.is_file():
+        return _read_csv(root)
+    if not root.is_dir():
+        raise KilasError(
+            f"There is neither a file nor a folder {root}; give {CSV_NAMES[0]}, or the folder of "
+            "the dataset."
+        )
+    paths, skipped = _below(root)
+    called_so = sorted(path for path in paths if path.name.lower() in CSV_NAMES)
+    tables = [path for path in called_so if os.path.isfile(path)]
+    skipped += [
+        Skipped(str(path), _NO_FILE)
+        for path in called_so
+        if path not in tables and not os.path.isdir(path)  # a folder is looked through
+    ]
+    if not tables:
+        return _read_folders(root, paths, skipped)
+    others = ", ".join(map(str, tables[1:]))
+    notes = [f"Several tables fit; {tables[0]} was read, not {others}."] if others else []
+    return _read_csv(tables[0], notes, skipped)
+
+
+def digest(picture: UInt8Array) -> bytes:
+    """What two gray pictures, uint8 [h, w], share if they are exact copies, and else do not."""
+    whole = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
+    whole.update(picture.tobytes())
+    return whole.digest()
+
+
+def read_still(still: StillRow | StillFile) -> UInt8Array:
+    """A still, gray, uint8 [h, w]. Raises SourceError when it cannot be read."""
     if isinstance(still, StillFile):
-        picture = read_picture(still.path, cv2.IMREAD_GRAYSCALE)
-        if picture is None:
+        image_bgr = read_picture(still.path)
+        if image_bgr is None:
             raise SourceError(f"{still.path} cannot be read as a picture; copy it again.")
-        return (picture,)
+        # OpenCV's readers make gray of colours each in its own way.
+        return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY), np.uint8)
     try:
         with still.path.open("rb") as file:
             file.seek(still.offset)
             texts = _cells(file.readline())
     except OSError as error:
         raise SourceError(f"{still.path} cannot be read ({error.strerror}).") from error
-    pixels = next(filter(None, map(_pixels, texts)), None)
+    pixels = next((found for found in map(_pixels, texts) if found is not None), None)
     if pixels is None:
         raise SourceError(f"{still.path} has changed while it was used; prepare it again.")
-    return (np.array(pixels, np.uint8).reshape(SIZE, SIZE),)
+    return pixels
 
 
-def _read_csv(path: Path, notes: Iterable[str]) -> Annotations:
-    rows: list[dict[str, Any]] = []
+def _digest_of(still: StillRow | StillFile) -> bytes | None:
+    try:
+        return digest(read_still(still))
+    except SourceError:  # which whoever uses the picture is told again
+        return None
+
+
+def _below(root: Path) -> tuple[list[Path], list[Skipped]]:
+    """All that lies below a folder but for what is hidden, and each folder that is not read."""
+    paths: list[Path] = []
     skipped: list[Skipped] = []
-    with path.open("rb") as file:
-        header = [plain(text) for text in _cells(file.readline())]
-        lacking = [name for name in CSV_COLUMNS if plain(name) not in header]
-        if lacking:
-            raise KilasError(
-                f"{path} has no column {' and no '.join(lacking)}; its first line must be "
-                f"{','.join(CSV_COLUMNS)}."
-            )
-        places = [header.index(plain(name)) for name in CSV_COLUMNS]
-        offset = file.tell()
-        for number, line in enumerate(file, 2):
-            if line.strip():
-                try:
-                    emotion, pixels, usage = _checked_row(_cells(line), places)
-                    still = StillRow(path, offset)
-                    rows.append(_row(f"{number:05d}", emotion, usage, still, pixels.encode()))
-                except SkipRow as skip:
-                    skipped.append(Skipped(f"{path.name}, row {number}", str(skip)))
-            offset += len(line)
+
+    def tell(error: OSError) -> None:
+        why = f"the folder cannot be read ({error.strerror}); ask for permission"
+        skipped.append(Skipped(str(error.filename), why))
+
+    for folder, folders, files in os.walk(root, onerror=tell):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        links = (path for path in map(Path(folder).joinpath, folders) if path.is_symlink())
+        skipped += [Skipped(str(path), _LINK) for path in links]
+        paths += [Path(folder, name) for name in (*folders, *files) if name[0] != "."]
+    return paths, skipped
+
+
+def _read_csv(
+    path: Path, notes: Iterable[str] = (), skipped_before: Iterable[Skipped] = ()
+) -> Annotations:
+    rows: list[dict[str, Any]] = []
+    skipped = [*skipped_before]
+    lines = _lines(path)
+    _, first = next(lines, (0, b""))
+    header = [plain(text) for text in _cells(first)]
+    lacking = [name for name in CSV_COLUMNS if plain(name) not in header]
+    if lacking:
+        raise KilasError(
+            f"{path} has no column {' and no '.join(lacking)}; its first line must be "
+            f"{','.join(CSV_COLUMNS)}."
+        )
+    places = [header.index(plain(name)) for name in CSV_COLUMNS]
+    for number, (offset, line) in enumerate(lines, 2):
+        if line.strip():
+            try:
+                emotion, usage = _checked_row(_cells(line), places)
+                rows.append(_row(f"{number:05d}", emotion, usage, StillRow(path, offset)))
+            except SkipRow as skip:
+                skipped.append(Skipped(f"{path.name}, row {number}", str(skip)))
     return _annotations(rows, skipped, notes, str(path))
 
 
-def _checked_row(texts: list[str], places: list[int]) -> tuple[str, str, str]:
-    """Emotion, pixels and usage of a line. Raises SkipRow when one of them cannot be."""
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file, each after the byte at which it begins. Raises KilasError when the file
+    cannot be read."""
+    offset = 0
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                yield offset, line
+                offset += len(line)
+    except OSError as error:
+        raise KilasError(
+            f"{path} cannot be read ({error.strerror}); ask for permission, or copy it again."
+        ) from error
+
+
+def _checked_row(texts: list[str], places: list[int]) -> tuple[str, str]:
+    """Emotion and usage of a line. Raises SkipRow when one of them, or the pixels, cannot be."""
     if len(texts) <= max(places):
         raise SkipRow(f"there are {len(texts)} cells; the line is cut off, get the file again")
     emotion, pixels, usage = (texts[place] for place in places)
@@ -113,33 +192,49 @@ def _checked_row(texts: list[str], places: list[int]) -> tuple[str, str, str]:
         )
     if plain(usage) not in USAGES:
         raise SkipRow(f"Usage is {usage!r}, which is no part of FER2013; correct the cell")
-    return _emotion(emotion), pixels, USAGES[plain(usage)]
+    return _emotion(emotion), USAGES[plain(usage)]
 
 
-def _read_folders(root: Path) -> Annotations:
+def _read_folders(root: Path, paths: list[Path], skipped_before: Iterable[Skipped]) -> Annotations:
+    """`paths`: all that lies below `root`."""
+    skipped = [*skipped_before]
     pictures: dict[Path, list[Path]] = {}
-    for path in root.rglob("*"):
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("."):
+    for path in paths:
+        if path.suffix.lower() in OTHER_PICTURE_SUFFIXES.union(PICTURE_SUFFIXES):
             pictures.setdefault(path.parent, []).append(path)
-    if not pictures:
+    if not pictures and not skipped:
         raise KilasError(
             f"There is neither a {CSV_NAMES[0]} nor a picture in {root}; give the folder that "
             "holds the table, or a folder of pictures for each emotion."
         )
     rows: list[dict[str, Any]] = []
-    skipped: list[Skipped] = []
     for folder in sorted(pictures, key=lambda one: in_order(str(one))):
         try:
             emotion = _emotion(folder.name)
         except SkipRow as skip:
-            skipped.append(Skipped(f"{folder}, {len(pictures[folder])} pictures", str(skip)))
+            if count := sum(not os.path.isdir(path) for path in pictures[folder]):
+                skipped.append(Skipped(f"{folder}, {count} pictures", str(skip)))
             continue
         parts = folder.relative_to(root).parts[:-1]
         usage = next((USAGES[plain(part)] for part in parts if plain(part) in USAGES), "")
         for path in sorted(pictures[folder], key=lambda one: in_order(one.name)):
             clip = path.relative_to(root).as_posix()
-            rows.append(_row(clip, emotion, usage, StillFile(path), path.read_bytes()))
+            if why := _unusable(path):
+                skipped.append(Skipped(clip, why))
+            else:
+                rows.append(_row(clip, emotion, usage, StillFile(path)))
     return _annotations(rows, skipped, (), str(root))
+
+
+def _unusable(path: Path) -> str:
+    """Why something that is called like a picture is not read; empty where it is."""
+    if os.path.isdir(path):
+        return "it is a folder, called like a picture; put the picture in its place"
+    if not os.path.isfile(path):
+        return _NO_FILE
+    if path.suffix.lower() in OTHER_PICTURE_SUFFIXES:
+        return f"{path.suffix} pictures are not read; save it as PNG"
+    return ""
 
 
 def _cells(line: bytes) -> list[str]:
@@ -148,10 +243,15 @@ def _cells(line: bytes) -> list[str]:
     return [cell.strip().strip('"') for cell in text.split(",")]
 
 
-def _pixels(text: str) -> list[str] | None:
-    """The values of a still's pixels, or None if the text does not hold them."""
-    values = text.split(" ")
-    return values if len(values) == SIZE * SIZE and _VALUES.issuperset(values) else None
+def _pixels(text: str) -> UInt8Array | None:
+    """A still, uint8 [48, 48], or None if the text does not hold its values."""
+    try:
+        levels = bytes([_LEVELS[value] for value in text.split(" ")])
+    except KeyError:
+        return None
+    if len(levels) != SIZE * SIZE:
+        return None
+    return np.frombuffer(levels, np.uint8).reshape(SIZE, SIZE)
 
 
 def _emotion(text: str) -> str:
@@ -162,33 +262,19 @@ def _emotion(text: str) -> str:
     return known_emotion(text, "fer2013")
 
 
-def _row(
-    clip: str, emotion: str, usage: str, still: StillRow | StillFile, picture: bytes
-) -> dict[str, Any]:
+def _row(clip: str, emotion: str, usage: str, still: StillRow | StillFile) -> dict[str, Any]:
     return {
         **{"dataset": "fer2013", "subject": "", "clip": clip, "kind": "micro"},
         **dict.fromkeys(("onset", "apex", "offset"), 0),
         **dict.fromkeys(("onset_s", "apex_s", "offset_s"), 0.0),
         **{"apex_estimated": False, "emotion": emotion, "au": "", "fps": _STILL_FPS},
         **{"frames": still, "usage": usage},
-        "digest": hashlib.blake2b(picture, digest_size=16).digest(),
     }
 
 
 def _annotations(
     rows: list[dict[str, Any]], skipped: list[Skipped], notes: Iterable[str], file: str
 ) -> Annotations:
-    trained = {row["digest"] for row in rows if row["usage"] == TRAINING}
-    for row in rows:
-        row["is_copy"] = (row.pop("digest") in trained) and row["usage"] != TRAINING
-    copies = sum(row["is_copy"] for row in rows)
-    told = (f"Stills of other parts that are exact copies of stills of {TRAINING}: {copies}.",)
     clips = (Clip("", row["clip"], _STILL_FPS, row["frames"], False) for row in rows)
-    found = Annotations(
-        "fer2013",
-        tuple(clips),
-        as_table(rows),
-        tuple(skipped),
-        (*notes, *(told if copies else ())),
-    )
+    found = Annotations("fer2013", tuple(clips), as_table(rows), tuple(skipped), tuple(notes))
     return refuse_empty(found, file)

@@ -9,10 +9,7 @@ from realtime.types import Float32Array
 from training.balance import class_weights
 from training.look_ahead import Batch, LookAheadBatches
 from training.macro.recipe import StillRecipe
-from training.macro.stills import LABELS, Stills
-
-PLAIN_BATCH = 256
-"""Pictures of a batch that only measures: the figures do not depend on it."""
+from training.macro.stills import LABELS, PLAIN_BATCH, Stills
 
 
 class StillBatches(LookAheadBatches):

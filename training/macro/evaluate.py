@@ -21,7 +21,7 @@ from training.macro.calibration import (
     log_loss,
     reliability,
 )
-from training.macro.stills import LABELS, NO_PART, Stills, load_stills
+from training.macro.stills import LABELS, NO_PART, Stills, in_parts, load_stills
 from training.made_from import sha256_of
 from training.metrics import (
     BOOTSTRAP_SEED,
@@ -36,9 +36,6 @@ from training.protocols import SPLIT_PERCENT, Fold
 
 FIGURES = ("accuracy", "uf1", "uar")
 """Of `training.metrics.Rates`; UF1 is also called macro F1."""
-
-BATCH = 256
-"""Faces of one run; the scores do not depend on it."""
 
 TIMED_RUNS, WARM_UP_RUNS = 200, 20
 """Of single faces; the median of so many varies by a few percent."""
@@ -66,9 +63,9 @@ class PartFigures:
     `trained_on`: how many of the pictures the network was trained on; None where it is not known
     on which it was. `copies`: how many of the others are exact copies of such. `without_copies`,
     `calibration_error_without_copies`: without both, where there are such and others.
-    `temperature_chosen_here`: the
-    temperature of the scores was chosen on these pictures, or on some of them; `by_halves`: the
-    calibration error as if it had not been (`error_by_halves`).
+
+    `temperature_chosen_here`: the temperature of the scores was chosen on these pictures, or on
+    some of them; `by_halves`: the calibration error as if it had not been (`error_by_halves`).
     """
 
     name: str
@@ -143,7 +140,7 @@ def evaluate_stills(
         )
     return StillFigures(
         parts=tuple(
-            _figures(name, stills, rows, scores(opened, stills.images[rows]), seen)
+            _figures(name, stills, rows, in_parts(opened.run, stills.images[rows]), seen)
             for name, rows in pieces.items()
             if not parts or name in parts
         ),
@@ -163,12 +160,6 @@ def evaluate_stills(
             "data": {"file": data.name, "sha256": digest, "pictures": len(stills)},
         },
     )
-
-
-def scores(model: MacroModel, faces: UInt8Array) -> Float32Array:
-    """Scores float32 [n, labels] of gray faces uint8 [n, 48, 48]."""
-    runs = [model.run(some) for some in np.array_split(faces, -(-len(faces) // BATCH))]
-    return np.concatenate(runs)
 
 
 def _what_was_seen(

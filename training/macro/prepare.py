@@ -16,13 +16,17 @@ from realtime.pictures import read_picture
 from realtime.pools import in_order
 from realtime.stills import Cut, picture_cutter
 from realtime.types import UInt8Array
-from training.datasets import Skipped, StillFile, StillRow, read_dataset, read_stills
-from training.macro.stills import LABELS, NO_PART, Stills, save_stills
+from training.datasets import Skipped, StillFile, StillRow, read_still
+from training.datasets.fer2013 import find_stills
+from training.macro.stills import LABELS, NO_PART, Stills, load_stills, save_stills
 from training.prepare import tell_skipped
 
 NO_FACE = "No face was found in it; give a picture of a face from in front"
 
 Task = tuple[Sequence[StillRow | StillFile], Cut, MacroSpec]
+
+SUFFIX = ".npz"
+"""Of a file of stills."""
 
 PICTURES_A_TASK = 64  # so many that what goes between the processes is little beside the work
 
@@ -45,9 +49,11 @@ def prepare_stills(root: Path, out: Path, faces: Cut, jobs: int) -> Prepared:
     monitor does it for the model that ships. A part that is called `test` mixes FER2013's two; it
     stays `Test`, which the protocol `official` refuses.
 
-    Raises KilasError when the root cannot be used or nothing is left of it.
+    Raises KilasError when the root cannot be used or nothing is left of it, and where `out` does
+    not end in SUFFIX, is or lies within the root, or is a file already that holds something else.
     """
-    found = read_dataset("fer2013", root, "full")
+    _refuse(root, out)
+    found = find_stills(root)
     pictures = {clip.clip: cast(StillRow | StillFile, clip.frames) for clip in found.clips}
     names = found.table["clip"].tolist()
     stills = [pictures[name] for name in names]
@@ -83,6 +89,21 @@ def prepare_stills(root: Path, out: Path, faces: Cut, jobs: int) -> Prepared:
     )
     save_stills(out, prepared)
     return Prepared(prepared, tuple(skipped), found.notes)
+
+
+def _refuse(root: Path, out: Path) -> None:
+    """Raises KilasError when `out` may not be written."""
+    if out.suffix.lower() != SUFFIX:
+        raise KilasError(f"{out} does not end in {SUFFIX}; choose another --out.")
+    if out.resolve().is_relative_to(root.resolve()):
+        raise KilasError(f"{out} is, or lies within, what is read; choose another --out.")
+    if out.exists():
+        try:
+            load_stills(out)
+        except KilasError as error:
+            raise KilasError(
+                f"{out} is a file of something else and would be replaced; choose another --out."
+            ) from error
 
 
 def tell(prepared: Prepared, out: Path) -> str:
@@ -127,5 +148,4 @@ def _read(picture: StillRow | StillFile) -> UInt8Array:
         if image_bgr is None:
             raise SourceError(f"{picture.path} cannot be read as a picture; copy it again.")
         return image_bgr
-    (gray,) = read_stills(picture)
-    return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)
+    return np.asarray(cv2.cvtColor(read_still(picture), cv2.COLOR_GRAY2BGR), np.uint8)

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from realtime.errors import KilasError
 from training.macro.augment import Augmentation
@@ -59,13 +59,12 @@ class StillTraining(TrainingSettings):
                     for name, value in shares.items()
                 ),
                 *(
-                    (getattr(self, name) not in known, f"{name} must be one of {', '.join(known)}")
-                    for name, known in (
-                        ("protocol", ("official", "split-80-20")),
-                        ("optimizer", ("adam", "sgd")),
-                        ("balance", ("none", "weights")),
-                        ("precision", ("auto", "float32", "mixed_bfloat16", "mixed_float16")),
+                    (
+                        getattr(self, name) not in get_args(kind),
+                        f"{name} must be one of {', '.join(get_args(kind))}",
                     )
+                    for name, kind in get_type_hints(StillTraining).items()
+                    if get_origin(kind) is Literal
                 ),
                 # The weights of an epoch on its way are not the averaged ones.
                 (bool(self.average) and self.epoch == "best", "average needs the epoch last"),
@@ -171,7 +170,9 @@ def load_still_recipe(name_or_path: str, changes: Mapping[str, Any] | None = Non
     unknown = sorted(values.keys() - set(_TABLES))
     check("list of tables", [(bool(unknown), f"there is no [{', '.join(unknown)}]")])
     model, network = values.get("model", {}), values.get("network", {})
-    known = [one.name for one in dataclasses.fields(StillRecipe) if one.name not in _TABLES]
+    fields = [one for one in dataclasses.fields(StillRecipe) if one.name not in _TABLES]
+    known = [one.name for one in fields]
+    needed = {one.name for one in fields if one.default is dataclasses.MISSING}
     check(
         "[model]",
         [
@@ -179,7 +180,7 @@ def load_still_recipe(name_or_path: str, changes: Mapping[str, Any] | None = Non
             (not isinstance(network, dict), "[network] must be a table"),
         ],
     )
-    strange, lacking = sorted(model.keys() - set(known)), sorted(set(known[:4]) - model.keys())
+    strange, lacking = sorted(model.keys() - set(known)), sorted(needed - model.keys())
     check(
         "[model]",
         [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import pandas as pd
 from realtime.errors import KilasError
 from realtime.macro import FACE_PX
 from realtime.types import UInt8Array
-from training.datasets.fer2013 import MIXED_PART
+from training.datasets.fer2013 import MIXED_PART, digest
 from training.protocols import USAGES, Fold, plan_folds
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -29,13 +30,18 @@ random, in which MediaPipe finds a face (25.0 px apart, 18.7 px from the upper e
 middle)."""
 
 _DAMAGE = (
-    *(KeyError, TypeError, ValueError, EOFError, OSError, NotImplementedError, SyntaxError),
+    *(KeyError, TypeError, ValueError, EOFError, OSError, RuntimeError, SyntaxError),
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
 """What NumPy and its unpacking raise for a file that is none of theirs, or is damaged."""
 
 NO_PART = "-"
 """What reports call the part of pictures that are in none."""
+
+PLAIN_BATCH = 256
+"""Faces that a network sees at a time where it only measures: the figures do not depend on it."""
+
+_Real = TypeVar("_Real", bound=np.floating[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +101,12 @@ class Stills:
     def copies(self, rows: npt.NDArray[np.int64], originals: UInt8Array) -> npt.NDArray[np.bool_]:
         """Which of the pictures `rows` are exact copies of one of the `originals`, uint8
         [M, 48, 48]: bool [n]."""
-        others = set(map(_digest, originals))
-        return np.array([_digest(self.images[row]) in others for row in rows], bool)
+        others = set(map(digest, originals))
+        return np.array([digest(self.images[row]) in others for row in rows], bool)
 
     def all_copies(self) -> tuple[Copies, ...]:
         """Of each part in itself and in those before it, where there are copies."""
-        digests = [_digest(image) for image in self.images]
+        digests = [digest(image) for image in self.images]
         found = []
         for place, part in enumerate(self.parts):
             for of in self.parts[: place + 1]:
@@ -120,8 +126,13 @@ class Stills:
         return tuple(found)
 
 
-def _digest(image: UInt8Array) -> bytes:
-    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+def in_parts(
+    network: Callable[[UInt8Array], npt.NDArray[_Real]], faces: UInt8Array
+) -> npt.NDArray[_Real]:
+    """What a network says of gray faces, uint8 [n >= 1, 48, 48] -> [n, C], without room for all of
+    them at once."""
+    parts = np.array_split(faces, -(-len(faces) // PLAIN_BATCH))
+    return np.concatenate([network(part) for part in parts])
 
 
 def load_stills(path: Path) -> Stills:

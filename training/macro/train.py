@@ -10,18 +10,17 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
 from realtime.errors import KilasError
 from realtime.types import FloatArray, UInt8Array
 from training import devices
 from training.fit import CHECKPOINT_FOLDER, fit
-from training.macro.batches import PLAIN_BATCH, StillBatches
+from training.macro.batches import StillBatches
 from training.macro.calibration import best_temperature
 from training.macro.networks import build, in_float32
 from training.macro.recipe import StillRecipe
-from training.macro.stills import LABELS, Stills, load_stills
+from training.macro.stills import LABELS, PLAIN_BATCH, in_parts, load_stills
 from training.made_from import keep_made_from, sha256_of
 from training.models import seed_kernels
 from training.recipe import commit
@@ -82,7 +81,7 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
     # As the model file will compute, whatever the precision of the training.
     network = in_float32(network)
     settle(network, stills.images[fold.train], settings.seed)
-    logits = run(network, stills, measured, both_sides=recipe.both_sides)
+    logits = run(network, stills.images[measured], both_sides=recipe.both_sides)
     network.save(out / NETWORK_FILE)
     write_json(
         out / RECORD_FILE,
@@ -130,22 +129,15 @@ def settle(network: keras.Model, images: UInt8Array, seed: int) -> None:
         norm.momentum = momentum
 
 
-def run(
-    network: keras.Model, stills: Stills, rows: npt.NDArray[np.int64], *, both_sides: bool
-) -> FloatArray:
-    """Logits float64 [S, n, C] of the pictures `rows` and, with `both_sides`, of their mirror
-    images."""
+def run(network: keras.Model, faces: UInt8Array, *, both_sides: bool) -> FloatArray:
+    """Logits float64 [S, n, C] of gray faces, uint8 [n, 48, 48], and, with `both_sides`, of their
+    mirror images."""
 
-    def of(images: UInt8Array) -> FloatArray:
-        return np.concatenate(
-            [
-                np.asarray(network.predict_on_batch(part.astype(np.float32)), np.float64)
-                for part in np.array_split(images, -(-len(images) // PLAIN_BATCH))
-            ]
-        )
+    def logits(part: UInt8Array) -> FloatArray:
+        return np.asarray(network.predict_on_batch(part.astype(np.float32)), np.float64)
 
-    images = stills.images[rows]
-    return np.stack([of(images), of(images[:, :, ::-1])] if both_sides else [of(images)])
+    sides = [faces, faces[:, :, ::-1]] if both_sides else [faces]
+    return np.stack([in_parts(logits, side) for side in sides])
 
 
 def _optimizer(recipe: StillRecipe) -> Callable[[Any], keras.optimizers.Optimizer]:
