@@ -27,7 +27,7 @@ from realtime.display import Command, FileProgress, TerminalLine, Window, displa
 from realtime.errors import KilasError
 from realtime.exports import FORMATS, export_session
 from realtime.lsl import LslOutlet
-from realtime.macro import DEFAULT_MACRO
+from realtime.macro import DEFAULT_MACRO, find_macro, list_macros
 from realtime.macro_batch import MAX_FACES, analyze_stills, tell
 from realtime.mending import mend
 from realtime.meter import Meter
@@ -56,7 +56,12 @@ SourceName = Annotated[
 ModelName = Annotated[str, typer.Option(help="A model's name, or an .onnx file.")]
 DeviceName = Annotated[Device, typer.Option(help="What the model runs on.")]
 Macro = Annotated[
-    Literal["on", "off"], typer.Option(help="Score macro-expressions beside the micro ones.")
+    str,
+    typer.Option(
+        metavar="[on|off|NAME|FILE]",
+        help="Score macro-expressions beside the micro ones, with the model that ships, or with "
+        "another one: its name, or an .onnx file.",
+    ),
 ]
 MaxFaces = Annotated[int, typer.Option(min=1, help="Faces that are followed at a time.")]
 Sensitivity = Annotated[
@@ -114,6 +119,7 @@ def watch(
     """Live scores and events of a camera, stream or file, in a window or in the terminal."""
     contents = parse_contents(video, keep_clean, blur_faces, clips)
     wanted_formats = parse_formats(formats)
+    wanted_macro = parse_macro(macro)
     in_window = window and display_available()
     frames, why = open_source(source, live=True, loop_demo=in_window)
     with ExitStack() as opened:
@@ -122,12 +128,16 @@ def watch(
                 model,
                 device=device,
                 max_faces=max_faces,
-                macro=macro == "on",
+                macro=wanted_macro,
                 sensitivity=sensitivity,
                 profile=profile,
             )
         )
-        console.print(f"{why} Model {monitor.spec.name} on {monitor.model.device}.")
+        macro_model = monitor.macro.spec.name if monitor.macro is not None else "none"
+        console.print(
+            f"{why} Model {monitor.spec.name} on {monitor.model.device}, {macro_model} for "
+            "macro-expressions."
+        )
         if monitor.model.device_note:
             console.print(monitor.model.device_note, style="dim")
         opened.enter_context(frames)
@@ -212,7 +222,13 @@ def analyze_files(
     cropped: Annotated[
         bool, typer.Option("--cropped", help="Of macro: each picture is a face already.")
     ] = False,
-    model: ModelName = DEFAULT_MODEL,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A model's name, or an .onnx file; of macro, one of macro-expressions (there "
+            f"{DEFAULT_MACRO} unless given)."
+        ),
+    ] = DEFAULT_MODEL,
     device: DeviceName = "auto",
     max_faces: Annotated[
         int,
@@ -239,19 +255,19 @@ def analyze_files(
         bool, typer.Option(help="Replace sessions made with other settings.")
     ] = False,
 ) -> None:
-    """Every frame of video files, none dropped, as fast as it goes. What is done is skipped."""
+    """Every frame of video files, none dropped, as fast as it goes; a file that is done is skipped.
+    With --task macro also pictures, and all of them are scored anew."""
     _refuse_unused(context, task, cropped)
     if task == "macro":
-        macro_model = model if _is_given(context, "model") else DEFAULT_MACRO
+        named = model if _is_given(context, "model") else DEFAULT_MACRO
         most = max_faces if _is_given(context, "max_faces") else MAX_FACES
-        _analyze_stills(files, out, "cropped" if cropped else faces, most, macro_model)
+        _analyze_stills(files, out, "cropped" if cropped else faces, most, named)
         return
-    inputs = find_inputs(files, out)
     options = {
         "model": model,
         "device": device,
         "max_faces": max_faces,
-        "macro": macro == "on",
+        "macro": parse_macro(macro),
         "sensitivity": sensitivity,
         "profile": profile,
         "video": video,
@@ -261,6 +277,7 @@ def analyze_files(
     }
     wanted_formats = parse_formats(formats)
     parse_contents(video, keep_clean, blur_faces, clips)
+    inputs = find_inputs(files, out)
     with FileProgress(console=console) as progress:
         table = analyze_batch(
             inputs,
@@ -350,6 +367,15 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return names
 
 
+def parse_macro(text: str) -> bool | str:
+    """Whether macro-expressions are to be scored, or with which model. Raises ModelError for one
+    that is not there."""
+    if text in ("on", "off"):
+        return text == "on"
+    find_macro(text)
+    return text
+
+
 @app.command()
 def web(
     host: Annotated[str, typer.Option(help="Address or name to serve at.")] = "127.0.0.1",
@@ -417,7 +443,7 @@ def web(
         tls_key=tls_key,
         models=offered_models(model),
         device=device,
-        macro=macro == "on",
+        macro=parse_macro(macro),
         max_sessions=max_sessions or os.cpu_count() or 1,
         max_faces=max_faces,
         max_upload_mb=max_upload,
@@ -467,6 +493,9 @@ def info() -> None:
     console.print("Models:")
     for name in list_models():
         console.print(f"  {name}{' (default)' if name == DEFAULT_MODEL else ''}")
+    console.print("Models of macro-expressions:")
+    for name in list_macros():
+        console.print(f"  {name}{' (default)' if name == DEFAULT_MACRO else ''}")
     console.print("Devices:")
     for status in device_report():
         console.print(f"  {status.device}: {'usable' if status.usable else status.why}")

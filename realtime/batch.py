@@ -26,7 +26,7 @@ from realtime.disk_file import is_full, replace_file
 from realtime.errors import DeviceError, KilasError, ModelError, ProfileError, RecordingError
 from realtime.exports import FILES, annotated, export_session, has_annotations
 from realtime.folder_lock import FolderLock
-from realtime.macro import DEFAULT_MACRO, find_macro
+from realtime.macro import DEFAULT_MACRO, find_macro, list_macros
 from realtime.model import DEFAULT_MODEL, Model, find_model, list_models
 from realtime.pools import run_tasks
 from realtime.session import analyze, settings_of
@@ -104,9 +104,9 @@ def analyze_batch(
 
     `jobs`: processes of this machine; `scheduler`: address or file of a Dask scheduler, whose
     workers do it instead (`realtime.cluster`); they must see the same files under the same paths.
-    `options`: keyword arguments of `realtime.session.analyze`, files as Path. `formats`: of the
-    tables besides CSV, see `realtime.exports`. `report`: write a page for each session, and one
-    for all.
+    `options`: keyword arguments of `realtime.session.analyze`, files as Path, but for `model` and
+    `macro`, which may be names as well, and no opened model. `formats`: of the tables besides CSV,
+    see `realtime.exports`. `report`: write a page for each session, and one for all.
 
     A session that is complete and was made from the same file by the same model and settings is
     skipped; of the formats and the report it gets those that are missing. One of the same file
@@ -214,6 +214,10 @@ def _plan(
         for key, value in options.items()
     }
     absolute["model"] = path
+    if macro := options.get("macro", True):
+        called = DEFAULT_MACRO if macro is True else str(macro)
+        # What ships lies elsewhere on another machine.
+        absolute["macro"] = called if called in list_macros() else str(Path(called).absolute())
     deciding: dict[str, Any] = {
         key: value for key, value in absolute.items() if key not in ("model", "device")
     }
@@ -264,7 +268,7 @@ def _session(task: _Task, on_update: Callable[[Source, Update], None] | None) ->
     """The task's session, after all its files were made."""
     _check_model(find_model(task.options["model"]), task.wanted.model_sha256)
     if (sha256 := task.wanted.settings["macro"]) is not None:
-        _check_model(find_macro(DEFAULT_MACRO), sha256)
+        _check_model(find_macro(task.options["macro"]), sha256)
     if is_complete(task.folder, task.wanted):  # perhaps by a process that ended a moment later
         session = load_session(task.folder)
         formats, needs_report = _missing(task)

@@ -17,7 +17,7 @@ import cv2
 from realtime.batch_folders import holds_session_of
 from realtime.errors import SourceError
 from realtime.folder_lock import LOCK_FILE
-from realtime.pictures import PICTURE_SUFFIXES
+from realtime.pictures import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES
 from realtime.session_files import (
     CLEAN_FILE,
     CLIPS_FOLDER,
@@ -100,12 +100,13 @@ def find_inputs(patterns: Sequence[str], out: Path | None = None) -> list[Input]
 
 
 def find_pictures_and_videos(patterns: Sequence[str]) -> tuple[list[Picture], list[Input]]:
-    """The pictures and the video files that are meant, as `find_inputs` says.
+    """The pictures and the video files that are meant, as `find_inputs` says. Pictures of formats
+    that are not read are among them, so that whoever reads them can say so.
 
     A picture is called by its path from the folder that was given, or as it was given itself. If
     two would be called the same, all have the name of their folder before them.
     """
-    found = _found(patterns, PICTURE_SUFFIXES + VIDEO_SUFFIXES)
+    found = _found(patterns, (*PICTURE_SUFFIXES, *OTHER_PICTURE_SUFFIXES, *VIDEO_SUFFIXES))
     videos = {real: ways for real, ways in found.items() if not _is_picture(ways[0].path)}
     stills = [ways[0] for real, ways in found.items() if real not in videos]
     names = [(one.relative if one.is_below else one.path).as_posix() for one in stills]
@@ -212,8 +213,9 @@ def _is_file(path: Path, suffixes: Sequence[str]) -> bool:
 
 def _is_picture(path: Path) -> bool:
     suffix = path.suffix.lower()
-    is_unusual = suffix not in PICTURE_SUFFIXES + VIDEO_SUFFIXES
-    return suffix in PICTURE_SUFFIXES or (is_unusual and cv2.haveImageReader(str(path)))
+    if suffix in PICTURE_SUFFIXES or suffix in OTHER_PICTURE_SUFFIXES:
+        return True
+    return suffix not in VIDEO_SUFFIXES and cv2.haveImageReader(str(path))
 
 
 def _is_of_session(path: Path) -> bool:

@@ -48,6 +48,7 @@ _KEYS_PER_FRAME = 4  # what can be typed between two frames; the rest waits for 
 _LINE_REFRESH_S = 0.1  # as often as the eye can follow numbers
 _PLAIN_LINE_S = 1.0  # a log does not want more
 _BAR_CELLS = 8
+_BETWEEN_BARS = "   "
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -254,10 +255,27 @@ def _fitted(picture: UInt8Array) -> UInt8Array:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+class _Classes:
+    """A model's labels, and what they look like in a terminal."""
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        self.marks = class_marks(labels)
+        self._colours = class_colours(labels)
+
+    def style(self, label: str) -> str:
+        red, green, blue = self._colours[label]
+        return f"rgb({red},{green},{blue})"
+
+    def words(self, probabilities: tuple[float, ...]) -> list[str]:
+        pairs = zip(self.labels, probabilities, strict=True)
+        return [f"{label} {share:.2f}" for label, share in pairs]
+
+
 class TerminalLine:
     """The run without a window: live scores that stay in place, each event on its own line.
 
-    Where the output is not a terminal, a plain line about once a second takes their place.
+    Where the output is not a terminal, plain lines about once a second take their place.
     """
 
     def __init__(
@@ -272,12 +290,8 @@ class TerminalLine:
         """`macro_labels`: those of the model of macro-expressions, if any are scored. `clock`:
         seconds, for how often to refresh. `origin_s`: the moment that is called zero; by default
         that of the first frame."""
-        self._labels = spec.labels
-        self._colours = class_colours(spec.labels)
-        self._marks = class_marks(spec.labels)
-        self._macro_labels = tuple(macro_labels)
-        self._macro_colours = class_colours(self._macro_labels)
-        self._macro_marks = class_marks(self._macro_labels)
+        self._classes = _Classes(spec.labels)
+        self._macro_classes = _Classes(tuple(macro_labels))
         self._console = console or Console()
         self._clock = clock
         self._origin_s = origin_s
@@ -341,7 +355,7 @@ class TerminalLine:
             self._since_start, (event.onset_s, event.apex_s, event.offset_s)
         )
         line = Text(f"[{self._since_start(now_s):6.2f} s] ")
-        line.append(event.label, style=_style(self._colours[event.label], bold=True))
+        line.append(event.label, style=f"bold {self._classes.style(event.label)}")
         line.append(
             f"  onset {onset_s:.2f} s  apex {apex_s:.2f} s  offset {offset_s:.2f} s"
             f"  {1000 * (offset_s - onset_s):.0f} ms  score {event.score:.2f}"
@@ -350,25 +364,30 @@ class TerminalLine:
         return line
 
     def _plain(self, update: Update, status: Status | None, recording: bool) -> Text:
-        parts = []
+        """What each face lets slip, what it shows on purpose, and how the run is doing: each begins
+        a line, and goes on in the next one where the output is too narrow."""
+        groups = []
         for face_id, state in update.states.items():
-            parts.append(f"face {face_id} {state}" if len(update.states) > 1 else state)
+            groups.append([f"face {face_id} {state}" if len(update.states) > 1 else state])
             scores = self._scores.get(face_id)
             if scores is not None and state != "warming up":
-                pairs = zip(self._labels, scores.probabilities, strict=True)
-                parts += [f"{label} {share:.2f}" for label, share in pairs]
+                groups[-1] += self._classes.words(scores.probabilities)
             if face_id in self._macro:
-                label, share = self._highest_macro(face_id)
-                parts.append(f"{MACRO_WORD} {label} {share:.2f}")
-        line = f"[{self._since_start(update.frame.t_s):6.2f} s] " + "  ".join(parts or ["no face"])
-        if status is not None:
-            line += "  |  " + "  ".join(status.words())
-            if status.warning:
-                line += f"  |  {status.warning}"
-        return Text(line + ("  |  REC" if recording else ""))
+                words = self._macro_classes.words(self._macro[face_id].probabilities)
+                groups.append([MACRO_WORD, *words])
+        groups = groups or [["no face"]]
+        run = [] if status is None else status.words()
+        if status is not None and status.warning:
+            run.append(status.warning)
+        groups.append(run + ["REC"] * recording)
+        moment = f"[{self._since_start(update.frame.t_s):6.2f} s] "
+        room = self._console.width - len(moment)
+        lines = [line for group in groups if group for line in _wrapped(group, room)]
+        return Text(moment + ("\n" + " " * len(moment)).join(lines))
 
     def _block(self, update: Update, status: Status | None, recording: bool) -> Group:
-        """A line for the run and, for each face, its state and a bar for each class."""
+        """A line for the run and, for each face, its state and a bar for each class. Where the
+        terminal is too low for the bars of all faces' macro-expressions, the highest is told."""
         moment = f"[{self._since_start(update.frame.t_s):6.2f} s] "
         head = Text(moment, no_wrap=True, overflow="ellipsis")
         if status is not None:
@@ -383,44 +402,54 @@ class TerminalLine:
             lines.append(Text(f"! {status.warning}", style="yellow"))
         if not update.states:
             lines.append(Text("no face"))
+        faces = self._faces(update, all_macro=True)
+        if len(lines) + len(faces) > self._console.height:
+            faces = self._faces(update, all_macro=False)
+        return Group(*lines, *faces)
+
+    def _faces(self, update: Update, *, all_macro: bool) -> list[Text]:
+        lines: list[Text] = []
         for face_id, state in update.states.items():
             name = f"face {face_id}  " if len(update.states) > 1 else ""
             lines.append(Text())
             lines[-1].append(f"{name}{state}", style="bold" if state == "expression" else "")
-            if face_id in self._macro:
-                lines[-1].append_text(self._shown(face_id))
+            macro = self._macro.get(face_id)
+            if macro is not None and not all_macro:
+                lines[-1].append_text(self._shown(macro))
             scores = self._scores.get(face_id)
             if scores is not None and state != "warming up":
-                lines += self._bars(scores.probabilities)
-        return Group(*lines)
+                lines += self._bars(self._classes, scores.probabilities)
+            if macro is not None and all_macro:
+                lines.append(Text(f"macro: {MACRO_WORD}", style="dim"))
+                lines += self._bars(self._macro_classes, macro.probabilities)
+        return lines
 
-    def _highest_macro(self, face_id: int) -> tuple[str, float]:
-        """What the face shows on purpose most, and the score of it."""
-        pairs = zip(self._macro_labels, self._macro[face_id].probabilities, strict=True)
-        return max(pairs, key=lambda pair: pair[1])
-
-    def _shown(self, face_id: int) -> Text:
-        label, share = self._highest_macro(face_id)
-        mark = self._macro_marks[label] if self._rich_bars else "*"
+    def _shown(self, macro: MacroScores) -> Text:
+        """What the face shows on purpose most."""
+        label = self._macro_classes.labels[macro.highest]
         text = Text("   ").append(f"{MACRO_WORD} ", style="dim")
-        text.append(f"{mark} ", style=_style(self._macro_colours[label]))
-        return text.append(f"{label} {share:.2f}")
+        text.append(f"{self._mark(self._macro_classes, label)} ", self._macro_classes.style(label))
+        return text.append(f"{label} {max(macro.probabilities):.2f}")
 
-    def _bars(self, probabilities: tuple[float, ...]) -> list[Text]:
+    def _mark(self, classes: _Classes, label: str) -> str:
+        return classes.marks[label] if self._rich_bars else "*"
+
+    def _bars(self, classes: _Classes, probabilities: tuple[float, ...]) -> list[Text]:
         """The bars, as many side by side as the terminal is wide."""
-        word = max(len(label) for label in self._labels)
-        cell = 2 + word + 1 + _BAR_CELLS + 1 + 4 + 3
-        columns = max(1, self._console.width // cell)
+        word = max(len(label) for label in classes.labels)
+        cell = 2 + word + 1 + _BAR_CELLS + 1 + 4 + len(_BETWEEN_BARS)
+        columns = max(1, (self._console.width + len(_BETWEEN_BARS)) // cell)
         lines: list[Text] = []
-        for index, (label, share) in enumerate(zip(self._labels, probabilities, strict=True)):
+        for index, (label, share) in enumerate(zip(classes.labels, probabilities, strict=True)):
             if index % columns == 0:
                 lines.append(Text(no_wrap=True, overflow="crop"))
-            style = _style(self._colours[label])
-            mark = self._marks[label] if self._rich_bars else "*"
-            lines[-1].append(f"{mark} ", style=style)
+            else:
+                lines[-1].append(_BETWEEN_BARS)
+            style = classes.style(label)
+            lines[-1].append(f"{self._mark(classes, label)} ", style=style)
             lines[-1].append(f"{label:<{word}} ")
             lines[-1].append(self._bar(share), style=style)
-            lines[-1].append(f" {share:.2f}   ")
+            lines[-1].append(f" {share:.2f}")
         return lines
 
     def _bar(self, share: float) -> str:
@@ -434,9 +463,14 @@ class TerminalLine:
         return bar.ljust(_BAR_CELLS)
 
 
-def _style(colour: tuple[int, int, int], *, bold: bool = False) -> str:
-    red, green, blue = colour
-    return ("bold " if bold else "") + f"rgb({red},{green},{blue})"
+def _wrapped(words: Sequence[str], room: int) -> list[str]:
+    """The words with two spaces between; what does not fit goes on below the second word."""
+    lines = [words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + 2 + len(word) > room:
+            lines.append(" " * len(words[0]))
+        lines[-1] += f"  {word}"
+    return lines
 
 
 class FileProgress:

@@ -110,6 +110,11 @@ class MacroSpec:
             ) from error
 
 
+def list_macros() -> list[str]:
+    """Names of the models of macro-expressions that ship."""
+    return sorted(path.stem for path in MACRO_FOLDER.glob("*.onnx"))
+
+
 def find_macro(name_or_path: str | Path) -> Path:
     """`name_or_path`: the name of a model that ships (`weights/macro/NAME.onnx`), or a path.
 
@@ -118,7 +123,7 @@ def find_macro(name_or_path: str | Path) -> Path:
     shipped = MACRO_FOLDER / f"{name_or_path}.onnx"
     path = shipped if shipped.is_file() else Path(name_or_path)
     if not path.is_file():
-        known = ", ".join(sorted(one.stem for one in MACRO_FOLDER.glob("*.onnx"))) or "none"
+        known = ", ".join(list_macros()) or "none"
         raise ModelError(
             f"There is no model of macro-expressions {str(name_or_path)!r}: give the path of "
             f"an .onnx file or one of those that ship ({known})."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -18,7 +19,7 @@ from realtime.batch_inputs import Input, Picture, find_pictures_and_videos
 from realtime.disk_file import replace_file
 from realtime.errors import RecordingError, SourceError
 from realtime.macro import DEFAULT_MACRO, MacroModel
-from realtime.pictures import read_picture
+from realtime.pictures import OTHER_PICTURE_SUFFIXES, read_picture
 from realtime.pools import for_all, in_order
 from realtime.session_files import SCORES_FILE
 from realtime.sources import VideoFile
@@ -102,11 +103,9 @@ class _Run:
             with closing(in_order(cut, pictures, 1, "scoring pictures")) as cuts:
                 for picture, faces in zip(pictures, cuts, strict=True):
                     if faces is None:
-                        self.failures.append(
-                            f"{picture.path} cannot be read as a picture; copy it again, or "
-                            "leave it out."
-                        )
+                        self.failures.append(_cannot_read(picture.path))
                     else:
+                        faces = [face for face in faces if _shows_something(face)]
                         self.found[picture.name] += len(faces)
                     yield from _items((picture.name,), list(enumerate(faces or ())))
 
@@ -120,7 +119,7 @@ class _Run:
                 first_s = None
                 for frame in source:
                     first_s = frame.t_s if first_s is None else first_s
-                    faces = cut_faces(frame)
+                    faces = [one for one in cut_faces(frame) if _shows_something(one[1])]
                     self.found[name] += len(faces)
                     yield from _items((name, frame.id, f"{frame.t_s - first_s:.6f}"), faces)
                     if on_update is not None:
@@ -181,8 +180,8 @@ def analyze_stills(
     - `file`: the picture as it can be found, see `Picture`; the video as it was named
     - `frame`, `timestamp`: of videos only; seconds from the first frame
     - `face_id`: of pictures, the largest is 0; of videos, the same person has the same
-    - `success`: 1, or 0 where there is no face or the picture cannot be read; the cells of such
-      a row that are about a face are empty
+    - `success`: 1, or 0 where there is no face, the face is of a single gray level or the picture
+      cannot be read; the cells of such a row that are about a face are empty
     - one column a label, sum 1; `label`: the one with the highest score
 
     The scores of a picture depend on it alone. A file that cannot be read does not keep the
@@ -200,9 +199,9 @@ def analyze_stills(
         raise _cannot_write(out, error) from error
     table_of = {one: out / one.folder / SCORES_FILE for one in videos}
     if pictures:
-        _refuse_foreign(out / SCORES_FILE, PICTURE_BEGIN)
+        _check_place(out / SCORES_FILE, PICTURE_BEGIN)
     for path in table_of.values():
-        _refuse_foreign(path, VIDEO_BEGIN)
+        _check_place(path, VIDEO_BEGIN)
     if pictures:
         run.do_pictures(pictures, out / SCORES_FILE)
     read_pictures = len(run.found)
@@ -246,8 +245,21 @@ def _items(begin: Cells, faces: Sequence[tuple[int, UInt8Array]]) -> list[_Item]
     return [_Item(begin, face_id, face) for face_id, face in faces] or [_Item(begin)]
 
 
-def _refuse_foreign(path: Path, begin: Sequence[str]) -> None:
-    """Raises RecordingError when what is there already is another table, or cannot be read."""
+def _shows_something(face: UInt8Array) -> bool:
+    """Not of a single gray level, of which the network would say something all the same."""
+    return bool(face.min() < face.max())
+
+
+def _check_place(path: Path, begin: Sequence[str]) -> None:
+    """Raises RecordingError when no table can be written there, or what is there already is another
+    one, or cannot be read: before the work rather than after it."""
+    try:
+        # The table's own folder is not made yet: of a video that cannot be read none is left.
+        folder = next(one for one in path.parents if one.exists())
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _cannot_write(path, error) from error
     try:
         with path.open(encoding="utf-8", errors="replace") as table:
             is_ours = table.readline().startswith(",".join(begin))
@@ -259,6 +271,12 @@ def _refuse_foreign(path: Path, begin: Sequence[str]) -> None:
         raise RecordingError(
             f"{path} is a table of something else and would be replaced; choose another --out."
         )
+
+
+def _cannot_read(path: Path) -> str:
+    if path.suffix.lower() in OTHER_PICTURE_SUFFIXES:
+        return f"{path} is of a format that is not read; save it as JPEG or PNG."
+    return f"{path} cannot be read as a picture; copy it again, or leave it out."
 
 
 def _cannot_write(path: Path, error: OSError) -> RecordingError:

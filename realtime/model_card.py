@@ -1,4 +1,5 @@
-"""The telling part of a model's card: what the model is, what it was trained on, its limits."""
+"""The telling part of a model's card: what the model is, what it was trained on, how well it does
+and its limits."""
 
 from __future__ import annotations
 
@@ -6,23 +7,25 @@ import re
 from pathlib import Path
 
 TELLING = re.compile(
-    r"\b(data|trained|training|not tested|untested|limit\w*|not for|use|licen[cs]e|bias\w*)\b", re.I
+    r"\b(data|trained|training|measured|metrics|analyses|weakness\w*|not tested|untested|limit\w*"
+    r"|caveats|not for|use|licen[cs]e|bias\w*)\b",
+    re.I,
 )
-"""Words in the heading of a section that belongs to the excerpt; as in the shipped card and in the
+"""Words in the heading of a section that belongs to the excerpt; as in the shipped cards and in the
 headings of Mitchell et al. (2019), "Model Cards for Model Reporting"."""
 
-MAX_SECTION_CHARS = 1500
+MAX_SECTION_CHARS = 2500
 """Of a section: about a screen; whoever wants more reads the card."""
 
-MAX_CHARS = 6000
+MAX_CHARS = 8000
 """Of the excerpt, which every session carries."""
 
 CUT = "(The card says more.)"
 
 
 def card_excerpt(model_path: Path) -> str | None:
-    """Title and first words of the card beside a model file, and its sections on data, limits and
-    use, as Markdown; None if there is no card.
+    """Title and first words of the card beside a model file, and its sections on data, on what was
+    measured, on limits and use, as Markdown; None if there is no card.
 
     Long sections end with a whole paragraph and say that there is more. Raises OSError when the
     card is there and cannot be read.

@@ -278,7 +278,7 @@ class Overlay:
                 lines[0] += f"  {self._labels[top_class]} {scores[top_class]:.2f}"
             macro = self._macro.get(face.face_id)
             if macro is not None and look.macro_lines:
-                label, share = self._macro_list.highest(macro)
+                label, share = self._macro_labels[macro.highest], max(macro.probabilities)
                 lines.append(f"{MACRO_WORD} {label} {share:.2f}")
         height = len(lines) * look.row
         width = max(width_of(line, look.text) for line in lines) + look.pad
@@ -711,11 +711,6 @@ class _MacroList:
         self._drawn_of: tuple[_Layout, MacroScores | None] | None = None
         self._drawn: UInt8Array = np.empty((0, 0, 3), np.uint8)
 
-    def highest(self, scores: MacroScores) -> tuple[str, float]:
-        """The label with the highest score, and that score."""
-        index = int(np.argmax(scores.probabilities))
-        return self._labels[index], scores.probabilities[index]
-
     def paint(
         self, image: UInt8Array, x: int, y: int, look: _Layout, scores: MacroScores | None
     ) -> None:
@@ -742,18 +737,17 @@ class _MacroList:
         if scores is None:
             write(picture, "-", width, 0, look.small, PALE, align="right")
             return
-        label, share = self.highest(scores)
-        number = f"{share:.2f}"
+        number = f"{max(scores.probabilities):.2f}"
         x = width_of(f"{MACRO_WORD} ", look.small)
         room = width - x - look.mark - width_of(number, look.small)
-        self._draw_label(picture, label, x, 0, look, WHITE, room)
+        self._draw_label(picture, self._labels[scores.highest], x, 0, look, WHITE, room)
         write(picture, number, width, 0, look.small, align="right")
 
     def _draw_all(self, picture: UInt8Array, look: _Layout, scores: MacroScores | None) -> None:
         write(picture, f"macro: {MACRO_WORD}", 0, 0, look.small, PALE)
         top_label, shares = None, (0.0,) * len(self._labels)
         if scores is not None:
-            top_label, shares = self.highest(scores)[0], scores.probabilities
+            top_label, shares = self._labels[scores.highest], scores.probabilities
         width = picture.shape[1]
         bar_left, bar_right = look.mark + look.label, width - look.number
         half = max(1, round(look.small * 0.17))

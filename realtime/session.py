@@ -45,6 +45,9 @@ from realtime.types import (
 )
 from realtime.worker import Worker
 
+MacroChoice = bool | str | Path | MacroModel
+"""Whether macro-expressions are scored, or with which model; see `Monitor`."""
+
 FORGET_FACE_S = 5.0
 """A face that was away for longer has its pipeline thrown away; its identity is gone by then."""
 
@@ -76,8 +79,9 @@ class Monitor:
     Worker as `model`: it is left open, `device` means nothing then, and the model is not warmed up
     here, since only the worker's thread may use it (call `Model.warm_up` before).
 
-    `macro`: whether macro-expressions are scored too, which the spotter then knows of; or the
-    opened model for it, which any number of monitors may share. `monitor.macro` is that model.
+    `macro`: whether macro-expressions are scored too, which the spotter then knows of; or with
+    which model, by its name, its file, or opened, when any number of monitors may share it.
+    `monitor.macro` is that model.
 
     `sensitivity`, 0 to 1, moves the model's spotting thresholds; see `SpottingSpec.at`, and
     `set_sensitivity` for another one on the way.
@@ -100,7 +104,7 @@ class Monitor:
         device: Device = "auto",
         max_faces: int = 1,
         live: bool = True,
-        macro: bool | MacroModel = True,
+        macro: MacroChoice = True,
         sensitivity: float = USUAL,
         profile: str | Path | None = None,
     ) -> None:
@@ -108,7 +112,7 @@ class Monitor:
             model.network if isinstance(model, Worker) else Model.load(model, device=device)
         )
         self.spec: ModelSpec = self.model.spec
-        self.macro = MacroModel.load() if macro is True else macro or None
+        self.macro = open_macro(macro)
         self.baselines: dict[int, tuple[Baseline, ...]] = {}
         self._profile: Baseline | None = None
         if profile is not None:
@@ -352,6 +356,14 @@ class Monitor:
         return facts
 
 
+def open_macro(macro: MacroChoice) -> MacroModel | None:
+    """The model of macro-expressions that is meant; None where they are off. Raises ModelError when
+    it cannot be loaded."""
+    if isinstance(macro, bool):
+        return MacroModel.load() if macro else None
+    return macro if isinstance(macro, MacroModel) else MacroModel.load(macro)
+
+
 def _macro_facts(macro: MacroModel) -> dict[str, Any]:
     """What a recording states of the model of macro-expressions."""
     return {
@@ -377,7 +389,7 @@ def settings_of(
     model_sha256: str,
     *,
     max_faces: int = 1,
-    macro: bool = True,
+    macro: MacroChoice = True,
     sensitivity: float = USUAL,
     profile: str | Path | None = None,
     video: bool = True,
@@ -392,8 +404,7 @@ def settings_of(
     """
     baseline = None if profile is None else load_profile(Path(profile), model_sha256)
     contents = Contents(video, keep_clean, blur_faces, clips)
-    model = MacroModel.load() if macro else None
-    settings = _monitor_settings(max_faces, Sensitivity(sensitivity), baseline, model)
+    settings = _monitor_settings(max_faces, Sensitivity(sensitivity), baseline, open_macro(macro))
     return settings | dataclasses.asdict(contents)
 
 
@@ -415,7 +426,7 @@ def analyze(
     model: str | Path = DEFAULT_MODEL,
     device: Device = "auto",
     max_faces: int = 1,
-    macro: bool = True,
+    macro: MacroChoice = True,
     sensitivity: float = USUAL,
     profile: str | Path | None = None,
     video: bool = True,

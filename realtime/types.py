@@ -133,6 +133,11 @@ class MacroScores:
     t_s: float
     probabilities: tuple[float, ...]
 
+    @property
+    def highest(self) -> int:
+        """Which label has the highest probability; of equal ones the first."""
+        return self.probabilities.index(max(self.probabilities))
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

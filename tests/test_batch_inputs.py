@@ -200,6 +200,18 @@ def test_pictures_and_videos_are_told_apart_and_counted_as_people_do(tmp_path: P
     assert [one.path.name for one in matches] == ["s9.jpeg", "s10.PNG"]
 
 
+def test_pictures_of_formats_that_are_not_read_are_pictures_all_the_same(tmp_path: Path) -> None:
+    touch(tmp_path, "phone.HEIC", "still.gif", "talk.mp4", "notes.txt")
+    for patterns in (
+        [tmp_path],
+        [tmp_path / "*"],
+        [tmp_path / "phone.HEIC", tmp_path / "still.gif"],
+    ):
+        pictures, _ = find_pictures_and_videos([str(one) for one in patterns])
+        assert [one.path.name for one in pictures] == ["phone.HEIC", "still.gif"]
+    assert folders(tmp_path) == ["talk"]
+
+
 def test_no_two_pictures_have_one_name(tmp_path: Path) -> None:
     touch(tmp_path, "one/a.png", "one/b.png", "two/a.png")
     patterns = [str(tmp_path / "one"), str(tmp_path / "two"), str(tmp_path / "one" / "b.png")]

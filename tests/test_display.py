@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -404,7 +405,7 @@ def terminal(*, live: bool, width: int = 100) -> tuple[Console, io.StringIO]:
     return Console(file=written, force_terminal=live, width=width), written
 
 
-def test_a_pipe_gets_a_line_a_second_and_every_event() -> None:
+def test_a_pipe_gets_lines_every_second_and_every_event() -> None:
     console, written = terminal(live=False)
     line = TerminalLine(SPEC, console=console, clock=iter(np.arange(0, 9, 0.1)).__next__)
     for index in range(35):
@@ -413,8 +414,9 @@ def test_a_pipe_gets_a_line_a_second_and_every_event() -> None:
     line.close()
     lines = written.getvalue().splitlines()
     assert len([text for text in lines if "neutral" in text]) == 4
-    for words in ("surprise 0.60", "30.0 fps in", "41 ms", "3 dropped (camera 3)", "CPU", "12 fps"):
-        assert words in lines[0]
+    assert "surprise 0.60" in lines[0]
+    for words in ("30.0 fps in", "41 ms", "3 dropped (camera 3)", "CPU", "12 fps"):
+        assert words in lines[1]
     assert lines[-1] == (
         "[ 13.00 s] surprise  onset 12.10 s  apex 12.25 s  offset 12.41 s"
         "  310 ms  score 0.91  face 0"
@@ -426,7 +428,7 @@ def test_no_face_is_a_word_in_the_terminal() -> None:
     console, written = terminal(live=False)
     line = TerminalLine(SPEC, console=console, clock=lambda: 0.0)
     assert line.show(make_update(0, state=None), recording=True) == frozenset()
-    assert written.getvalue() == "[  0.00 s] no face  |  REC\n"
+    assert written.getvalue() == "[  0.00 s] no face\n           REC\n"
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -447,30 +449,72 @@ def test_a_terminal_gets_bars_that_fit(width: int) -> None:
         assert words in text
 
 
-def test_the_terminal_says_what_a_face_shows_on_purpose_until_it_is_gone() -> None:
-    console, written = terminal(live=False)
+def test_a_pipe_is_told_all_that_a_face_shows_on_purpose_until_it_is_gone() -> None:
+    console, written = terminal(live=False, width=80)
     clock = itertools.count(0.0, 2.0).__next__
     line = TerminalLine(SPEC, macro_labels=MACRO_LABELS, console=console, clock=clock)
-    line.show(replace(make_update(0, state="warming up"), macro=(MACRO,)))
-    line.show(make_update(1))
-    line.show(make_update(2, state=None))
-    line.show(make_update(3))
-    told = ["shows happy 0.80" in text for text in written.getvalue().splitlines()]
-    assert told == [True, True, False, False]
+    line.show(replace(make_update(0, state="warming up"), macro=(MACRO,)), STATUS)
+    line.show(make_update(1), STATUS)
+    line.show(make_update(2, state=None), STATUS)
+    line.show(make_update(3), STATUS)
+    lines = written.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    shows = [
+        "           shows  angry 0.02  disgust 0.02  fear 0.02  happy 0.80  sad 0.02",
+        "                  surprise 0.02  neutral 0.10",
+    ]
+    begin = "           30.0 fps in"
+    assert lines[0] == "[  0.00 s] warming up"
+    assert lines[1:3] == shows
+    assert lines[3].startswith(begin)
+    at = lines.index("[  0.10 s] neutral  negative 0.05  positive 0.10  surprise 0.60  none 0.25")
+    assert lines[at + 1 : at + 3] == shows
+    assert lines[at + 3].startswith(begin)
+    gone = "\n".join(lines[lines.index("[  0.20 s] no face") :])
+    assert "[  0.30 s] neutral" in gone
+    assert "shows" not in gone
+
+
+def block(line: TerminalLine, update: Update, width: int, height: int = 25) -> list[str]:
+    """The lines that a terminal of that size is to hold."""
+    line.show(update, STATUS)
+    line.close()
+    plain = Console(file=io.StringIO(), width=width, height=height, record=True)
+    plain.print(line._block(update, STATUS, False))
+    return [row.rstrip() for row in plain.export_text().splitlines()]
 
 
 @pytest.mark.parametrize("width", [40, 80])
-def test_the_highest_macro_score_stands_beside_the_state(width: int) -> None:
+def test_a_terminal_gets_a_bar_for_all_that_a_face_shows_on_purpose(width: int) -> None:
     console, _ = terminal(live=True, width=width)
     line = TerminalLine(SPEC, macro_labels=MACRO_LABELS, console=console, clock=lambda: 0.0)
-    update = replace(make_update(0, state="expression"), macro=(MACRO,))
-    line.show(update, STATUS)
-    line.close()
-    plain = Console(file=io.StringIO(), width=width, record=True)
-    plain.print(line._block(update, STATUS, False))
-    rows = plain.export_text().splitlines()
+    rows = block(line, replace(make_update(0, state="expression"), macro=(MACRO,)), width)
     assert max(map(len, rows)) <= width
-    assert "expression   shows ■ happy 0.80" in rows
+    at = rows.index("macro: shows")
+    assert rows.index("expression") < at
+    bars = " ".join(rows[at:])
+    for label, share in zip(MACRO_LABELS, MACRO.probabilities, strict=True):
+        assert re.search(rf"{label} [^0-9]*{share:.2f}", bars), label
+    if width == 80:
+        assert rows[at + 2] == (
+            "■ happy    ██████▍  0.80   ✚ sad      ▏        0.02   ▲ surprise ▏        0.02"
+        )
+
+
+def test_of_more_faces_than_a_terminal_has_room_for_the_highest_macro_score_is_told() -> None:
+    update = make_update(0)
+    several = replace(
+        update,
+        scores=tuple(replace(update.scores[0], face_id=face_id) for face_id in range(3)),
+        states=dict.fromkeys(range(3), "neutral"),
+        macro=tuple(replace(MACRO, face_id=face_id) for face_id in range(3)),
+    )
+    for height, told in ((40, "macro: shows"), (20, "neutral   shows ■ happy 0.80")):
+        console = Console(file=io.StringIO(), force_terminal=True, width=80, height=height)
+        line = TerminalLine(SPEC, macro_labels=MACRO_LABELS, console=console, clock=lambda: 0.0)
+        rows = block(line, several, 80, height)
+        assert len([row for row in rows if row.endswith(told)]) == 3
+        assert len(rows) <= height
 
 
 def test_the_window_shows_macro_scores_of_the_labels_it_was_given(

@@ -241,6 +241,45 @@ def test_a_picture_with_an_unusual_ending_is_one(tmp_path: Path, head: Picture) 
     assert (summary.pictures, summary.videos, summary.faces) == (2, 0, 2)
 
 
+def test_pictures_of_formats_that_are_not_read_are_told(tmp_path: Path, head: Picture) -> None:
+    folder = tmp_path / "in"
+    save(folder / "astro.jpg", head)
+    Image.fromarray(head[..., ::-1].copy()).save(folder / "pal.gif")
+    for name in ("b.AVIF", "phone.heic", "raw.dng"):
+        # Whatever is in it: of a raw file OpenCV would read the preview.
+        (folder / name).write_bytes((folder / "astro.jpg").read_bytes())
+    out = tmp_path / "out"
+    summary = run(out, folder)
+    table = table_of(out)
+    assert list(table["file"]) == ["astro.jpg", "b.AVIF", "pal.gif", "phone.heic", "raw.dng"]
+    assert list(table["success"]) == [1, 0, 0, 0, 0]
+    assert (summary.pictures, summary.videos, summary.faces) == (1, 0, 1)
+    assert summary.failures[2] == (
+        f"{folder / 'phone.heic'} is of a format that is not read; save it as JPEG or PNG."
+    )
+    assert len(summary.failures) == 4
+    assert summary.without_face == ()
+    named = run(tmp_path / "named", folder / "pal.gif")
+    assert (named.videos, len(named.failures)) == (0, 1)
+    assert list(table_of(tmp_path / "named")["success"]) == [0]
+
+
+def test_a_picture_of_one_gray_level_shows_nothing(tmp_path: Path) -> None:
+    save(tmp_path / "in" / "dot.png", np.array([[[90, 20, 200]]], np.uint8))
+    save(tmp_path / "in" / "flat.png", np.full((48, 48), 9, np.uint8))
+    nearly = np.full((48, 48), 9, np.uint8)
+    nearly[20, 20] = 10
+    save(tmp_path / "in" / "nearly.png", nearly)
+    frames = [np.repeat(one[..., None], 3, axis=2) for one in (nearly * 0, nearly * 20)]
+    save_video(tmp_path / "in" / "talk.mp4", frames)
+    summary = run(tmp_path / "out", tmp_path / "in", faces="cropped")
+    table = table_of(tmp_path / "out")
+    assert list(table["success"]) == [0, 0, 1]
+    assert table.loc[:1, [*LABELS, "label"]].isna().all(axis=None)
+    assert list(table_of(tmp_path / "out" / "talk")["success"]) == [0, 1]
+    assert summary.without_face == ("dot.png", "flat.png")
+
+
 def test_one_video_tells_every_frame(tmp_path: Path, head: Picture) -> None:
     video = save_video(tmp_path / "talk.mp4", [head] * 3)
     times_s: list[float] = []
@@ -288,7 +327,7 @@ def test_a_session_does_not_go_into_a_folder_with_a_table(tmp_path: Path) -> Non
 def test_what_is_broken_off_leaves_no_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(tmp_path / "a.png", np.full((48, 48), 9, np.uint8))
+    save(tmp_path / "a.png", np.eye(48, dtype=np.uint8))
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -297,6 +336,21 @@ def test_what_is_broken_off_leaves_no_table(
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "out", tmp_path, faces="cropped")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder that takes no files")
+def test_a_table_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: Picture
+) -> None:
+    def score(*_: object) -> None:
+        pytest.fail("faces were scored")
+
+    monkeypatch.setattr(MacroModel, "run", score)
+    picture = save(tmp_path / "a.png", head)
+    video = save_video(tmp_path / "talk.mp4", [head] * 2)
+    for one in (picture, video):
+        with pytest.raises(RecordingError, match=r"cannot be written .*choose another --out"):
+            run(Path("/proc"), one, faces="cropped")
 
 
 def test_what_cannot_be_done_is_one_sentence(tmp_path: Path) -> None:

@@ -445,36 +445,51 @@ def test_a_large_collection_shows_a_part_and_holds_all(tmp_path: Path) -> None:
     assert [row.get("hidden") is None for row in rows].count(True) == MAX_SHOWN
 
 
-def test_the_excerpt_of_a_card_has_data_and_limits_and_no_tables_of_figures(tmp_path: Path) -> None:
+def test_the_excerpt_of_a_card_has_what_tells_how_far_to_trust_the_model(tmp_path: Path) -> None:
     card = tmp_path / "mine.md"
     card.write_text(
         "# mine.onnx\n\nWhat it is.\n\n| figure | 1 |\n\n## Data and recipe\n\nTen people.\n\n"
-        "## Speed\n\nFast.\n\n## Not tested\n\nThe dark.\n\n## Not for\n\nPolice.\n",
+        "## Speed\n\nFast.\n\n## Measured\n\nHalf.\n\n## Known weaknesses\n\nBeards.\n\n"
+        "## Not tested\n\nThe dark.\n\n## Not for\n\nPolice.\n",
         encoding="utf-8",
     )
     excerpt = card_excerpt(tmp_path / "mine.onnx")
     assert excerpt is not None
-    for told in ("What it is.", "Ten people.", "The dark.", "Police."):
+    for told in ("What it is.", "Ten people.", "Half.", "Beards.", "The dark.", "Police."):
         assert told in excerpt
     assert "figure" not in excerpt
     assert "Fast" not in excerpt
     assert card_excerpt(tmp_path / "other.onnx") is None
 
 
-def test_the_shipped_card_has_an_excerpt_that_fits() -> None:
-    weights = Path(__file__).resolve().parents[1] / "weights"
-    excerpt = card_excerpt(weights / "kilas.onnx")
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("kilas.onnx", ["Simulated faces only", "spotting, IoU", "photographs of real people"]),
+        (
+            "macro/kilas-macro.onnx",
+            [
+                "Who is in FER2013 is unknown",
+                "no licence of its own",
+                "| accuracy |",
+                "Known weaknesses",
+            ],
+        ),
+    ],
+)
+def test_a_shipped_card_has_an_excerpt_that_fits(model: str, told: list[str]) -> None:
+    excerpt = card_excerpt(Path(__file__).resolve().parents[1] / "weights" / model)
     assert excerpt is not None
     assert len(excerpt) <= MAX_CHARS
-    assert "Simulated faces only" in excerpt
-    assert "Not tested" in excerpt
+    for words in (*told, "Not tested", "Do not use them to judge"):
+        assert words in excerpt
 
 
 def test_a_long_card_ends_with_a_whole_paragraph(tmp_path: Path) -> None:
     (tmp_path / "long.md").write_text("# long\n\n" + "word word.\n\n" * 900, encoding="utf-8")
     excerpt = card_excerpt(tmp_path / "long.onnx")
     assert excerpt is not None
-    assert len(excerpt) < 2000
+    assert len(excerpt) < 3000
     assert excerpt.endswith("word word.\n\n(The card says more.)")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from realtime.macro import DEFAULT_MACRO, find_macro
 from realtime.session import analyze, load_session
 from realtime.sources import DEMO_PATH, VideoFile
 from realtime.video_writer import VideoWriter
@@ -45,6 +47,14 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in done.stderr.splitlines() if line and not own_log.match(line)]
 
 
+def beginning(path: Path, duration_s: float) -> Path:
+    """The demo's first seconds as a video."""
+    with VideoFile(DEMO_PATH) as source, VideoWriter(path) as writer:
+        for frame in takewhile(lambda frame: frame.t_s < duration_s, source):
+            writer.write(frame.t_s, frame.image_bgr)
+    return path
+
+
 def video_times_s(path: Path) -> list[float]:
     with av.open(str(path)) as container:
         return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
@@ -64,6 +74,8 @@ def test_without_camera_and_display_the_demo_plays_once_and_shows_events(tmp_pat
 def test_a_live_run_records_what_it_shows(tmp_path: Path) -> None:
     done = kilas("--source", "demo", "--record", tmp_path, "--duration", "3", "--no-window")
     assert done.returncode == 0, done.stderr
+    first, *_ = done.stdout.splitlines()
+    assert re.fullmatch(r".* Model kilas on .*, kilas-macro for macro-expressions\.", first)
     (folder,) = tmp_path.iterdir()
     session = load_session(folder)
     assert session.facts["status"] == "complete"
@@ -141,6 +153,9 @@ def test_a_session_that_was_cut_off_is_mended_and_reported(tmp_path: Path) -> No
         (["--source", "no/such/file.mp4"], 1),
         (["--source", "demo", "--model", "no-such-model"], 1),
         (["analyze", "--model", "no-such-model", "x.mp4"], 1),
+        (["--source", "no/such/file.mp4", "--macro", "no-such-model"], 1),
+        (["analyze", "--macro", "no-such-model", str(DEMO_PATH)], 1),
+        (["web", "--macro", "no-such-model"], 1),
         (["--device", "abacus"], 2),
         (["analyze"], 2),
         (["analyze", str(DEMO_PATH), "--format", "pdf"], 2),
@@ -159,6 +174,18 @@ def test_wrong_use_is_a_plain_message_and_a_status(arguments: list[str], status:
     assert errors_of(done) != []
     if status == 1:
         assert len(errors_of(done)) == 1
+    if "--macro" in arguments:
+        assert "no model of macro-expressions 'no-such-model'" in done.stderr
+
+
+def test_a_model_of_macro_expressions_of_ones_own_is_used(tmp_path: Path) -> None:
+    shutil.copy(find_macro(DEFAULT_MACRO), tmp_path / "mine.onnx")
+    beginning(tmp_path / "clip.mp4", 1.0)
+    done = kilas("analyze", "clip.mp4", "--macro", "mine.onnx", "--no-video", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    session = load_session(tmp_path / "sessions" / "clip")
+    assert session.facts["macro"]["file"] == "mine.onnx"
+    assert session.scores["macro_happy"].notna().any()
 
 
 def test_a_model_file_that_is_not_ours_is_one_sentence(tmp_path: Path) -> None:
@@ -192,6 +219,7 @@ def test_info_names_versions_cameras_models_and_devices() -> None:
         "mediapipe 0.10.21",
         "Cameras",
         "kilas (default)",
+        "kilas-macro (default)",
         "cpu: usable",
         "cuda",
         "tensorrt",
@@ -200,11 +228,7 @@ def test_info_names_versions_cameras_models_and_devices() -> None:
 
 
 def test_bench_tells_every_stage_and_the_ratio(tmp_path: Path) -> None:
-    beginning = tmp_path / "beginning.mp4"
-    with VideoFile(DEMO_PATH) as source, VideoWriter(beginning) as writer:
-        for frame in takewhile(lambda frame: frame.t_s < 3.0, source):
-            writer.write(frame.t_s, frame.image_bgr)
-    done = kilas("bench", beginning)
+    done = kilas("bench", beginning(tmp_path / "beginning.mp4", 3.0))
     assert done.returncode == 0, done.stderr
     stages = ("decode", "landmarks", "regions", "signal", "network", "overlay", "encoder")
     for stage in (*stages, "macro-expression"):

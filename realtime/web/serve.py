@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from realtime.errors import KilasError
-from realtime.macro import MacroModel
 from realtime.model import DEFAULT_MODEL, Device, list_models
+from realtime.session import open_macro
 from realtime.web.doors import LOOPBACK_NAMES, Account, Doors
 from realtime.web.models import Models
 from realtime.web.protocol import FRAME_HEAD, MAX_PICTURE_BYTES
@@ -51,7 +51,8 @@ UNREACHABLE = {
 class Settings:
     """What the server is started with. `names`: by which it is called besides `host`. `models`:
     names and paths, the default first; see `offered_models`. `macro`: whether macro-expressions are
-    scored too. `tls_cert`, `tls_key`: PEM files; None: no TLS."""
+    scored too, or with which model, by name or path. `tls_cert`, `tls_key`: PEM files; None: no
+    TLS."""
 
     host: str
     port: int
@@ -61,7 +62,7 @@ class Settings:
     tls_key: Path | None
     models: tuple[str | Path, ...]
     device: Device
-    macro: bool
+    macro: bool | str
     max_sessions: int
     max_faces: int
     max_upload_mb: int
@@ -163,7 +164,7 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
     received.mkdir()
     os.environ |= UNREACHABLE | {"GRADIO_TEMP_DIR": str(received)}
     tempfile.tempdir = str(folder)
-    macro = MacroModel.load() if settings.macro else None
+    macro = open_macro(settings.macro)
     models = Models(settings.models, device=settings.device, macro=macro)
     try:
         opened = {name: models.get(name).network for name in models.names}
@@ -197,7 +198,7 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
                 is_secure=is_secure,
             ),
             {name: model.spec.labels for name, model in opened.items()},
-            has_macro=settings.macro,
+            has_macro=macro is not None,
             max_upload_bytes=upload_bytes,
         )
     finally:
