@@ -37,7 +37,7 @@ MACRO_SHIFT = 0.55
 the share of the whole that has gone from some labels to others (total variation). A broad smile
 goes from nearly nothing to nearly 1, and a micro-expression comes back: of 159 true events in 120
 simulated videos the largest shift was 0.50 with kilas-macro 0.2. The simulator's macro-expressions
-are mild: of 70 in the same videos, 7 % go further than this and 16 % further than 0.4."""
+are mild: of 70 in the same videos, 7 % go further than this and some 15 % further than 0.4."""
 
 MACRO_BEFORE_S = (0.4, 0.1)
 """What is looked at before the onset, from and to: longer than a blink, which so does not decide,
