@@ -265,7 +265,10 @@ def test_a_result_that_died_with_its_worker_is_made_again(
     assert len(killed) == 1
 
 
-def test_a_task_that_ends_every_worker_is_named(machines: Machines) -> None:
+def test_a_task_that_ends_every_worker_is_named(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "FETCH_S", 3.0)  # of a task whose result died with its worker
     for _ in range(2):
         machines.add_worker()
     with pytest.raises(KilasError, match=r"^1 ended 2 workers"):
