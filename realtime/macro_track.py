@@ -13,7 +13,7 @@ from realtime.types import Face, FloatArray, Frame, MacroScores, UInt8Array
 EVERY_S = 0.5
 """Seconds from one scoring to the next. Macro-expressions last from half a second to four seconds
 (Ekman), and a scoring costs about as much as a window of the spotting network: more often than
-this, they would be more than a twentieth of the live path."""
+this, they would be more than a twentieth of the live path of a camera of 30 frames a second."""
 
 SMOOTH_S = 0.5
 """Time constant of the smoothing, so that a flicker of one scoring is no expression."""

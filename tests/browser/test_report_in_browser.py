@@ -13,6 +13,9 @@ from made_sessions import write_session
 from playwright.sync_api import Browser, Page, expect
 
 from realtime.collection_report import write_collection_report
+from realtime.macro import DEFAULT_MACRO, find_macro
+from realtime.model import DEFAULT_MODEL, find_model
+from realtime.model_card import card_excerpt
 from realtime.report import write_report
 
 DRAWN = "html[data-timeline=drawn]"
@@ -155,6 +158,20 @@ def test_no_part_is_wider_than_the_screen(
     page = visit.open(report)
     page.wait_for_selector(DRAWN, state="attached", timeout=8000)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_tables_of_the_cards_that_ship_can_be_read_whole(visit: Visit, tmp_path: Path) -> None:
+    """Some have sentences in their cells, and paper cannot be scrolled."""
+    models = {
+        "model": {"file": "kilas.onnx", "card": card_excerpt(find_model(DEFAULT_MODEL))},
+        "macro": {"labels": [], "card": card_excerpt(find_macro(DEFAULT_MACRO))},
+    }
+    page = visit.open(write_report(write_session(tmp_path / "session", facts=models)))
+    beyond_px = page.evaluate(
+        "[...document.querySelectorAll('.card')].map(card => card.scrollWidth - card.clientWidth)"
+    )
+    assert beyond_px == [0, 0]
+    assert page.locator(".card td").count() > 20
 
 
 def test_paper_has_pictures_of_charts_and_no_videos(visit: Visit, report: Path) -> None:
