@@ -77,8 +77,9 @@ def test_a_recording_tells_what_the_visitor_set(ann: Visitor, tmp_path: Path) ->
 
     page.get_by_role("button", name="Classes").click()
     surprise = page.get_by_role("slider", name=re.compile("range slider for .*surprise"))
-    surprise.press("ArrowLeft")
-    surprise.press("ArrowLeft")
+    for value in ("0.45", "0.4"):  # one after the other: a busy page takes two quick ones for one
+        surprise.press("ArrowLeft")
+        expect(surprise).to_have_value(value)
     page.get_by_role("slider", name="range slider for Sensitivity").press("ArrowRight")
     ann.gets_updates()
     ann.button("New baseline").click()

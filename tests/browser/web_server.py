@@ -130,9 +130,11 @@ class Visitor:
         return group.locator(".kilas-row")
 
     def gets_updates(self) -> None:
-        """Wait until the server has answered pictures that are sent from now on."""
+        """Wait until the server has answered pictures that are sent from now on. Another model
+        begins to count anew."""
         self.page.wait_for_function(
-            "before => window.kilas.figures().updates > before + 10",
+            "before => { const { updates } = window.kilas.figures();"
+            " return updates > before + 10 || (updates < before && updates > 10); }",
             arg=self.page.evaluate("window.kilas.figures().updates"),
             timeout=LATE_MS,
         )
