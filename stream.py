@@ -26,18 +26,19 @@ from realtime.batch_inputs import find_inputs
 from realtime.display import Command, FileProgress, TerminalLine, Window, display_available
 from realtime.errors import KilasError
 from realtime.exports import FORMATS, export_session
-from realtime.lsl import LslOutlet
+from realtime.lsl_outlet import LslOutlet
 from realtime.macro import DEFAULT_MACRO, find_macro, list_macros
 from realtime.macro_batch import MAX_FACES, analyze_stills, tell
 from realtime.mending import mend
-from realtime.meter import Meter
 from realtime.model import DEFAULT_MODEL, Device, device_report, list_models
-from realtime.recorder import PACKAGES, Contents
+from realtime.monitor import Monitor
+from realtime.recorder import Contents
 from realtime.recording import Recording
-from realtime.session import Monitor
-from realtime.session_files import REPORT_FILE, SUMMARY_FILE
+from realtime.run_status import Meter
+from realtime.session.layout import REPORT_FILE, SUMMARY_FILE
 from realtime.sources import DEMO_PATH, list_cameras, open_source
 from realtime.stills import Cut
+from realtime.versions import PACKAGES
 
 SESSIONS = Path("sessions")
 """Where recordings go unless another folder is named."""
@@ -459,7 +460,7 @@ def bench(
     device: DeviceName = "auto",
 ) -> None:
     """This machine's speed, stage by stage and end to end."""
-    from realtime.bench import bench as measure
+    from realtime.benchmark import bench as measure
 
     with console.status(f"measuring on {file.name}"):
         result = measure(file, model, device)

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from realtime.meter import Meter
+from realtime.monitor import Monitor
 from realtime.overlay import Overlay
-from realtime.session import Monitor
+from realtime.run_status import Meter
 from realtime.sources import DEMO_PATH, VideoFile
 from realtime.types import UInt8Array
 

@@ -1,6 +1,6 @@
 """Kilas from Python: `Monitor` for any stream of frames, `analyze` for video files.
 
-    from realtime import Monitor, analyze
+    from realtime.monitor import Monitor; from realtime.analysis import analyze
 
 Names are loaded when they are first used, so that importing the package costs nothing.
 """
@@ -11,16 +11,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realtime.session import Monitor, analyze
-    from realtime.session_reader import Session, load_session
+    from realtime.analysis import analyze
+    from realtime.monitor import Monitor
+    from realtime.session.reader import Session, load_session
     from realtime.sources import open_source
     from realtime.types import Event, Face, Frame, Scores, Update
 
 _HOMES = {
-    "Monitor": "session",
-    "Session": "session_reader",
-    "analyze": "session",
-    "load_session": "session_reader",
+    "Monitor": "monitor",
+    "Session": "session.reader",
+    "analyze": "analysis",
+    "load_session": "session.reader",
     "open_source": "sources",
     "Event": "types",
     "Face": "types",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from realtime.errors import ProfileError
-from realtime.session_files import SESSION_FILE
+from realtime.session.layout import SESSION_FILE
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Scores
 

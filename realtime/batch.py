@@ -20,20 +20,20 @@ from typing import Any
 import cv2
 import pandas as pd
 
+from realtime.analysis import analyze, settings_of
 from realtime.batch_folders import Wanted, is_complete, make_room
 from realtime.batch_inputs import Input
-from realtime.disk_file import is_full, replace_file
 from realtime.errors import DeviceError, KilasError, ModelError, ProfileError, RecordingError
 from realtime.exports import FILES, annotated, export_session, has_annotations
-from realtime.folder_lock import FolderLock
 from realtime.macro import DEFAULT_MACRO, find_macro, list_macros
 from realtime.model import DEFAULT_MODEL, Model, find_model, list_models
-from realtime.pools import run_tasks
-from realtime.session import analyze, settings_of
-from realtime.session_figures import per_minute, presence
-from realtime.session_files import REPORT_FILE, SESSION_FILE, SUMMARY_FILE
-from realtime.session_reader import Session, load_session
+from realtime.parallel.process_pool import run_tasks
+from realtime.session.layout import REPORT_FILE, SESSION_FILE, SUMMARY_FILE
+from realtime.session.reader import Session, load_session
+from realtime.session.statistics import per_minute, presence
 from realtime.spec import NONE_LABEL
+from realtime.storage.durable_file import is_full, replace_file
+from realtime.storage.folder_lock import FolderLock
 from realtime.types import Source, Update
 
 STATUSES = ("done", "skipped", "failed")
@@ -103,8 +103,8 @@ def analyze_batch(
     """Analyse the files, see `find_inputs`, into session folders below `out`.
 
     `jobs`: processes of this machine; `scheduler`: address or file of a Dask scheduler, whose
-    workers do it instead (`realtime.cluster`); they must see the same files under the same paths.
-    `options`: keyword arguments of `realtime.session.analyze`, files as Path, but for `model` and
+    workers do it instead (`realtime.parallel.dask_cluster`); they must see the same files under the same paths.
+    `options`: keyword arguments of `realtime.analysis.analyze`, files as Path, but for `model` and
     `macro`, which may be names as well, and no opened model. `formats`: of the tables besides CSV,
     see `realtime.exports`. `report`: write a page for each session, and one for all.
 

@@ -10,11 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from realtime.disk_file import PARTIAL
 from realtime.errors import RecordingError
 from realtime.exports import EAF_FILE, has_annotations
-from realtime.folder_lock import LOCK_FILE, QUIET_S, FolderLock
-from realtime.session_files import (
+from realtime.session.layout import (
     CLIPS_FOLDER,
     EVENTS_FILE,
     EXPORTED_FILES,
@@ -24,6 +22,8 @@ from realtime.session_files import (
     SCORES_FILE,
     SESSION_FILE,
 )
+from realtime.storage.durable_file import PARTIAL
+from realtime.storage.folder_lock import LOCK_FILE, QUIET_S, FolderLock
 
 OWN_FILES = (*RECORDED_FILES, *EXPORTED_FILES, REPORT_FILE)
 """All that Kilas writes into a session folder, besides the clips."""

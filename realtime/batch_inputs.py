@@ -16,9 +16,8 @@ import cv2
 
 from realtime.batch_folders import holds_session_of
 from realtime.errors import SourceError
-from realtime.folder_lock import LOCK_FILE
 from realtime.pictures import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES
-from realtime.session_files import (
+from realtime.session.layout import (
     CLEAN_FILE,
     CLIPS_FOLDER,
     REPORT_FILE,
@@ -27,6 +26,7 @@ from realtime.session_files import (
     SUMMARY_FILE,
     VIDEO_FILE,
 )
+from realtime.storage.folder_lock import LOCK_FILE
 
 VIDEO_SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),

@@ -25,12 +25,12 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from realtime.disk_file import PARTIAL
 from realtime.lettering import PALE, WHITE, width_of, write
 from realtime.magnify import Magnified, Magnifier, tint
 from realtime.marks import paint_mark
 from realtime.palette import class_colours, class_marks
-from realtime.session_files import CLIPS_FOLDER
+from realtime.session.layout import CLIPS_FOLDER, clip_stem
+from realtime.storage.durable_file import PARTIAL
 from realtime.types import Event, Face, Float32Array, UInt8Array, Update
 from realtime.video_writer import TICKS_HZ, encoder_frame
 
@@ -298,11 +298,6 @@ class ClipMaker:
         assert done
         _write_whole(self._folder / f"{stem}.png", lambda path: path.write_bytes(png.tobytes()))
         _write_whole(self._folder / f"{stem}.mp4", lambda path: _encode(path, moving))
-
-
-def clip_stem(event_id: int) -> str:
-    """Name of an event's files without their suffix: `event-0001`."""
-    return f"event-{event_id:04d}"
 
 
 def _cut(update: Update, face: Face) -> _Crop:

@@ -16,7 +16,7 @@ from realtime.errors import RecordingError
 from realtime.page import bokeh_script, counted, css_colour, duration, number, script, write_page
 from realtime.palette import BLUE
 from realtime.report_plots import drawn_in, new_plot, tooltip
-from realtime.session_files import REPORT_FILE
+from realtime.session.layout import REPORT_FILE
 
 EVENTS_PREFIX = "events_"
 """Of the columns that hold a label's count."""

@@ -20,15 +20,14 @@ from typing import Any
 
 import av
 
-from realtime.disk_file import PARTIAL, replace_file, sync_file, sync_folder
 from realtime.errors import RecordingError
-from realtime.folder_lock import FolderLock
 from realtime.frame_clock import FrameClock
-from realtime.recorder import CONDITIONS_HEADER, EVENT_HEADER
-from realtime.session_files import (
+from realtime.session.layout import (
     CLEAN_FILE,
     CLIPS_FOLDER,
     CONDITIONS_FILE,
+    CONDITIONS_HEADER,
+    EVENT_HEADER,
     EVENTS_FILE,
     MACRO_PREFIX,
     RECORDED_FILES,
@@ -39,7 +38,9 @@ from realtime.session_files import (
     VIDEO_FILE,
     scores_header,
 )
-from realtime.session_reader import check_facts, macro_labels, read_events, read_scores
+from realtime.session.reader import check_facts, macro_labels, read_events, read_scores
+from realtime.storage.durable_file import PARTIAL, replace_file, sync_file, sync_folder
+from realtime.storage.folder_lock import FolderLock
 from realtime.video_writer import MUXER_BUFFER_BYTES
 
 VIDEOS = (VIDEO_FILE, CLEAN_FILE)

@@ -7,8 +7,8 @@ that the picture of the face stays visible.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from realtime.lettering import PALE, WHITE, shorten, width_of, write
 from realtime.marks import paint_mark
 from realtime.palette import class_colours, class_marks
+from realtime.run_status import Status
 from realtime.spec import FACE_SIZE, LAYOUTS, NONE_LABEL, ModelSpec
 from realtime.types import Event, Face, MacroScores, Scores, State, UInt8Array, Update
 
@@ -69,48 +70,6 @@ _DIM: Bgr = (125, 125, 125)
 _TRACK: Bgr = (84, 84, 84)
 _RECORD_RED: Bgr = (60, 60, 235)
 _AMBER: Bgr = (0, 159, 230)
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How the run is doing; whoever runs it fills this in. None: not known yet.
-
-    `fps_in`: frames a second from the source; `fps_scored`: scores a second. `latency_ms`:
-    from the capture of a frame until it is shown. `drops`: frames lost so far, by cause.
-    `device`: what the model runs on. `warning`: something that the user should change, as in
-    "camera 12 fps, model wants 30".
-    """
-
-    fps_in: float | None = None
-    fps_scored: float | None = None
-    latency_ms: float | None = None
-    drops: Mapping[str, int] = field(default_factory=dict)
-    device: str = ""
-    warning: str = ""
-
-    @property
-    def dropped(self) -> int:
-        """Frames lost so far, whatever the cause."""
-        return sum(self.drops.values())
-
-    @property
-    def drops_by_cause(self) -> str:
-        """As in "camera 3, model busy 12"; empty when nothing was lost."""
-        return ", ".join(f"{cause} {count}" for cause, count in self.drops.items() if count)
-
-    def words(self, *, causes: bool = True) -> list[str]:
-        """The status as short phrases, most wanted first."""
-        drops = f"{self.dropped} dropped"
-        if causes and self.dropped:
-            drops += f" ({self.drops_by_cause})"
-        phrases = [
-            f"{self.fps_in:.1f} fps in" if self.fps_in is not None else "",
-            f"{self.fps_scored:.1f} scored" if self.fps_scored is not None else "",
-            f"{self.latency_ms:.0f} ms" if self.latency_ms is not None else "",
-            drops,
-            self.device,
-        ]
-        return [phrase for phrase in phrases if phrase]
 
 
 class Overlay:

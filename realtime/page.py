@@ -18,8 +18,8 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from realtime.disk_file import replace_file
 from realtime.palette import Rgb, class_colours, class_marks
+from realtime.storage.durable_file import replace_file
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -35,15 +35,13 @@ import contextlib
 import csv
 import io
 import json
-import platform
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
-from functools import cache, partial
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -51,13 +49,13 @@ from typing import Any, Self
 import av
 
 from realtime.clips import ClipMaker
-from realtime.disk_file import DiskFile, SyncThread, is_full, replace_file
 from realtime.errors import RecordingError
-from realtime.folder_lock import FolderLock
 from realtime.frame_clock import FrameClock
-from realtime.session_files import (
+from realtime.session.layout import (
     CLEAN_FILE,
     CONDITIONS_FILE,
+    CONDITIONS_HEADER,
+    EVENT_HEADER,
     EVENTS_FILE,
     RECORDED_FILES,
     SCORES_FILE,
@@ -66,25 +64,16 @@ from realtime.session_files import (
     scores_header,
 )
 from realtime.spec import ModelSpec
+from realtime.storage.durable_file import DiskFile, SyncThread, is_full, replace_file
+from realtime.storage.folder_lock import FolderLock
 from realtime.types import Conditions, Event, UInt8Array, Update
+from realtime.versions import versions
 from realtime.video_writer import TICKS_HZ, VideoWriter
 
 Paint = Callable[[Update], UInt8Array]
 
 RECORDER_BUSY = "recorder busy"
 """Cause under which frames that the video lacks are counted."""
-
-PACKAGES = (
-    "kilas",
-    "mediapipe",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "opencv-python",
-    "numpy",
-    "numba",
-    "av",
-)
-"""Packages whose versions a session states."""
 
 QUEUE_BYTES = 128 * 2**20
 """Pictures that may wait for the recorder: over a second at 640 x 480 and 60 frames a second."""
@@ -111,20 +100,6 @@ is being made and the ends of the files."""
 
 STALL_S = 30.0
 """Seconds without a finished frame after which a recording of a file counts as stuck."""
-
-
-EVENT_HEADER = (
-    "event_id",
-    "face_id",
-    "onset_s",
-    "apex_s",
-    "offset_s",
-    "duration_s",
-    "label",
-    "score",
-)
-
-CONDITIONS_HEADER = ("frame", "timestamp", "face_id", *(one.name for one in fields(Conditions)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -612,16 +587,6 @@ def _csv(rows: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
-
-
-@cache
-def versions() -> dict[str, str]:
-    """What a session states of the packages; takes a moment the first time."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
 
 
 def _is_taken(folder: Path) -> RecordingError:

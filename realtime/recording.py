@@ -15,16 +15,16 @@ from types import TracebackType
 from typing import Self
 
 from realtime.errors import RecordingError
+from realtime.monitor import Monitor, painter
 from realtime.recorder import (
     EVERYTHING,
     Contents,
     SessionRecorder,
     new_session_folder,
     session_folder_name,
-    versions,
 )
-from realtime.session import Monitor, painter
 from realtime.types import Source, Update
+from realtime.versions import versions
 
 COMMAND_LINE = Path(__file__).resolve().parents[1] / "stream.py"
 

@@ -14,9 +14,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from realtime.clips import clip_stem
 from realtime.errors import RecordingError
-from realtime.meter import TOO_SLOW
 from realtime.page import (
     NOTHING,
     bokeh_script,
@@ -31,7 +29,10 @@ from realtime.page import (
     write_page,
 )
 from realtime.report_plots import Charts, condition_bin_s
-from realtime.session_figures import (
+from realtime.run_status import TOO_SLOW
+from realtime.session.layout import CLIPS_FOLDER, MACRO_PREFIX, REPORT_FILE, clip_stem
+from realtime.session.reader import Session, load_session, macro_labels, read_conditions
+from realtime.session.statistics import (
     ROUNDING_S,
     FaceFigures,
     Float64Array,
@@ -45,8 +46,6 @@ from realtime.session_figures import (
     presence,
     warnings,
 )
-from realtime.session_files import CLIPS_FOLDER, MACRO_PREFIX, REPORT_FILE
-from realtime.session_reader import Session, load_session, macro_labels, read_conditions
 from realtime.spec import NONE_LABEL
 
 SCRIPTS = ("charts", "timeline", "clips")

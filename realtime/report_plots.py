@@ -41,8 +41,8 @@ from bokeh.plotting import figure
 from realtime.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG
 from realtime.page import css_colour
 from realtime.palette import BLUE, ORANGE, PURPLE, Rgb, class_colours, class_marks
-from realtime.session_figures import FaceFigures, Float64Array, Stretch
-from realtime.session_files import MACRO_PREFIX
+from realtime.session.layout import MACRO_PREFIX
+from realtime.session.statistics import FaceFigures, Float64Array, Stretch
 from realtime.spec import NONE_LABEL
 
 INK, FAINT, LINE = "#1f2328", "#57606a", "#d8dee4"

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
+Int32Array = npt.NDArray[np.int32]
 Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating[Any]]
 
 State = Literal["no face", "warming up", "neutral", "expression", "macro"]

@@ -20,7 +20,7 @@ from av.codec.codec import UnknownCodecError
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace
 
-from realtime.disk_file import DiskFile
+from realtime.storage.durable_file import DiskFile
 from realtime.types import UInt8Array
 
 TICKS_HZ = 90_000

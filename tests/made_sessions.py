@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from realtime.session_files import scores_header
+from realtime.session.layout import scores_header
 
 LABELS = ("none", "negative", "positive", "surprise")
 

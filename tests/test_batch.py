@@ -21,15 +21,16 @@ import pandas as pd
 import pytest
 
 from realtime import batch, batch_folders
+from realtime.analysis import analyze
 from realtime.batch import analyze_batch
 from realtime.batch_folders import Wanted, make_room
 from realtime.batch_inputs import Input, find_inputs
 from realtime.errors import KilasError, ModelError, RecordingError
-from realtime.folder_lock import FolderLock
-from realtime.session import analyze, load_session
-from realtime.session_figures import per_minute, presence
-from realtime.session_files import SUMMARY_FILE
+from realtime.session.layout import SUMMARY_FILE
+from realtime.session.reader import load_session
+from realtime.session.statistics import per_minute, presence
 from realtime.sources import DEMO_PATH, VideoFile
+from realtime.storage.folder_lock import FolderLock
 
 HERE = Path(__file__).resolve().parent
 OPTIONS = {"video": False}

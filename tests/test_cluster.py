@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from realtime import cluster
 from realtime.errors import KilasError
-from realtime.pools import run_tasks
+from realtime.parallel import dask_cluster as cluster
+from realtime.parallel.process_pool import run_tasks
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).resolve().parent

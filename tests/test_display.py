@@ -34,7 +34,7 @@ from realtime.display import (
     display_available,
 )
 from realtime.errors import KilasError
-from realtime.overlay import Status
+from realtime.run_status import Status
 from realtime.spec import ModelSpec
 from realtime.types import (
     Event,

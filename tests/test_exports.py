@@ -16,8 +16,8 @@ import pytest
 
 from realtime.errors import RecordingError
 from realtime.exports import FORMATS, export_session, has_annotations
-from realtime.recorder import EVENT_HEADER
-from realtime.session import load_session
+from realtime.session.layout import EVENT_HEADER
+from realtime.session.reader import load_session
 
 LABELS = ("none", "happiness", "surprise")
 HARD_LABEL = 'a "quoted" <b>&amp; --> \n\n désolé, 驚き\x01'

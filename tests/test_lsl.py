@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from realtime.errors import KilasError
-from realtime.lsl import JUMP_S, READINGS, LslOutlet
+from realtime.lsl_outlet import JUMP_S, READINGS, LslOutlet
 from realtime.macro import DEFAULT_MACRO, MacroModel, find_macro
 from realtime.model import Model
 from realtime.spec import ModelSpec
@@ -315,7 +315,7 @@ def in_a_process(folder: Path, body: str) -> None:
     import json, sys, time
     import pylsl
     sys.path.insert(0, "tests")
-    from realtime.lsl import LslOutlet
+    from realtime.lsl_outlet import LslOutlet
     from realtime.macro import DEFAULT_MACRO, MacroModel, find_macro
     from realtime.types import Event, MacroScores
     from test_lsl import MODEL, SHA256, source, update

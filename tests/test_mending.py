@@ -23,13 +23,15 @@ import numpy as np
 import pytest
 from test_recorder import SPEC, rows, score, session_json, update
 
-from realtime import disk_file, folder_lock, recorder
-from realtime.disk_file import DiskFile, SyncThread, replace_file
+from realtime import recorder
 from realtime.errors import RecordingError
-from realtime.folder_lock import LOCK_FILE, FolderLock
 from realtime.mending import mend
 from realtime.recorder import Contents, SessionRecorder
-from realtime.session_reader import load_session
+from realtime.session.reader import load_session
+from realtime.storage import durable_file as disk_file
+from realtime.storage import folder_lock
+from realtime.storage.durable_file import DiskFile, SyncThread, replace_file
+from realtime.storage.folder_lock import LOCK_FILE, FolderLock
 from realtime.types import Event, Update
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -450,7 +452,7 @@ def test_video_that_cannot_be_read_is_left_as_it_is(killed: Path) -> None:
 HOLD = """
     import sys
     from pathlib import Path
-    from realtime.folder_lock import FolderLock
+    from realtime.storage.folder_lock import FolderLock
 
     lock = FolderLock(Path(sys.argv[1]))
     print(lock.take(), flush=True)

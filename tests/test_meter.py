@@ -9,8 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from realtime.meter import REFRESH_S, Meter
-from realtime.overlay import Status
+from realtime.run_status import REFRESH_S, Meter, Status
 from realtime.types import Frame, Scores, Update
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from realtime import overlay as overlay_module
 from realtime.lettering import PALE, WHITE, lettering, shorten, width_of, write
 from realtime.marks import paint_mark
-from realtime.overlay import FLASH_S, TIMELINE_S, Overlay, Status
+from realtime.overlay import FLASH_S, TIMELINE_S, Overlay
 from realtime.palette import GRAY, class_colours, class_marks
+from realtime.run_status import Status
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, MacroScores, Scores, State, UInt8Array, Update
 

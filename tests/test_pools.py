@@ -18,7 +18,7 @@ import pytest
 import threadpoolctl
 
 from realtime.errors import KilasError
-from realtime.pools import AHEAD, THREADS, for_all, in_order, run_tasks
+from realtime.parallel.process_pool import AHEAD, THREADS, for_all, in_order, run_tasks
 
 
 def square_late(number: int) -> int:
@@ -101,7 +101,7 @@ def start_sleepers(folder: Path) -> subprocess.Popen[str]:
     script = folder / "sleepers.py"
     script.write_text(
         "import pathlib, sys, time\n"
-        "from realtime.pools import for_all\n"
+        "from realtime.parallel.process_pool import for_all\n"
         "def sleep(number):\n"
         "    (pathlib.Path(sys.argv[1]) / f'started-{number}').touch()\n"
         "    time.sleep(300)\n"

@@ -35,13 +35,14 @@ from published_layouts import (
 
 from realtime.errors import KilasError
 from realtime.landmarks import FaceTracker, view_68
-from realtime.pools import in_order
+from realtime.parallel.process_pool import in_order
 from realtime.regions import extract_regions
 from realtime.spec import LAYOUTS, ModelSpec, RegionLayout
 from realtime.timeline import UniformClock
 from realtime.types import Frame
 from training import prepare as preparing
-from training.datasets import Clip, FrameFiles, Skipped, read_dataset
+from training.datasets import read_dataset
+from training.datasets.records import Clip, FrameFiles, Skipped
 from training.prepare import ALL, LONGEST_LIST, Pictures, Summary, prepare, tell
 from training.recipe import load_recipe
 from training.stream_file import StreamFile, full_table, open_stream_file

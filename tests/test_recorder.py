@@ -31,11 +31,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime import disk_file, recorder
+from realtime import recorder
 from realtime.errors import RecordingError
 from realtime.recorder import Contents, SessionRecorder, new_session_folder, session_folder_name
-from realtime.session_reader import load_session
+from realtime.session.reader import load_session
 from realtime.spec import ModelSpec
+from realtime.storage import durable_file as disk_file
 from realtime.types import Event, Face, Frame, MacroScores, Scores, State, UInt8Array, Update
 
 SPEC = ModelSpec(

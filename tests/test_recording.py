@@ -17,9 +17,10 @@ import pytest
 
 from realtime import recording as recordings
 from realtime.errors import RecordingError
+from realtime.monitor import Monitor
 from realtime.recorder import Contents
 from realtime.recording import Finished, Recording, complete
-from realtime.session import Monitor, load_session
+from realtime.session.reader import load_session
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, Scores, SourceInfo, Update
 

@@ -22,7 +22,7 @@ from realtime.errors import RecordingError
 from realtime.model_card import MAX_CHARS, card_excerpt
 from realtime.page import clock, lines_of, markdown
 from realtime.report import MAX_CHARTED_FACES, write_report
-from realtime.session_figures import face_figures, frame_times, presence
+from realtime.session.statistics import face_figures, frame_times, presence
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
 

@@ -17,14 +17,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from realtime import analyze, sensitivity
+from realtime import sensitivity
+from realtime.analysis import analyze, settings_of
 from realtime.errors import ModelError, ProfileError, RecordingError, SourceError
 from realtime.landmarks import FaceTracker
 from realtime.macro import MacroModel
 from realtime.model import Model
+from realtime.monitor import Monitor
 from realtime.overlay import Overlay
 from realtime.recorder import SessionRecorder
-from realtime.session import Monitor, load_session, settings_of
+from realtime.session.reader import load_session
 from realtime.sources import DEMO_PATH, VideoFile
 from realtime.types import Event, Float32Array, Frame, SourceInfo, UInt8Array, Update
 from realtime.worker import Worker

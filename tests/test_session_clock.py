@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from realtime.session import Session, analyze
+from realtime.analysis import analyze
+from realtime.session.reader import Session
 from realtime.sources import DEMO_PATH, VideoFile
 
 SECONDS = 3.0

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from realtime.analysis import analyze
 from realtime.macro import DEFAULT_MACRO, find_macro
-from realtime.session import analyze, load_session
+from realtime.session.reader import load_session
 from realtime.sources import DEMO_PATH, VideoFile
 from realtime.video_writer import VideoWriter
 

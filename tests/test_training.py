@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from realtime.analysis import analyze
 from realtime.errors import KilasError, ModelError
 from realtime.model import Model
-from realtime.session import analyze
 from realtime.sources import DEMO_PATH
 from training.__main__ import DATASET_NAMES, PROTOCOL_NAMES, app
 from training.datasets import DATASETS

@@ -28,12 +28,13 @@ from published_layouts import (
 )
 from typer.testing import CliRunner
 
+from realtime.analysis import analyze
 from realtime.errors import KilasError
 from realtime.model import Model
-from realtime.session import analyze
 from realtime.sources import DEMO_PATH, VideoFile
 from training.__main__ import app
-from training.datasets import DATASETS, class_names
+from training.datasets import DATASETS
+from training.datasets.classes import class_names
 from training.export import export_run
 from training.grid import run_grid, single
 from training.models import NETWORKS

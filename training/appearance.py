@@ -13,13 +13,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from realtime.types import Float32Array, Int32Array
 from training import occluders, render
 from training.face_model import CLOTH, EYE, FACE, GUMS, HAIR, HEAD, MOUTH, TEETH, FaceModel
 from training.occluders import Beard, Glasses
 from training.paint import is_ear, noise, ramp, smooth, to_linear
-
-Float32Array = npt.NDArray[np.float32]
-Int32Array = npt.NDArray[np.int32]
 
 _SKIN_SRGB = np.array(
     [

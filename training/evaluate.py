@@ -21,8 +21,8 @@ import pandas as pd
 from realtime.errors import KilasError
 from realtime.macro import MacroModel
 from realtime.model import Model
-from realtime.pools import for_all
-from realtime.session import Monitor
+from realtime.monitor import Monitor
+from realtime.parallel.process_pool import for_all
 from realtime.sources import VideoFile
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Event

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from realtime.errors import KilasError
-from realtime.pools import run_tasks
+from realtime.parallel.process_pool import run_tasks
 from realtime.types import UInt8Array
 from training.balance import check_balance
 from training.folds import FoldTask, content_key, run_fold

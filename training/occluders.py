@@ -13,11 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from realtime.types import Float32Array, Float64Array, Int32Array
 from training.paint import is_ear, noise, smooth, to_linear
-
-Float32Array = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
-Int32Array = npt.NDArray[np.int32]
 
 GLASSES = ("round", "oval", "panto", "rectangular", "square", "half-rim")
 """Shapes of spectacles; `none` for people without."""

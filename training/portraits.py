@@ -17,7 +17,7 @@ import typer
 
 from realtime.errors import KilasError
 from realtime.landmarks import FaceTracker
-from realtime.pools import for_all
+from realtime.parallel.process_pool import for_all
 from realtime.types import Frame
 from training import render, simulate
 from training.expressions import Motion

@@ -21,21 +21,16 @@ import pandas as pd
 
 from realtime.errors import KilasError, SourceError
 from realtime.landmarks import FaceTracker, view_68
+from realtime.parallel.process_pool import in_order
 from realtime.pictures import read_picture
-from realtime.pools import in_order
 from realtime.regions import extract_regions
 from realtime.sources import VideoFile
 from realtime.spec import ModelSpec
 from realtime.timeline import Slot, UniformClock
 from realtime.types import Frame, UInt8Array
-from training.datasets import (
-    Clip,
-    FrameFiles,
-    Skipped,
-    VideoRange,
-    read_dataset,
-    read_still,
-)
+from training.datasets import read_dataset
+from training.datasets.fer2013 import read_still
+from training.datasets.records import Clip, FrameFiles, Skipped, VideoRange
 from training.expressions import ScriptedEvent
 from training.stream_file import Stream, StreamWriter, WrittenClip, full_table
 

@@ -19,16 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.landmarks import FaceTracker
-from realtime.types import Frame
+from realtime.types import Float32Array, Float64Array, Frame, Int32Array, UInt8Array
 from training import expressions, render
 from training.face_model import EYE, FACE, FACE_HEIGHT_CM, MOUTH, FaceModel
 from training.script import ClipScript
 from training.stage import CENTRE_CM, NECK_CM, Stage, rotation
-
-Float32Array = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
-Int32Array = npt.NDArray[np.int32]
-UInt8Array = npt.NDArray[np.uint8]
 
 _MESH_POINTS = 468
 _ANCHOR_PEOPLE = range(9_000, 9_008)

@@ -13,8 +13,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from realtime.errors import KilasError
 from realtime.spec import NONE_LABEL, ModelSpec, SpottingSpec
-from training.datasets import CLASSES, default_labels
-from training.datasets.classes import EMOTIONS
+from training.datasets.classes import CLASSES, EMOTIONS, default_labels
 
 RECIPES = Path(__file__).parent / "recipes"
 

@@ -14,13 +14,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from realtime.types import Float32Array, Int32Array, UInt8Array
+
 if TYPE_CHECKING:
     from training.appearance import Actor
     from training.face_model import FaceModel
-
-Float32Array = npt.NDArray[np.float32]
-Int32Array = npt.NDArray[np.int32]
-UInt8Array = npt.NDArray[np.uint8]
 
 NOTHING = -1
 """Triangle id of a pixel that no triangle covers."""

@@ -19,7 +19,7 @@ import pandas as pd
 
 from realtime.errors import KilasError
 from realtime.spec import ModelSpec
-from training.datasets import labels_of
+from training.datasets.classes import labels_of
 from training.stream_file import StreamFile, load_files
 from training.windows import SignalRun, signal_runs
 

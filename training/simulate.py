@@ -17,7 +17,7 @@ from pathlib import Path
 
 import av
 
-from realtime.pools import for_all
+from realtime.parallel.process_pool import for_all
 from training.appearance import looks_of
 from training.expressions import reach_mm
 from training.face_model import load_face_model

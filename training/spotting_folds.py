@@ -18,7 +18,7 @@ from rich.console import Console
 
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Scores
-from training.datasets import labels_of
+from training.datasets.classes import labels_of
 from training.fit import fit
 from training.metrics import MATCH_IOU, iou
 from training.protocols import Fold, Rows

@@ -10,14 +10,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from realtime.types import Float32Array, UInt8Array
 from training import render
 from training.appearance import Actor, make_actor, make_background
 from training.expressions import Motion
 from training.face_model import FACE, FACE_HEIGHT_CM, FaceModel, spherical_harmonics
 from training.script import ClipScript, perform
-
-UInt8Array = npt.NDArray[np.uint8]
-Float32Array = npt.NDArray[np.float32]
 
 BLUR_FROM_PX = 0.5
 BLUR_STEP_PX = 1.5

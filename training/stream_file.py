@@ -24,7 +24,7 @@ import pandas as pd
 
 from realtime.errors import KilasError
 from realtime.spec import FACE_SIZE, ModelSpec
-from training.datasets import labels_of
+from training.datasets.classes import labels_of
 from training.expressions import ScriptedEvent
 
 STORED = ("faces", "t_s", "stream", "clip", "subject", "table", "dataset", "rate_hz", "mask")

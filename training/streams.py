@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.errors import KilasError
-from realtime.pools import for_all
+from realtime.parallel.process_pool import for_all
 from realtime.spec import ModelSpec
 from realtime.types import Frame
 from training.expressions import ScriptedEvent, draw_event

@@ -18,7 +18,7 @@ from realtime.errors import KilasError
 from realtime.spec import ModelSpec
 from training import devices, models
 from training.batches import plain_batches, training_batches
-from training.datasets import class_names
+from training.datasets.classes import class_names
 from training.fit import CHECKPOINT_FOLDER, Fitted, fit
 from training.made_from import keep_made_from, sha256_of
 from training.protocols import Fold, people

@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from realtime.disk_file import replace_file
 from realtime.errors import RecordingError
 from realtime.exports.eaf import elan_document
 from realtime.exports.tables import json_lines, parquet
 from realtime.exports.vtt import web_vtt
-from realtime.session_files import CLEAN_FILE, VIDEO_FILE
-from realtime.session_reader import Session, load_session
+from realtime.session.layout import CLEAN_FILE, VIDEO_FILE
+from realtime.session.reader import Session, load_session
+from realtime.storage.durable_file import replace_file
 
 EAF_FILE = "events.eaf"
 

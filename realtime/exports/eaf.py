@@ -31,7 +31,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from realtime.exports.media_time import MediaEvent, first_frame_s, media_events
-from realtime.session_reader import Session
+from realtime.session.reader import Session
 
 VERSION = "3.0"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from realtime.session import Session
+from realtime.session.reader import Session
 
 MIN_EVENT_MS = 2
 """Shortest event: onset, apex and offset are three moments, and a millisecond is the finest that

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from realtime.clips import clip_stem
 from realtime.exports.media_time import media_events
-from realtime.session_reader import Session
+from realtime.session.layout import clip_stem
+from realtime.session.reader import Session
 
 
 def web_vtt(session: Session) -> bytes:

@@ -14,8 +14,8 @@ from markupsafe import Markup
 from realtime.macro import MacroModel
 from realtime.model import Model, device_report, list_models
 from realtime.page import counted, markdown
-from realtime.recorder import versions
 from realtime.spec import NONE_LABEL
+from realtime.versions import versions
 from realtime.web.live import RESUME_S
 from realtime.web.run import RECORDING_S
 from realtime.web.uploads import IDLE_S, MAX_VIDEO_S

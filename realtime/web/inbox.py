@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from realtime.disk_file import is_full
+from realtime.storage.durable_file import is_full
 from realtime.web.doors import FORM_ROOM_BYTES, UPLOAD_PATH
 
 ROOM_UPLOADS = 8

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from realtime.macro import MacroModel
 from realtime.model import DEFAULT_MODEL, Device, Model, list_models
-from realtime.session import Monitor
+from realtime.monitor import Monitor
 from realtime.worker import LARGEST_RUN, Worker
 
 

@@ -14,12 +14,11 @@ from itertools import count
 
 from realtime.errors import RecordingError
 from realtime.macro import MacroModel
-from realtime.meter import Meter
 from realtime.model import Model
-from realtime.overlay import Status
+from realtime.monitor import Monitor
 from realtime.recording import Finished, Recording, complete
+from realtime.run_status import Meter, Status
 from realtime.sensitivity import USUAL
-from realtime.session import Monitor
 from realtime.types import Float32Array, Update
 from realtime.web import protocol
 from realtime.web.camera import BrowserCamera

@@ -21,7 +21,7 @@ import uvicorn
 
 from realtime.errors import KilasError
 from realtime.model import DEFAULT_MODEL, Device, list_models
-from realtime.session import open_macro
+from realtime.monitor import open_macro
 from realtime.web.doors import LOOPBACK_NAMES, Account, Doors
 from realtime.web.models import Models
 from realtime.web.protocol import FRAME_HEAD, MAX_PICTURE_BYTES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from realtime.disk_file import PARTIAL
-from realtime.folder_lock import LOCK_FILE
+from realtime.storage.durable_file import PARTIAL
+from realtime.storage.folder_lock import LOCK_FILE
 
 _STORED = (".mp4", ".png", ".parquet")  # compressed already
 

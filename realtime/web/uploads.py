@@ -28,8 +28,8 @@ from starlette.responses import FileResponse
 from starlette.routing import Route
 
 from realtime.errors import KilasError, SourceError
-from realtime.pools import start_process
-from realtime.session_files import EVENTS_FILE, REPORT_FILE, SCORES_FILE
+from realtime.parallel.process_pool import start_process
+from realtime.session.layout import EVENTS_FILE, REPORT_FILE, SCORES_FILE
 from realtime.sources import VideoFile
 from realtime.types import Source, Update
 from realtime.web.session_zip import pack
@@ -136,7 +136,7 @@ class Uploads:
 
     def __init__(self, folder: Path, received: Path, **options: Any) -> None:
         """`folder`: new, for everything here. `received`: where videos lie until they are taken;
-        what stays there is removed. `options`: of `realtime.session.analyze`."""
+        what stays there is removed. `options`: of `realtime.analysis.analyze`."""
         self.folder = folder
         self.received = received
         self._options = options
@@ -347,8 +347,8 @@ def _analyse(
     try:
         _look_at(video)
         # Here and not above: what is no video is told without waiting for them.
+        from realtime.analysis import analyze
         from realtime.report import write_report
-        from realtime.session import analyze
 
         session = analyze(video, folder, on_update=_Teller(sender), **options)
         if not session.scores["success"].any():

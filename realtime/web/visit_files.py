@@ -6,9 +6,8 @@ import shutil
 import threading
 from pathlib import Path
 
-from realtime.clips import clip_stem
-from realtime.disk_file import is_full
-from realtime.session_files import CLIPS_FOLDER
+from realtime.session.layout import CLIPS_FOLDER, clip_stem
+from realtime.storage.durable_file import is_full
 from realtime.web.session_zip import pack
 
 VISITS_PATH = "/kilas/visits"

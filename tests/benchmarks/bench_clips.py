@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from realtime.clips import ClipMaker
-from realtime.session import Monitor
+from realtime.monitor import Monitor
 from realtime.sources import DEMO_PATH, VideoFile
 from realtime.types import Event, Update
 

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from playwright.sync_api import sync_playwright
 
-from realtime.session import analyze
+from realtime.analysis import analyze
 from realtime.sources import DEMO_PATH
 
 SAME_S = 0.15

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realtime.session import Monitor
+from realtime.monitor import Monitor
 from realtime.sources import DEMO_PATH, VideoFile
 from realtime.types import Event, UInt8Array
 

@@ -63,7 +63,7 @@ def video_end_s(path: Path) -> float:
 
 def main(kills: int) -> None:
     from realtime.mending import mend
-    from realtime.session import load_session
+    from realtime.session.reader import load_session
 
     moments = random.Random(0)
     worst_s = worst_from_first_s = 0.0

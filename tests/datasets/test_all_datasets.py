@@ -24,15 +24,9 @@ from published_layouts import (
 )
 
 from realtime.errors import KilasError
-from training.datasets import (
-    COLUMNS,
-    DATASETS,
-    FrameFiles,
-    class_names,
-    labels_of,
-    read_dataset,
-)
-from training.datasets.classes import EMOTIONS
+from training.datasets import DATASETS, read_dataset
+from training.datasets.classes import EMOTIONS, class_names, labels_of
+from training.datasets.records import COLUMNS, FrameFiles
 
 WRITERS: dict[str, Callable[..., None]] = {
     "casme2": write_casme2,

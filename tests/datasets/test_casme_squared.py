@@ -9,7 +9,8 @@ import pytest
 from published_layouts import Cells, write_casme_squared, write_xlsx
 
 from realtime.errors import KilasError
-from training.datasets import read_dataset, with_labels
+from training.datasets import read_dataset
+from training.datasets.classes import with_labels
 
 FILE = "CAS(ME)^2code_final.xlsx"
 

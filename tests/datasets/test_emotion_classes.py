@@ -6,8 +6,15 @@ import pandas as pd
 import pytest
 
 from realtime.errors import KilasError
-from training.datasets import CLASSES, class_names, default_labels, labels_of, with_labels
-from training.datasets.classes import EMOTIONS, spelled
+from training.datasets.classes import (
+    CLASSES,
+    EMOTIONS,
+    class_names,
+    default_labels,
+    labels_of,
+    spelled,
+    with_labels,
+)
 
 NEGATIVE = {"repression", "anger", "contempt", "disgust", "fear", "sadness", "sad", "angry"}
 

@@ -11,7 +11,9 @@ import pytest
 from published_layouts import Cells, still, write_fer2013, write_fer2013_folders
 
 from realtime.errors import KilasError, SourceError
-from training.datasets import StillFile, StillRow, read_dataset, read_still
+from training.datasets import read_dataset
+from training.datasets.fer2013 import read_still
+from training.datasets.records import StillFile, StillRow
 
 
 def test_each_line_is_a_clip_of_one_still(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from live_pages import HANG_S, LiveServer, Page, demo_frames, frame, jpeg_of, un
 from websockets.exceptions import ConnectionClosed
 
 from realtime import recording as recordings
-from realtime.session import Monitor
+from realtime.monitor import Monitor
 from realtime.video_writer import VideoWriter
 from realtime.web import run, visit
 from realtime.web.camera import BrowserCamera

@@ -12,12 +12,12 @@ import numpy as np
 
 from realtime.errors import KilasError, SourceError
 from realtime.macro import MacroModel, MacroSpec
+from realtime.parallel.process_pool import in_order
 from realtime.pictures import read_picture
-from realtime.pools import in_order
 from realtime.stills import Cut, picture_cutter
 from realtime.types import UInt8Array
-from training.datasets import Skipped, StillFile, StillRow, read_still
-from training.datasets.fer2013 import find_stills
+from training.datasets.fer2013 import find_stills, read_still
+from training.datasets.records import Skipped, StillFile, StillRow
 from training.macro.stills import LABELS, NO_PART, Stills, load_stills, save_stills
 from training.prepare import tell_skipped
 

@@ -110,7 +110,7 @@ def run_tasks(
     `on_result` is called in this thread, once a task, in the order in which they finish. `work`,
     a function of a module, runs in `jobs` processes of this machine, each with its share of the
     processors (few tasks for one job: in this process), or with `scheduler`, a Dask scheduler's
-    address or file, on that cluster's workers (`realtime.cluster`). `str(task)` names a task in
+    address or file, on that cluster's workers (`realtime.parallel.dask_cluster`). `str(task)` names a task in
     messages. A progress bar shows how far it is, unless `bar` is False; `done`: how many were done
     before.
 
@@ -137,7 +137,7 @@ def run_tasks(
         is_short = renewed_after is None or len(tasks) <= renewed_after
         if scheduler is not None:
             # Here and not above: it needs a package that only clusters need.
-            from realtime.cluster import on_cluster
+            from realtime.parallel.dask_cluster import on_cluster
 
             finished = on_cluster(work, tasks, scheduler, console.out, lose)
         elif on_killed is None and (len(tasks) < 2 or (jobs == 1 and is_short)):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
-from collections import ChainMap, Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,9 @@ from realtime.model import DEFAULT_MODEL, Device, Model
 from realtime.model_card import card_excerpt
 from realtime.overlay import Overlay
 from realtime.privacy import FaceBlur
-from realtime.recorder import Contents, Paint, SessionRecorder
+from realtime.recorder import Paint
 from realtime.sensitivity import USUAL, Change, Sensitivity, add_change
 from realtime.sensitivity import as_facts as changes_as_facts
-from realtime.session_reader import Session, load_session
-from realtime.sources import VideoFile
 from realtime.spec import ModelSpec
 from realtime.spotting import Spotter
 from realtime.timeline import GraySignal, Timeline
@@ -341,7 +338,7 @@ class Monitor:
             "spotting": dataclasses.asdict(self._sensitivity.thresholds(self.spec)),
             "device": self.model.device,
             "source": dataclasses.asdict(source.info) | {"live": source.live},
-            "settings": _monitor_settings(
+            "settings": monitor_settings(
                 self._max_faces, self._sensitivity, self._profile, self.macro
             ),
         }
@@ -385,30 +382,7 @@ def painter(monitor: Monitor, *, blur_faces: bool) -> Paint:
     return lambda update: overlay.paint(blur(update))
 
 
-def settings_of(
-    model_sha256: str,
-    *,
-    max_faces: int = 1,
-    macro: MacroChoice = True,
-    sensitivity: float = USUAL,
-    profile: str | Path | None = None,
-    video: bool = True,
-    keep_clean: bool = False,
-    blur_faces: bool = False,
-    clips: bool = True,
-) -> dict[str, Any]:
-    """What session.json states as `settings` when `analyze` is called with these arguments and a
-    model of that hash: all that decides what is in a session, besides its file and the model.
-
-    Raises ProfileError and ValueError as `analyze` does.
-    """
-    baseline = None if profile is None else load_profile(Path(profile), model_sha256)
-    contents = Contents(video, keep_clean, blur_faces, clips)
-    settings = _monitor_settings(max_faces, Sensitivity(sensitivity), baseline, open_macro(macro))
-    return settings | dataclasses.asdict(contents)
-
-
-def _monitor_settings(
+def monitor_settings(
     max_faces: int, sensitivity: Sensitivity, profile: Baseline | None, macro: MacroModel | None
 ) -> dict[str, Any]:
     return {
@@ -417,74 +391,3 @@ def _monitor_settings(
         **sensitivity.as_settings(),
         "baseline": None if profile is None else profile.height,
     }
-
-
-def analyze(
-    path: str | Path,
-    out: str | Path | None = None,
-    *,
-    model: str | Path = DEFAULT_MODEL,
-    device: Device = "auto",
-    max_faces: int = 1,
-    macro: MacroChoice = True,
-    sensitivity: float = USUAL,
-    profile: str | Path | None = None,
-    video: bool = True,
-    keep_clean: bool = False,
-    blur_faces: bool = False,
-    clips: bool = True,
-    on_update: Callable[[Source, Update], None] | None = None,
-) -> Session:
-    """Every frame of a video file through the monitor, as fast as it goes.
-
-    `out`: session folder to write; without it nothing is kept on disk and no video is made.
-    `model` to `profile`: see `Monitor`; `video` to `clips`: see `realtime.recorder.Contents`.
-    `on_update` is called after each frame. When the file breaks half way, what was read stays
-    in the folder.
-
-    Raises SourceError, ModelError, DeviceError, ProfileError or RecordingError, and ValueError for
-    contents that cannot be had together.
-    """
-    if out is None:
-        with tempfile.TemporaryDirectory(prefix="kilas-") as folder:
-            return analyze(
-                path,
-                Path(folder) / "session",
-                model=model,
-                device=device,
-                max_faces=max_faces,
-                macro=macro,
-                sensitivity=sensitivity,
-                profile=profile,
-                video=False,
-                on_update=on_update,
-            )
-    contents = Contents(video, keep_clean, blur_faces, clips)
-    with (
-        Monitor(
-            model,
-            device=device,
-            max_faces=max_faces,
-            live=False,
-            macro=macro,
-            sensitivity=sensitivity,
-            profile=profile,
-        ) as monitor,
-        VideoFile(path) as source,
-        SessionRecorder(
-            Path(out),
-            monitor.spec,
-            monitor.describe(source),
-            painter(monitor, blur_faces=blur_faces),
-            wait=True,
-            origin_s=0.0,
-            contents=contents,
-            upstream_drops=ChainMap(source.drops, monitor.drops),
-            so_far=monitor.so_far,
-        ) as recorder,
-    ):
-        for update in monitor.updates(source):
-            recorder.write(update)
-            if on_update is not None:
-                on_update(source, update)
-    return load_session(out)

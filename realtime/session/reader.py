@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from realtime.errors import RecordingError
-from realtime.recorder import CONDITIONS_HEADER, EVENT_HEADER
-from realtime.session_files import (
+from realtime.session.layout import (
     CONDITIONS_FILE,
+    CONDITIONS_HEADER,
+    EVENT_HEADER,
     EVENTS_FILE,
     SCORES_END,
     SCORES_FILE,

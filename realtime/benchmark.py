@@ -14,13 +14,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from realtime.analysis import analyze
 from realtime.landmarks import FaceTracker, import_face_mesh
 from realtime.macro import MacroModel, cut_face
 from realtime.model import Device, Model
+from realtime.monitor import Monitor
 from realtime.motion import MotionSignal
 from realtime.overlay import Overlay
 from realtime.regions import extract_regions
-from realtime.session import Monitor, analyze
 from realtime.sources import PacedFile, VideoFile
 from realtime.timeline import GraySignal
 from realtime.types import MacroScores, State, Update

@@ -4,6 +4,23 @@ the folders."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
+
+from realtime.types import Conditions
+
+EVENT_HEADER = (
+    "event_id",
+    "face_id",
+    "onset_s",
+    "apex_s",
+    "offset_s",
+    "duration_s",
+    "label",
+    "score",
+)
+
+CONDITIONS_HEADER = ("frame", "timestamp", "face_id", *(one.name for one in fields(Conditions)))
+
 
 SESSION_FILE = "session.json"
 SCORES_FILE = "scores.csv"
@@ -48,3 +65,8 @@ EXPORTED_FILES = (
     "events.eaf",
 )
 SUMMARY_FILE = "summary.csv"
+
+
+def clip_stem(event_id: int) -> str:
+    """Name of an event's files without their suffix: `event-0001`."""
+    return f"event-{event_id:04d}"

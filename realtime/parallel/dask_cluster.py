@@ -260,7 +260,7 @@ def _check_versions(who: str, found: Mapping[str, str] | Exception) -> None:
 @cache
 def _versions() -> dict[str, str]:
     """What decides what a task gives: Python, packages, and Kilas's own code by its hash."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     code = hashlib.sha256()
     for file in sorted([*root.glob("realtime/**/*.py"), *root.glob("training/**/*.py")]):
         code.update(f"{file.relative_to(root).as_posix()}\n{file.read_text('utf-8')}".encode())

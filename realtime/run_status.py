@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from realtime.conditions import warnings
-from realtime.overlay import Status
-from realtime.session import Monitor
+from realtime.monitor import Monitor
 from realtime.types import Source, Update
 
 SPAN_S = 2.0
@@ -86,3 +87,45 @@ def _rate_hz(times_s: deque[float], now_s: float) -> float | None:
     if len(times_s) < 2 or times_s[-1] <= times_s[0]:
         return None
     return (len(times_s) - 1) / (times_s[-1] - times_s[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the run is doing; whoever runs it fills this in. None: not known yet.
+
+    `fps_in`: frames a second from the source; `fps_scored`: scores a second. `latency_ms`:
+    from the capture of a frame until it is shown. `drops`: frames lost so far, by cause.
+    `device`: what the model runs on. `warning`: something that the user should change, as in
+    "camera 12 fps, model wants 30".
+    """
+
+    fps_in: float | None = None
+    fps_scored: float | None = None
+    latency_ms: float | None = None
+    drops: Mapping[str, int] = field(default_factory=dict)
+    device: str = ""
+    warning: str = ""
+
+    @property
+    def dropped(self) -> int:
+        """Frames lost so far, whatever the cause."""
+        return sum(self.drops.values())
+
+    @property
+    def drops_by_cause(self) -> str:
+        """As in "camera 3, model busy 12"; empty when nothing was lost."""
+        return ", ".join(f"{cause} {count}" for cause, count in self.drops.items() if count)
+
+    def words(self, *, causes: bool = True) -> list[str]:
+        """The status as short phrases, most wanted first."""
+        drops = f"{self.dropped} dropped"
+        if causes and self.dropped:
+            drops += f" ({self.drops_by_cause})"
+        phrases = [
+            f"{self.fps_in:.1f} fps in" if self.fps_in is not None else "",
+            f"{self.fps_scored:.1f} scored" if self.fps_scored is not None else "",
+            f"{self.latency_ms:.0f} ms" if self.latency_ms is not None else "",
+            drops,
+            self.device,
+        ]
+        return [phrase for phrase in phrases if phrase]

@@ -1,0 +1,1 @@
+"""A session folder: its layout, reading it, its statistics."""
