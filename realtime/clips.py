@@ -25,10 +25,10 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from realtime.lettering import PALE, WHITE, width_of, write
+from realtime.drawing.markers import paint_mark
+from realtime.drawing.palette import class_colours, class_marks
+from realtime.drawing.text import PALE, WHITE, width_of, write
 from realtime.magnify import Magnified, Magnifier, tint
-from realtime.marks import paint_mark
-from realtime.palette import class_colours, class_marks
 from realtime.session.layout import CLIPS_FOLDER, clip_stem
 from realtime.storage.durable_file import PARTIAL
 from realtime.types import Event, Face, Float32Array, UInt8Array, Update

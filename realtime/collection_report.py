@@ -12,9 +12,9 @@ import pandas as pd
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 
+from realtime.drawing.palette import BLUE, css_colour
 from realtime.errors import RecordingError
-from realtime.page import bokeh_script, counted, css_colour, duration, number, script, write_page
-from realtime.palette import BLUE
+from realtime.page import bokeh_script, counted, duration, number, script, write_page
 from realtime.report_plots import drawn_in, new_plot, tooltip
 from realtime.session.layout import REPORT_FILE
 

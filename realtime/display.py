@@ -32,9 +32,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from realtime.drawing.palette import class_colours, class_marks
 from realtime.errors import KilasError
 from realtime.overlay import MACRO_WORD, Overlay
-from realtime.palette import class_colours, class_marks
 from realtime.run_status import Status
 from realtime.spec import ModelSpec
 from realtime.types import Event, MacroScores, Scores, Source, UInt8Array, Update

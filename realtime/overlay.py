@@ -9,15 +9,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realtime.lettering import PALE, WHITE, shorten, width_of, write
-from realtime.marks import paint_mark
-from realtime.palette import class_colours, class_marks
+from realtime.drawing.heat_map import heat_ramp, heat_tables
+from realtime.drawing.markers import paint_mark
+from realtime.drawing.palette import (
+    AMBER,
+    DIM,
+    LIGHT,
+    RECORD_RED,
+    SHADOW,
+    TRACK,
+    class_marks,
+    colours_bgr,
+)
+from realtime.drawing.shapes import Box, fill, paint_brackets, plate, tint, view
+from realtime.drawing.text import PALE, WHITE, shorten, width_of, write
 from realtime.run_status import Status
 from realtime.spec import FACE_SIZE, LAYOUTS, NONE_LABEL, ModelSpec
 from realtime.types import Event, Face, MacroScores, Scores, State, UInt8Array, Update
@@ -42,16 +52,6 @@ KEYS: tuple[tuple[str, str], ...] = (
 )
 """The keys of the window, as the help panel lists them."""
 
-Box = tuple[int, int, int, int]
-"""(left, top, right, bottom) in pixels, right and bottom outside."""
-
-Bgr = tuple[int, int, int]
-
-# A plate lets a quarter of the scene through: over pure white it is 71 of 255, on which white
-# text has a contrast of 8.8 : 1 and pale text 6.7 : 1.
-_PLATE_SHARE = 0.24
-_PLATE_LEVEL = 10.0
-
 _TEXT_SHARE = 0.026  # text size, of the shorter side of the frame
 _MIN_TEXT_PX = 10  # the smallest size at which the stroke font can be read
 _PANEL_SHARE = 0.4  # of the width; bars get shorter before the panel gets wider than this
@@ -62,14 +62,7 @@ _PRIMARY_MARGIN = 1.25  # another face has to be this much larger to take the pa
 _PANEL_HOLD_S = 1.0  # the panel does not change sides more often than this
 _TRACE_CAPACITY = 8192  # scores kept of a face; 10 s of them at any rate that can be computed
 _REGION_OPACITY = 0.5  # enough to be seen on skin, little enough to see the skin
-_HEAT_OPACITY = 0.6  # where the network looked most
 _SUBPIXEL_BITS = 4
-_SHADOW: Bgr = (20, 20, 20)
-_LIGHT: Bgr = (235, 235, 235)
-_DIM: Bgr = (125, 125, 125)
-_TRACK: Bgr = (84, 84, 84)
-_RECORD_RED: Bgr = (60, 60, 235)
-_AMBER: Bgr = (0, 159, 230)
 
 
 class Overlay:
@@ -87,7 +80,7 @@ class Overlay:
         self._spec = spec
         self._labels = spec.labels
         self._macro_labels = tuple(macro_labels)
-        self._colours = _colours_bgr(spec.labels)
+        self._colours = colours_bgr(spec.labels)
         self._marks = class_marks(spec.labels)
         self._classes = [i for i, label in enumerate(spec.labels) if label != NONE_LABEL]
         self._macro_list = _MacroList(self._macro_labels)
@@ -220,13 +213,13 @@ class Overlay:
         look = self._layout
         state: State = update.states.get(face.face_id, "warming up")
         scores = self._latest(face.face_id, update.frame.t_s)
-        colour = _LIGHT
+        colour = LIGHT
         if state == "expression" and scores is not None:
             colour = self._colours[self._labels[self._top_class(scores)]]
         if is_primary:
             self._paint_regions(image, face)
         left, top, right, bottom = (round(value) for value in face.box_xyxy)
-        _paint_brackets(image, (left, top, right, bottom), colour, look.line)
+        paint_brackets(image, (left, top, right, bottom), colour, look.line)
         if is_primary and len(update.faces) == 1:
             return
         lines = [f"face {face.face_id}"]
@@ -243,7 +236,7 @@ class Overlay:
         width = max(width_of(line, look.text) for line in lines) + look.pad
         x = min(max(0, left), max(0, image.shape[1] - width))
         y = top - height - look.line * 2 if top > height + look.line * 2 else top + look.line * 3
-        _plate(image, (x, y, x + width, y + height))
+        plate(image, (x, y, x + width, y + height))
         for line in lines:
             write(image, line, x + look.pad // 2, y, look.text, WHITE)
             y += look.row
@@ -254,15 +247,15 @@ class Overlay:
         outlines = self._region_corners() @ to_image[:, :2].T + to_image[:, 2]
         left, top = np.floor(outlines.min(axis=(0, 1))).astype(int) - 2
         right, bottom = np.ceil(outlines.max(axis=(0, 1))).astype(int) + 2
-        roi = _view(image, (left, top, right, bottom))
+        roi = view(image, (left, top, right, bottom))
         if not roi.size:
             return
         lines = roi.copy()
         origin = (max(0, left), max(0, top))
         quads = ((outlines - origin) * (1 << _SUBPIXEL_BITS)).round().astype(np.int32)
         shadows = quads + (1 << _SUBPIXEL_BITS)
-        cv2.polylines(lines, list(shadows), True, _SHADOW, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
-        cv2.polylines(lines, list(quads), True, _LIGHT, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.polylines(lines, list(shadows), True, SHADOW, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.polylines(lines, list(quads), True, LIGHT, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
         cv2.addWeighted(roi, 1 - _REGION_OPACITY, lines, _REGION_OPACITY, 0, dst=roi)
 
     def _region_corners(self) -> npt.NDArray[np.float64]:
@@ -288,7 +281,7 @@ class Overlay:
         aligned = self._heat_of(self._attention[face.face_id])
         heat = cv2.warpAffine(aligned, to_roi, size, flags=cv2.INTER_LINEAR)
         roi = image[y0:y1, x0:x1]
-        colours, transparency = _heat_tables()
+        colours, transparency = heat_tables()
         cv2.multiply(roi, cv2.applyColorMap(heat, transparency), dst=roi, scale=1 / 255)
         cv2.add(roi, cv2.applyColorMap(heat, colours), dst=roi)
 
@@ -311,7 +304,7 @@ class Overlay:
         """State word and a bar for each class; below it those of macro-expressions."""
         look = self._layout
         left, top, right, bottom = look.panel(self._panel_right)
-        _plate(image, (left, top, right, bottom))
+        plate(image, (left, top, right, bottom))
         now_s = update.frame.t_s
         state: State = "no face"
         if primary is not None:
@@ -331,8 +324,8 @@ class Overlay:
             since_s = self._warming_since_s.get(primary.face_id, now_s)
             share = min(1.0, (now_s - since_s) * self._spec.rate_hz / self._spec.frames)
             end = inner_left + round(share * (inner_right - inner_left))
-            _fill(image, (inner_left, y, inner_right, y + look.line), _TRACK)
-            _fill(image, (inner_left, y, end, y + look.line), _LIGHT)
+            fill(image, (inner_left, y, inner_right, y + look.line), TRACK)
+            fill(image, (inner_left, y, end, y + look.line), LIGHT)
         y += look.pad // 2
         if look.macro_lines > 1:
             write(image, f"micro: {MICRO_WORD}", inner_left, y, look.small, PALE)
@@ -350,16 +343,16 @@ class Overlay:
             shown = shorten(label, look.text, look.label - look.pad)
             write(image, shown, inner_left + look.mark, y, look.text, level)
             half = max(2, round(look.text * 0.22))
-            _fill(image, (bar_left, middle - half, bar_right, middle + half), _TRACK)
+            fill(image, (bar_left, middle - half, bar_right, middle + half), TRACK)
             number = "-"
             if scores is not None:
                 end = bar_left + round(float(scores[index]) * (bar_right - bar_left))
-                _fill(image, (bar_left, middle - half, end, middle + half), self._colours[label])
+                fill(image, (bar_left, middle - half, end, middle + half), self._colours[label])
                 number = f"{scores[index]:.2f}"
             write(image, number, inner_right, y, look.text, level, align="right")
             y += look.row
         if look.macro_lines:
-            _fill(image, (inner_left, y + look.line, inner_right, y + look.line + 1), _TRACK)
+            fill(image, (inner_left, y + look.line, inner_right, y + look.line + 1), TRACK)
             macro = self._macro.get(primary.face_id) if primary is not None else None
             self._macro_list.paint(image, inner_left, y + look.pad // 2, look, macro)
 
@@ -369,7 +362,7 @@ class Overlay:
         height, width = image.shape[:2]
         warning = status.warning if status else ""
         strip_top = height - look.strip - (look.row if warning else 0)
-        _plate(image, (0, strip_top, width, height))
+        plate(image, (0, strip_top, width, height))
         y = height - look.row - look.pad // 4
         if status is not None:
             words = _fitting(status, look.text, width - 2 * look.pad, look.gap)
@@ -380,7 +373,7 @@ class Overlay:
         if warning:
             y -= look.row
             radius = look.text * 0.4
-            paint_mark(image, "▲", look.pad + radius, y + look.text * 0.6, radius, _AMBER)
+            paint_mark(image, "▲", look.pad + radius, y + look.text * 0.6, radius, AMBER)
             x = look.pad + look.mark
             write(image, shorten(warning, look.text, width - x - look.pad), x, y, look.text)
         self._paint_timeline(image, (look.pad, strip_top, width - look.pad, y), now_s)
@@ -390,7 +383,7 @@ class Overlay:
         look = self._layout
         left, top, right, bottom = box
         plot_top, plot_bottom = top + look.row, bottom - round(look.axis * 1.3)
-        plot = _view(image, (left, plot_top, right, plot_bottom + 1))
+        plot = view(image, (left, plot_top, right, plot_bottom + 1))
         if plot.shape[0] < 4 or plot.shape[1] < 4:
             return
         span_px = plot.shape[1] - 1
@@ -422,7 +415,7 @@ class Overlay:
         breaks = np.flatnonzero(np.diff(times_s) > self._gap_s) + 1
         order = [i for i in range(len(self._labels)) if i not in self._classes] + self._classes
         for index in order:
-            colour = self._colours[self._labels[index]] if index in self._classes else _DIM
+            colour = self._colours[self._labels[index]] if index in self._classes else DIM
             # OpenCV's thick smooth lines cost ten times its thin ones: draw thin ones side by
             # side.
             for _ in range(look.line):
@@ -463,8 +456,8 @@ class Overlay:
             band = plot[:, x0:x1]
             if not band.size:
                 continue
-            _tint(band, colour, 0.3)
-            _fill(plot, (x0, 0, x1, look.line + 1), colour)
+            tint(band, colour, 0.3)
+            fill(plot, (x0, 0, x1, look.line + 1), colour)
             apex = left + (event.apex_s - start_s) * pixels_per_s
             radius = look.text * 0.34
             word_left = round(max(left + x0, apex - radius))
@@ -497,9 +490,9 @@ class Overlay:
             height = round(size * 1.25) + look.pad
             left = (image.shape[1] - width) // 2
             top = bottom - height
-            _plate(image, (left, top, left + width, bottom))
+            plate(image, (left, top, left + width, bottom))
             colour = self._colours[event.label]
-            _fill(image, (left, bottom - look.line - 1, left + width, bottom), colour)
+            fill(image, (left, bottom - look.line - 1, left + width, bottom), colour)
             x = left + look.pad
             y = top + look.pad // 2
             middle = y + size * 0.62
@@ -525,12 +518,12 @@ class Overlay:
             x, text_y = self._paint_badge(image, width, y)
             middle = y + look.badge / 2
             if word == "REC":
-                paint_mark(image, "●", x + radius, middle, radius, _RECORD_RED)
+                paint_mark(image, "●", x + radius, middle, radius, RECORD_RED)
             elif word == "frozen":
                 bar = max(1, round(radius * 0.6))
                 bar_top = round(middle - radius)
                 for left in (x, x + 2 * bar):
-                    _fill(image, (left, bar_top, left + bar, bar_top + round(2 * radius)), _LIGHT)
+                    fill(image, (left, bar_top, left + bar, bar_top + round(2 * radius)), LIGHT)
             write(image, word, x + indent, text_y, look.text)
             y += look.badge + look.pad // 2
         return y
@@ -539,7 +532,7 @@ class Overlay:
         """A plate in the corner that the panel leaves; returns where its text goes."""
         look = self._layout
         x = look.pad if self._panel_right else image.shape[1] - look.pad - width
-        _plate(image, (x, y, x + width, y + look.badge))
+        plate(image, (x, y, x + width, y + look.badge))
         return x + look.pad, round(y + look.badge / 2 - look.text * 0.62)
 
     def _paint_heat_key(self, image: UInt8Array, y: int) -> None:
@@ -555,8 +548,8 @@ class Overlay:
         x += width_of("low", size) + space
         half = max(2, round(size * 0.25))
         middle = y + look.badge // 2
-        target = _view(image, (x, middle - half, x + ramp, middle + half))
-        target[:] = _heat_ramp(ramp)[:, : target.shape[1]]
+        target = view(image, (x, middle - half, x + ramp, middle + half))
+        target[:] = heat_ramp(ramp)[:, : target.shape[1]]
         write(image, "high", x + ramp + space, text_y, size, PALE)
 
     def _paint_help(self, image: UInt8Array) -> None:
@@ -566,7 +559,7 @@ class Overlay:
         width = key_width + max(width_of(what, look.text) for _, what in KEYS) + 3 * look.pad
         height = len(KEYS) * look.row + 2 * look.pad
         left, top = (image.shape[1] - width) // 2, max(0, (image.shape[0] - height) // 2)
-        _plate(image, (left, top, left + width, top + height), share=0.15)
+        plate(image, (left, top, left + width, top + height), share=0.15)
         y = top + look.pad
         for key, what in KEYS:
             write(image, key, left + int(1.5 * look.pad), y, look.text)
@@ -665,7 +658,7 @@ class _MacroList:
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         self._labels = labels
-        self._colours = _colours_bgr(labels)
+        self._colours = colours_bgr(labels)
         self._marks = class_marks(labels)
         self._drawn_of: tuple[_Layout, MacroScores | None] | None = None
         self._drawn: UInt8Array = np.empty((0, 0, 3), np.uint8)
@@ -678,7 +671,7 @@ class _MacroList:
             self._drawn_of = (look, scores)
             self._drawn = self._draw(look, scores)
         height, width = self._drawn.shape[:2]
-        target = _view(image, (x, y, x + width, y + height))
+        target = view(image, (x, y, x + width, y + height))
         np.maximum(target, self._drawn[: target.shape[0], : target.shape[1]], out=target)
 
     def _draw(self, look: _Layout, scores: MacroScores | None) -> UInt8Array:
@@ -716,9 +709,9 @@ class _MacroList:
             is_top = label == top_label
             level = WHITE if is_top else PALE
             self._draw_label(picture, label, 0, y, look, level, look.label - look.pad)
-            _fill(picture, (bar_left, middle - half, bar_right, middle + half), _TRACK)
+            fill(picture, (bar_left, middle - half, bar_right, middle + half), TRACK)
             end = bar_left + round(share * (bar_right - bar_left))
-            _fill(picture, (bar_left, middle - half, end, middle + half), self._colours[label])
+            fill(picture, (bar_left, middle - half, end, middle + half), self._colours[label])
             number = f"{share:.2f}" if is_top else "-" if scores is None else ""
             write(picture, number, width, y, look.small, level, align="right")
 
@@ -804,70 +797,3 @@ def _overlap(box: Box, other: tuple[float, float, float, float]) -> float:
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])
     return max(0.0, width) * max(0.0, height)
-
-
-def _colours_bgr(labels: tuple[str, ...]) -> dict[str, Bgr]:
-    return {
-        label: (blue, green, red) for label, (red, green, blue) in class_colours(labels).items()
-    }
-
-
-def _view(image: UInt8Array, box: Box) -> UInt8Array:
-    """The part of the image inside the box; empty where they do not meet."""
-    left, top, right, bottom = (max(0, value) for value in box)
-    return image[top:bottom, left:right]
-
-
-def _fill(image: UInt8Array, box: Box, colour: Bgr) -> None:
-    _view(image, box)[:] = colour
-
-
-def _plate(image: UInt8Array, box: Box, share: float = _PLATE_SHARE) -> None:
-    """Darken the box so that a `share` of the scene shines through."""
-    target = _view(image, box)
-    if target.size:
-        cv2.convertScaleAbs(target, dst=target, alpha=share, beta=_PLATE_LEVEL)
-
-
-def _tint(target: UInt8Array, colour: Bgr, share: float) -> None:
-    """Mix a share of the colour into the pixels."""
-    layer = np.empty_like(target)
-    layer[:] = colour
-    cv2.addWeighted(target, 1 - share, layer, share, 0, dst=target)
-
-
-def _paint_brackets(image: UInt8Array, box: Box, colour: Bgr, line: int) -> None:
-    """The corners of a box, with a dark rim that shows them on a bright scene."""
-    left, top, right, bottom = box
-    arm = max(4 * line, (right - left) // 7)
-    for rim, ink in ((1, _SHADOW), (0, colour)):
-        for x, side in ((left, 1), (right, -1)):
-            for y, down in ((top, 1), (bottom, -1)):
-                across = sorted((x, x + side * arm))
-                along = sorted((y, y + down * arm))
-                thick_x = sorted((x, x + side * line))
-                thick_y = sorted((y, y + down * line))
-                _fill(image, _grown(across, thick_y, rim), ink)
-                _fill(image, _grown(thick_x, along, rim), ink)
-
-
-def _grown(xs: list[int], ys: list[int], rim: int) -> Box:
-    return (xs[0] - rim, ys[0] - rim, xs[1] + rim, ys[1] + rim)
-
-
-@lru_cache(maxsize=1)
-def _heat_tables() -> tuple[UInt8Array, UInt8Array]:
-    """For each level of heat: the colour times its opacity, and 255 minus 255 times the
-    opacity; uint8 [256, 1, 3]. The opacity grows with the root of the level, so that what the
-    network hardly looked at stays clear and the middle can still be seen."""
-    opacity = _HEAT_OPACITY * np.sqrt(np.linspace(0, 1, 256))[:, None, None]
-    colours = _heat_ramp(256).reshape(256, 1, 3) * opacity
-    transparency = np.broadcast_to(255 * (1 - opacity), colours.shape)
-    return colours.astype(np.uint8), transparency.round().astype(np.uint8)
-
-
-@lru_cache(maxsize=8)
-def _heat_ramp(width: int) -> UInt8Array:
-    """The colours of the heat map from low to high: uint8 [1, width, 3]."""
-    levels = np.linspace(0, 255, max(1, width)).astype(np.uint8)[None]
-    return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), np.uint8)

@@ -18,7 +18,7 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from realtime.palette import Rgb, class_colours, class_marks
+from realtime.drawing.palette import class_colours, class_marks, css_colour
 from realtime.storage.durable_file import replace_file
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -70,10 +70,6 @@ def markdown(text: str) -> Markup:
         if token.tag in ("h1", "h2", "h3", "h4"):
             token.tag = f"h{int(token.tag[1]) + 2}"
     return Markup(reader.renderer.render(tokens, reader.options, {}))
-
-
-def css_colour(colour: Rgb) -> str:
-    return "#" + "".join(f"{part:02x}" for part in colour)
 
 
 def chips(labels: Sequence[str]) -> dict[str, Markup]:

@@ -39,8 +39,15 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 from realtime.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG
-from realtime.page import css_colour
-from realtime.palette import BLUE, ORANGE, PURPLE, Rgb, class_colours, class_marks
+from realtime.drawing.palette import (
+    BLUE,
+    ORANGE,
+    PURPLE,
+    Rgb,
+    class_colours,
+    class_marks,
+    css_colour,
+)
 from realtime.session.layout import MACRO_PREFIX
 from realtime.session.statistics import FaceFigures, Float64Array, Stretch
 from realtime.spec import NONE_LABEL

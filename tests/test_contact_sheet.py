@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.palette import class_colours
+from realtime.drawing.palette import class_colours
 from realtime.types import UInt8Array
 from training.contact_sheet import (
     CAPTIONS_PX,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib", reason="the training extra is not installed")
 
-from realtime.palette import Rgb
+from realtime.drawing.palette import Rgb
 from realtime.types import UInt8Array
 from training.datasets import DATASETS
 from training.evaluate import SIMULATED

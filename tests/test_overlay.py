@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime import overlay as overlay_module
-from realtime.lettering import PALE, WHITE, lettering, shorten, width_of, write
-from realtime.marks import paint_mark
+from realtime.drawing import shapes
+from realtime.drawing.markers import paint_mark
+from realtime.drawing.palette import GRAY, class_colours, class_marks
+from realtime.drawing.text import PALE, WHITE, lettering, shorten, width_of, write
 from realtime.overlay import FLASH_S, TIMELINE_S, Overlay
-from realtime.palette import GRAY, class_colours, class_marks
 from realtime.run_status import Status
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, MacroScores, Scores, State, UInt8Array, Update
@@ -93,7 +94,7 @@ class Words:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.written: list[tuple[str, int, int, UInt8Array, int]] = []
         self.plates: list[tuple[int, int, int, int]] = []
-        plate = overlay_module._plate
+        plate = shapes.plate
 
         def spy_write(
             image: UInt8Array,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from realtime.lettering import lettering, shorten
-from realtime.palette import Rgb, class_colours
+from realtime.drawing.palette import Rgb, class_colours
+from realtime.drawing.text import lettering, shorten
 from realtime.types import UInt8Array
 
 SLOTS = 8

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realtime.palette import BLUE, VERMILLION, class_marks
+from realtime.drawing.palette import BLUE, VERMILLION, class_marks
 from realtime.types import UInt8Array
 from training.contact_sheet import GAIN, strip
 from training.evaluate import SIMULATED

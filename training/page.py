@@ -22,7 +22,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from realtime.palette import BLUE, Rgb, class_colours, class_marks
+from realtime.drawing.palette import BLUE, Rgb, class_colours, class_marks
 from realtime.types import UInt8Array
 from training.metrics import Estimate
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from realtime.palette import BLUE, GREEN, VERMILLION
+from realtime.drawing.palette import BLUE, GREEN, VERMILLION
 from training.evaluate import BELOW_POINTS, TIMES, Figures, Group, Groups, Part
 from training.metrics import MATCH_IOU
 from training.page import (

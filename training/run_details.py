@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from realtime.palette import BLUE, VERMILLION, class_marks
+from realtime.drawing.palette import BLUE, VERMILLION, class_marks
 from training.datasets import DATASETS
 from training.metrics import Estimate
 from training.page import (

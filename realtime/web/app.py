@@ -21,9 +21,9 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from realtime.drawing.palette import class_marks
 from realtime.errors import KilasError
 from realtime.page import clock, counted, duration
-from realtime.palette import class_marks
 from realtime.spec import NONE_LABEL
 from realtime.web.about import About, in_words
 from realtime.web.gradio_page import GradioPage

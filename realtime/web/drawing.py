@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from realtime.drawing.heat_map import heat_map
 from realtime.spec import LAYOUTS, ModelSpec
 from realtime.types import Face, Float32Array, State
 
@@ -53,13 +54,6 @@ def draw_face(
         "regions": _regions(spec, face),
         "heat": None if attention is None else heat_map(attention).tolist(),
     }
-
-
-def heat_map(attention: Float32Array) -> npt.NDArray[np.uint8]:
-    """float32 [R, T', H', W'] -> uint8 [R, H', W'], 0 to 255 from least to most attention."""
-    seen = attention.mean(axis=1)
-    low, high = float(seen.min()), float(seen.max())
-    return np.asarray(255 * (seen - low) / max(high - low, 1e-12), np.uint8)
 
 
 def _regions(spec: ModelSpec, face: Face) -> list[list[float]]:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from realtime.palette import class_colours, class_marks
+from realtime.drawing.palette import class_colours, class_marks
 from realtime.run_status import Status
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Event, MacroScores, Scores

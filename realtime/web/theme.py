@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from realtime.page import css_colour
-from realtime.palette import BLUE, Rgb
+from realtime.drawing.palette import BLUE, Rgb, css_colour
 
 # Plain names: Gradio's default fonts would be asked from another host.
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")

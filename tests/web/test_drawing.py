@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from realtime.drawing.heat_map import heat_map
 from realtime.model import Model
 from realtime.types import Face
-from realtime.web.drawing import draw_face, heat_map
+from realtime.web.drawing import draw_face
 
 SPEC = Model.load().spec
 

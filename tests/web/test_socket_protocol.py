@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from live_pages import frame, jpeg_of
 from PIL import Image
 
+from realtime.drawing.palette import class_marks
 from realtime.model import Model
-from realtime.palette import class_marks
 from realtime.web import protocol
 from realtime.web.protocol import (
     MAX_PICTURE_BYTES,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from realtime.palette import BLUE
+from realtime.drawing.palette import BLUE
 from training.macro.evaluate import FIGURES, PartFigures, StillFigures
 from training.metrics import Estimate
 from training.page import (

@@ -11,6 +11,15 @@ from collections.abc import Sequence
 
 from realtime.spec import NONE_LABEL
 
+Bgr = tuple[int, int, int]
+SHADOW: Bgr = (20, 20, 20)
+LIGHT: Bgr = (235, 235, 235)
+DIM: Bgr = (125, 125, 125)
+TRACK: Bgr = (84, 84, 84)
+RECORD_RED: Bgr = (60, 60, 235)
+AMBER: Bgr = (0, 159, 230)
+
+
 Rgb = tuple[int, int, int]
 
 ORANGE: Rgb = (230, 159, 0)
@@ -84,3 +93,13 @@ def _tint(colour: Rgb) -> Rgb:
     """Half way to white."""
     red, green, blue = colour
     return ((red + 255) // 2, (green + 255) // 2, (blue + 255) // 2)
+
+
+def colours_bgr(labels: tuple[str, ...]) -> dict[str, Bgr]:
+    return {
+        label: (blue, green, red) for label, (red, green, blue) in class_colours(labels).items()
+    }
+
+
+def css_colour(colour: Rgb) -> str:
+    return "#" + "".join(f"{part:02x}" for part in colour)

@@ -1,0 +1,1 @@
+"""Colours, text and shapes for pictures; nothing here knows an update."""
