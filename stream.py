@@ -26,18 +26,20 @@ from realtime.batch_inputs import find_inputs
 from realtime.display import Command, FileProgress, TerminalLine, Window, display_available
 from realtime.errors import KilasError
 from realtime.exports import FORMATS, export_session
+from realtime.inference.devices import Device
+from realtime.inference.model import DEFAULT_MODEL, device_report, list_models
 from realtime.lsl_outlet import LslOutlet
-from realtime.macro import DEFAULT_MACRO, find_macro, list_macros
+from realtime.macro.face_crops import Cut
+from realtime.macro.model import DEFAULT_MACRO, find_macro, list_macros
 from realtime.macro_batch import MAX_FACES, analyze_stills, tell
 from realtime.mending import mend
-from realtime.model import DEFAULT_MODEL, Device, device_report, list_models
 from realtime.monitor import Monitor
 from realtime.recorder import Contents
 from realtime.recording import Recording
-from realtime.run_status import Meter
+from realtime.run_status import RunMeter
 from realtime.session.layout import REPORT_FILE, SUMMARY_FILE
-from realtime.sources import DEMO_PATH, list_cameras, open_source
-from realtime.stills import Cut
+from realtime.sources.opening import DEMO_PATH, open_source
+from realtime.sources.webcam import list_cameras
 from realtime.versions import PACKAGES
 
 SESSIONS = Path("sessions")
@@ -174,7 +176,7 @@ def watch(
         if outlet is not None:
             console.print(f"On the Lab Streaming Layer: {', '.join(outlet.streams)}.")
         frames.on_idle = lambda: frames.stop() if Command.QUIT in screen.wait() else None
-        meter = Meter(monitor, frames)
+        meter = RunMeter(frames, monitor.spec.rate_hz, monitor.model.device, lambda: monitor.drops)
         ends_s = math.inf
 
         with suppress(KeyboardInterrupt):

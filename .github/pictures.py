@@ -9,8 +9,9 @@ import numpy as np
 
 from realtime.monitor import Monitor
 from realtime.overlay import Overlay
-from realtime.run_status import Meter
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.run_status import RunMeter
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
 from realtime.types import UInt8Array
 
 FOLDER = Path(__file__).parent
@@ -23,7 +24,8 @@ def main() -> None:
     strips: list[UInt8Array] = []
     shown_until_s = None
     with Monitor(live=False) as monitor, VideoFile(DEMO_PATH) as source:
-        overlay, meter = Overlay(monitor.spec, monitor.macro_labels), Meter(monitor, source)
+        overlay = Overlay(monitor.spec, monitor.macro_labels)
+        meter = RunMeter(source, monitor.spec.rate_hz, monitor.model.device, lambda: monitor.drops)
         for update in monitor.updates(source):
             picture = overlay.paint(update, meter.measure(update))
             now_s = update.frame.t_s

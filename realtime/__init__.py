@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from realtime.analysis import analyze
     from realtime.monitor import Monitor
     from realtime.session.reader import Session, load_session
-    from realtime.sources import open_source
+    from realtime.sources.opening import open_source
     from realtime.types import Event, Face, Frame, Scores, Update
 
 _HOMES = {
@@ -22,7 +22,7 @@ _HOMES = {
     "Session": "session.reader",
     "analyze": "analysis",
     "load_session": "session.reader",
-    "open_source": "sources",
+    "open_source": "sources.opening",
     "Event": "types",
     "Face": "types",
     "Frame": "types",

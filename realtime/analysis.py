@@ -9,13 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from realtime.baseline import load_profile
-from realtime.model import DEFAULT_MODEL, Device
-from realtime.monitor import MacroChoice, Monitor, monitor_settings, open_macro, painter
+from realtime.inference.devices import Device
+from realtime.inference.model import DEFAULT_MODEL
+from realtime.macro.model import MacroChoice, open_macro
+from realtime.monitor import Monitor, monitor_settings, painter
 from realtime.recorder import Contents, SessionRecorder
-from realtime.sensitivity import USUAL, Sensitivity
 from realtime.session.reader import Session, load_session
-from realtime.sources import VideoFile
+from realtime.sources.video_file import VideoFile
+from realtime.spotting.neutral_baseline import load_profile
+from realtime.spotting.sensitivity import USUAL, Sensitivity
 from realtime.types import Source, Update
 
 

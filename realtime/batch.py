@@ -25,8 +25,8 @@ from realtime.batch_folders import Wanted, is_complete, make_room
 from realtime.batch_inputs import Input
 from realtime.errors import DeviceError, KilasError, ModelError, ProfileError, RecordingError
 from realtime.exports import FILES, annotated, export_session, has_annotations
-from realtime.macro import DEFAULT_MACRO, find_macro, list_macros
-from realtime.model import DEFAULT_MODEL, Model, find_model, list_models
+from realtime.inference.model import DEFAULT_MODEL, Model, find_model, list_models
+from realtime.macro.model import DEFAULT_MACRO, find_macro, list_macros
 from realtime.parallel.process_pool import run_tasks
 from realtime.session.layout import REPORT_FILE, SESSION_FILE, SUMMARY_FILE
 from realtime.session.reader import Session, load_session

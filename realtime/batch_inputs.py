@@ -16,7 +16,6 @@ import cv2
 
 from realtime.batch_folders import holds_session_of
 from realtime.errors import SourceError
-from realtime.pictures import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES
 from realtime.session.layout import (
     CLEAN_FILE,
     CLIPS_FOLDER,
@@ -26,6 +25,7 @@ from realtime.session.layout import (
     SUMMARY_FILE,
     VIDEO_FILE,
 )
+from realtime.sources.images import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES
 from realtime.storage.folder_lock import LOCK_FILE
 
 VIDEO_SUFFIXES = (

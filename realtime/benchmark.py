@@ -15,18 +15,22 @@ import cv2
 import numpy as np
 
 from realtime.analysis import analyze
-from realtime.landmarks import FaceTracker, import_face_mesh
-from realtime.macro import MacroModel, cut_face
-from realtime.model import Device, Model
+from realtime.faces.face_mesh import import_face_mesh
+from realtime.faces.tracker import FaceTracker
+from realtime.inference.devices import Device
+from realtime.inference.model import Model
+from realtime.inference.worker import Worker
+from realtime.macro.face_crops import cut_face
+from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
-from realtime.motion import MotionSignal
 from realtime.overlay import Overlay
-from realtime.regions import extract_regions
-from realtime.sources import PacedFile, VideoFile
-from realtime.timeline import GraySignal
+from realtime.preprocessing.motion import MotionSignal
+from realtime.preprocessing.regions import extract_regions
+from realtime.preprocessing.windowing import GraySignal
+from realtime.sources.paced_file import PacedFile
+from realtime.sources.video_file import VideoFile
 from realtime.types import MacroScores, State, Update
 from realtime.video_writer import VideoWriter
-from realtime.worker import Worker
 
 ROUNDS = 3
 """End-to-end runs of each kind, taken in turns: machines get slower and faster meanwhile."""

@@ -35,7 +35,7 @@ from rich.text import Text
 from realtime.drawing.palette import class_colours, class_marks
 from realtime.errors import KilasError
 from realtime.overlay import MACRO_WORD, Overlay
-from realtime.run_status import Status
+from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
 from realtime.types import Event, MacroScores, Scores, Source, UInt8Array, Update
 
@@ -151,7 +151,7 @@ class Window:
         return self._held is not None
 
     def show(
-        self, update: Update, status: Status | None = None, *, recording: bool = False
+        self, update: Update, status: RunStatus | None = None, *, recording: bool = False
     ) -> frozenset[Command]:
         """Show an update and return what the keys pressed since the last one ask of the run.
 
@@ -194,7 +194,7 @@ class Window:
             cv2.destroyWindow(WINDOW_NAME)
         _poll_key()  # the window goes when its events are handled
 
-    def _paint(self, update: Update, status: Status | None, recording: bool) -> UInt8Array:
+    def _paint(self, update: Update, status: RunStatus | None, recording: bool) -> UInt8Array:
         return self._overlay.paint(
             update,
             status,
@@ -304,7 +304,7 @@ class TerminalLine:
         self._rich_bars = (self._console.encoding or "").lower().startswith("utf")
 
     def show(
-        self, update: Update, status: Status | None = None, *, recording: bool = False
+        self, update: Update, status: RunStatus | None = None, *, recording: bool = False
     ) -> frozenset[Command]:
         """Print the events of an update and refresh the scores when it is time.
 
@@ -364,7 +364,7 @@ class TerminalLine:
         )
         return line
 
-    def _plain(self, update: Update, status: Status | None, recording: bool) -> Text:
+    def _plain(self, update: Update, status: RunStatus | None, recording: bool) -> Text:
         """What each face lets slip, what it shows on purpose, and how the run is doing: each begins
         a line, and goes on in the next one where the output is too narrow."""
         groups = []
@@ -386,7 +386,7 @@ class TerminalLine:
         lines = [line for group in groups if group for line in _wrapped(group, room)]
         return Text(moment + ("\n" + " " * len(moment)).join(lines))
 
-    def _block(self, update: Update, status: Status | None, recording: bool) -> Group:
+    def _block(self, update: Update, status: RunStatus | None, recording: bool) -> Group:
         """A line for the run and, for each face, its state and a bar for each class. Where the
         terminal is too low for the bars of all faces' macro-expressions, the highest is told."""
         moment = f"[{self._since_start(update.frame.t_s):6.2f} s] "

@@ -22,8 +22,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from realtime.errors import KilasError
-from realtime.macro import MacroModel
-from realtime.model import Model
+from realtime.inference.model import Model
+from realtime.macro.model import MacroModel
 from realtime.types import Source, Update
 
 SCORES_STREAM = "Kilas scores"

@@ -17,12 +17,12 @@ import numpy as np
 
 from realtime.batch_inputs import Input, Picture, find_pictures_and_videos
 from realtime.errors import RecordingError, SourceError
-from realtime.macro import DEFAULT_MACRO, MacroModel
+from realtime.macro.face_crops import Cut, frame_cutter, picture_cutter
+from realtime.macro.model import DEFAULT_MACRO, MacroModel
 from realtime.parallel.process_pool import for_all, in_order
-from realtime.pictures import OTHER_PICTURE_SUFFIXES, read_picture
 from realtime.session.layout import SCORES_FILE
-from realtime.sources import VideoFile
-from realtime.stills import Cut, frame_cutter, picture_cutter
+from realtime.sources.images import OTHER_PICTURE_SUFFIXES, read_picture
+from realtime.sources.video_file import VideoFile
 from realtime.storage.durable_file import replace_file
 from realtime.types import Source, UInt8Array, Update
 

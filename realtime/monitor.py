@@ -11,23 +11,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from realtime import conditions, motion, regions
-from realtime.baseline import Baseline, Calibration, load_profile
-from realtime.baseline import as_facts as baselines_as_facts
 from realtime.errors import ProfileError, SourceError
-from realtime.landmarks import FaceTracker, view_68
-from realtime.macro import MacroModel
-from realtime.macro_track import MacroTrack
-from realtime.model import DEFAULT_MODEL, Device, Model
-from realtime.model_card import card_excerpt
+from realtime.faces import conditions
+from realtime.faces.landmarks import view_68
+from realtime.faces.tracker import FaceTracker
+from realtime.inference.devices import Device
+from realtime.inference.model import DEFAULT_MODEL, Model
+from realtime.inference.model_card import card_excerpt
+from realtime.inference.worker import Worker
+from realtime.macro.model import MacroChoice, MacroModel, open_macro
+from realtime.macro.tracker import MacroTrack
 from realtime.overlay import Overlay
+from realtime.preprocessing import motion, regions
+from realtime.preprocessing.windowing import GraySignal, Timeline
 from realtime.privacy import FaceBlur
 from realtime.recorder import Paint
-from realtime.sensitivity import USUAL, Change, Sensitivity, add_change
-from realtime.sensitivity import as_facts as changes_as_facts
 from realtime.spec import ModelSpec
-from realtime.spotting import Spotter
-from realtime.timeline import GraySignal, Timeline
+from realtime.spotting.neutral_baseline import Baseline, Calibration, load_profile
+from realtime.spotting.neutral_baseline import as_facts as baselines_as_facts
+from realtime.spotting.sensitivity import USUAL, Change, Sensitivity, add_change
+from realtime.spotting.sensitivity import as_facts as changes_as_facts
+from realtime.spotting.spotter import Spotter
 from realtime.types import (
     Event,
     Face,
@@ -40,10 +44,6 @@ from realtime.types import (
     Update,
     Window,
 )
-from realtime.worker import Worker
-
-MacroChoice = bool | str | Path | MacroModel
-"""Whether macro-expressions are scored, or with which model; see `Monitor`."""
 
 FORGET_FACE_S = 5.0
 """A face that was away for longer has its pipeline thrown away; its identity is gone by then."""
@@ -351,14 +351,6 @@ class Monitor:
         if changes := changes_as_facts(self._changes, origin_s):
             facts["sensitivity_changes"] = changes
         return facts
-
-
-def open_macro(macro: MacroChoice) -> MacroModel | None:
-    """The model of macro-expressions that is meant; None where they are off. Raises ModelError when
-    it cannot be loaded."""
-    if isinstance(macro, bool):
-        return MacroModel.load() if macro else None
-    return macro if isinstance(macro, MacroModel) else MacroModel.load(macro)
 
 
 def _macro_facts(macro: MacroModel) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from realtime.drawing.palette import (
 )
 from realtime.drawing.shapes import Box, fill, paint_brackets, plate, tint, view
 from realtime.drawing.text import PALE, WHITE, shorten, width_of, write
-from realtime.run_status import Status
+from realtime.run_status import RunStatus
 from realtime.spec import FACE_SIZE, LAYOUTS, NONE_LABEL, ModelSpec
 from realtime.types import Event, Face, MacroScores, Scores, State, UInt8Array, Update
 
@@ -130,7 +130,7 @@ class Overlay:
     def paint(
         self,
         update: Update,
-        status: Status | None = None,
+        status: RunStatus | None = None,
         *,
         heat_map: bool = False,
         help: bool = False,
@@ -356,7 +356,7 @@ class Overlay:
             macro = self._macro.get(primary.face_id) if primary is not None else None
             self._macro_list.paint(image, inner_left, y + look.pad // 2, look, macro)
 
-    def _paint_strip(self, image: UInt8Array, now_s: float, status: Status | None) -> int:
+    def _paint_strip(self, image: UInt8Array, now_s: float, status: RunStatus | None) -> int:
         """Timeline, warning and status along the lower edge; returns its upper edge."""
         look = self._layout
         height, width = image.shape[:2]
@@ -772,7 +772,7 @@ class _Trace:
         return probabilities[-1] if len(probabilities) else None
 
 
-def _fitting(status: Status, size_px: int, width_px: int, gap_px: int) -> list[str]:
+def _fitting(status: RunStatus, size_px: int, width_px: int, gap_px: int) -> list[str]:
     """The phrases of the status that fit side by side; causes of drops go first, then the
     device and what comes before it."""
 

@@ -38,7 +38,6 @@ from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
-from realtime.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG
 from realtime.drawing.palette import (
     BLUE,
     ORANGE,
@@ -48,6 +47,7 @@ from realtime.drawing.palette import (
     class_marks,
     css_colour,
 )
+from realtime.faces.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG
 from realtime.session.layout import MACRO_PREFIX
 from realtime.session.statistics import FaceFigures, Float64Array, Stretch
 from realtime.spec import NONE_LABEL

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from realtime.conditions import warnings
-from realtime.monitor import Monitor
+from realtime.faces.conditions import warnings
 from realtime.types import Source, Update
 
 SPAN_S = 2.0
@@ -25,72 +24,8 @@ TOO_SLOW = 0.6
 """A camera below this share of the model's rate has most of its slots interpolated."""
 
 
-class Meter:
-    """Follows the updates of one source and states how the run is doing."""
-
-    def __init__(self, monitor: Monitor, source: Source) -> None:
-        self._monitor = monitor
-        self._source = source
-        self._frames_s: deque[float] = deque()
-        self._scores_s: deque[float] = deque()
-        self._ages_s: deque[float] = deque(maxlen=AGES)
-        self._warned: Counter[str] = Counter()  # frames with each warning since the last state
-        self._frames_since = 0
-        self._status = Status(device=monitor.model.device)
-        self._next_s = -math.inf
-
-    def measure(self, update: Update) -> Status:
-        """The state of the run with this update; numbers change REFRESH_S apart, so that they
-        can be read. `latency_ms` is the median of the last frames."""
-        now_s = update.frame.t_s
-        self._frames_s.append(now_s)
-        self._scores_s.extend(sorted({scores.t_s for scores in update.scores}))
-        self._frames_since += 1
-        self._warned.update({word for one in update.conditions.values() for word in warnings(one)})
-        if now_s < self._next_s:
-            return self._status
-        self._next_s = now_s + REFRESH_S
-        fps_in = _rate_hz(self._frames_s, now_s)
-        wanted_hz = self._monitor.spec.rate_hz
-        is_slow = fps_in is not None and fps_in < TOO_SLOW * wanted_hz
-        self._status = Status(
-            fps_in=fps_in,
-            fps_scored=_rate_hz(self._scores_s, now_s),
-            latency_ms=statistics.median(self._ages_s) * 1e3 if self._ages_s else None,
-            drops=Counter(self._source.drops) + self._monitor.drops,
-            device=self._monitor.model.device,
-            warning=f"camera {fps_in:.0f} fps, model wants {wanted_hz:.0f}"
-            if is_slow
-            else self._common_warning(),
-        )
-        self._warned.clear()
-        self._frames_since = 0
-        return self._status
-
-    def _common_warning(self) -> str:
-        """What was wrong with the conditions in most frames since the last state, if anything."""
-        word, count = next(iter(self._warned.most_common(1)), ("", 0))
-        return word if 2 * count > self._frames_since else ""
-
-    def shown(self, update: Update) -> None:
-        """Note that an update is on the screen now, which is where its latency ends. It is known
-        for live sources only."""
-        age_s = self._source.age_s(update.frame)
-        if age_s is not None:
-            self._ages_s.append(age_s)
-
-
-def _rate_hz(times_s: deque[float], now_s: float) -> float | None:
-    """Events a second among those of the last SPAN_S; older ones are thrown away."""
-    while times_s and times_s[0] < now_s - SPAN_S:
-        times_s.popleft()
-    if len(times_s) < 2 or times_s[-1] <= times_s[0]:
-        return None
-    return (len(times_s) - 1) / (times_s[-1] - times_s[0])
-
-
 @dataclass(frozen=True, slots=True)
-class Status:
+class RunStatus:
     """How the run is doing; whoever runs it fills this in. None: not known yet.
 
     `fps_in`: frames a second from the source; `fps_scored`: scores a second. `latency_ms`:
@@ -129,3 +64,74 @@ class Status:
             self.device,
         ]
         return [phrase for phrase in phrases if phrase]
+
+
+class RunMeter:
+    """A run's rates, latency and drops, measured from the updates of one source.
+
+    `rate_hz`: frames a second that the model wants; `device`: the device that it runs on;
+    `drops`: gives the frames that the monitor has lost so far, by cause.
+    """
+
+    def __init__(
+        self, source: Source, rate_hz: float, device: str, drops: Callable[[], Counter[str]]
+    ) -> None:
+        self._source = source
+        self._wanted_hz = rate_hz
+        self._device = device
+        self._drops = drops
+        self._frames_s: deque[float] = deque()
+        self._scores_s: deque[float] = deque()
+        self._ages_s: deque[float] = deque(maxlen=AGES)
+        self._warned: Counter[str] = Counter()  # frames with each warning since the last state
+        self._frames_since = 0
+        self._status = RunStatus(device=device)
+        self._next_s = -math.inf
+
+    def measure(self, update: Update) -> RunStatus:
+        """The state of the run with this update; numbers change REFRESH_S apart, so that they
+        can be read. `latency_ms` is the median of the last frames."""
+        now_s = update.frame.t_s
+        self._frames_s.append(now_s)
+        self._scores_s.extend(sorted({scores.t_s for scores in update.scores}))
+        self._frames_since += 1
+        self._warned.update({word for one in update.conditions.values() for word in warnings(one)})
+        if now_s < self._next_s:
+            return self._status
+        self._next_s = now_s + REFRESH_S
+        fps_in = _rate_hz(self._frames_s, now_s)
+        is_slow = fps_in is not None and fps_in < TOO_SLOW * self._wanted_hz
+        self._status = RunStatus(
+            fps_in=fps_in,
+            fps_scored=_rate_hz(self._scores_s, now_s),
+            latency_ms=statistics.median(self._ages_s) * 1e3 if self._ages_s else None,
+            drops=Counter(self._source.drops) + self._drops(),
+            device=self._device,
+            warning=f"camera {fps_in:.0f} fps, model wants {self._wanted_hz:.0f}"
+            if is_slow
+            else self._common_warning(),
+        )
+        self._warned.clear()
+        self._frames_since = 0
+        return self._status
+
+    def _common_warning(self) -> str:
+        """What was wrong with the conditions in most frames since the last state, if anything."""
+        word, count = next(iter(self._warned.most_common(1)), ("", 0))
+        return word if 2 * count > self._frames_since else ""
+
+    def shown(self, update: Update) -> None:
+        """Note that an update is on the screen now, which is where its latency ends. It is known
+        for live sources only."""
+        age_s = self._source.age_s(update.frame)
+        if age_s is not None:
+            self._ages_s.append(age_s)
+
+
+def _rate_hz(times_s: deque[float], now_s: float) -> float | None:
+    """Events a second among those of the last SPAN_S; older ones are thrown away."""
+    while times_s and times_s[0] < now_s - SPAN_S:
+        times_s.popleft()
+    if len(times_s) < 2 or times_s[-1] <= times_s[0]:
+        return None
+    return (len(times_s) - 1) / (times_s[-1] - times_s[0])

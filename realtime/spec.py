@@ -38,7 +38,7 @@ LAYOUTS: dict[RegionLayout, tuple[tuple[int, int, int, int], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class SpottingSpec:
-    """Thresholds that turn this model's scores into events; see `realtime.spotting`.
+    """Thresholds that turn this model's scores into events; see `realtime.spotting.spotter`.
 
     `enter`, `leave`: probability that there is an expression, at which one begins and ends.
     `min_s`: shorter ones are taken for noise; `max_s`: longer ones are macro-expressions.

@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 
-from realtime.baseline import CALIBRATION_S, Baseline, Calibration, as_facts, load_profile
 from realtime.errors import ProfileError
 from realtime.spec import ModelSpec, SpottingSpec
-from realtime.spotting import Spotter
+from realtime.spotting.neutral_baseline import (
+    CALIBRATION_S,
+    Baseline,
+    Calibration,
+    as_facts,
+    load_profile,
+)
+from realtime.spotting.spotter import Spotter
 from realtime.types import Event, Scores
 
 SPEC = ModelSpec(

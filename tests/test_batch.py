@@ -29,7 +29,8 @@ from realtime.errors import KilasError, ModelError, RecordingError
 from realtime.session.layout import SUMMARY_FILE
 from realtime.session.reader import load_session
 from realtime.session.statistics import per_minute, presence
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
 from realtime.storage.folder_lock import FolderLock
 
 HERE = Path(__file__).resolve().parent

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from realtime.regions import extract_regions
+from realtime.preprocessing.regions import extract_regions
 from realtime.spec import FACE_SIZE, LAYOUTS, ModelSpec, RegionLayout, Signal
 from training.batches import SampleBatches, cut, plain_batches, training_batches
 from training.recipe import SampleSettings, TrainingSettings

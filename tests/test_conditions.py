@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime import conditions
-from realtime.conditions import head_pose, measure, warnings
+from realtime.faces import conditions
+from realtime.faces.conditions import head_pose, measure, warnings
 from realtime.types import Conditions, Face, Frame
 
 GOOD = Conditions(0.0, 0.0, 0.0, 150.0, 120.0, 0.05)

@@ -34,7 +34,7 @@ from realtime.display import (
     display_available,
 )
 from realtime.errors import KilasError
-from realtime.run_status import Status
+from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
 from realtime.types import (
     Event,
@@ -61,7 +61,7 @@ SPEC = ModelSpec(
 )
 MACRO_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 MACRO = MacroScores(0, 100.0, (0.02, 0.02, 0.02, 0.8, 0.02, 0.02, 0.1))
-STATUS = Status(30.0, 29.0, 41.0, {"camera": 3}, "CPU", "camera 12 fps, model wants 30")
+STATUS = RunStatus(30.0, 29.0, 41.0, {"camera": 3}, "CPU", "camera 12 fps, model wants 30")
 EVENT = Event(0, 112.10, 112.25, 112.41, "surprise", 0.91)
 
 

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import KilasError
-from realtime.model import WEIGHTS_FOLDER, Model
+from realtime.inference.model import Model
+from realtime.inference.onnx_file import WEIGHTS_FOLDER
 from realtime.spec import SpottingSpec
 from training.evaluate import (
     BY_CLIP,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from realtime.errors import ModelError
-from realtime.model import Model
+from realtime.inference.model import Model
 from realtime.spec import ModelSpec, Signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

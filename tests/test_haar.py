@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from realtime import haar
 from realtime.errors import KilasError
-from realtime.haar import HaarFinder, cut_box, shrink
+from realtime.faces import haar
+from realtime.faces.haar import HaarFinder
+from realtime.macro.face_crops import cut_box, shrink
 
 Gray = npt.NDArray[np.uint8]
 

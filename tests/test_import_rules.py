@@ -124,7 +124,7 @@ sys.exit(bool(loaded))
 """
 
 MAKES_A_TRACKER = """
-from realtime.landmarks import FaceTracker
+from realtime.faces.tracker import FaceTracker
 FaceTracker().close()
 assert "mediapipe" in sys.modules
 """

@@ -19,18 +19,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.landmarks import (
-    FORGET_S,
-    VIEW_68,
-    FaceFinder,
-    FaceTracker,
-    IdentityTracker,
-    StableAlignment,
-    _absent,
-    _assign,
-    _windows,
-    view_68,
-)
+from realtime.faces.alignment import StableAlignment
+from realtime.faces.detector import FaceFinder, _windows
+from realtime.faces.face_mesh import _absent
+from realtime.faces.identity import FORGET_S, IdentityTracker, _assign
+from realtime.faces.landmarks import VIEW_68, view_68
+from realtime.faces.tracker import FaceTracker
 from realtime.spec import FACE_SIZE
 from realtime.types import Face, Frame
 
@@ -185,10 +179,10 @@ def test_loading_mediapipe_leaves_tensorflow_alone(tmp_path: Path) -> None:
         (tmp_path / package / "__init__.py").write_text(f"print('{package} imported')\n")
     program = """
 import sys
-import realtime.landmarks
+import realtime.faces.landmarks
 assert "mediapipe" not in sys.modules
 finders = list(sys.meta_path)
-realtime.landmarks.FaceTracker().close()
+realtime.faces.tracker.FaceTracker().close()
 assert "mediapipe" in sys.modules
 assert [finder for finder in sys.meta_path if finder in finders] == finders
 assert not any(type(finder).__name__ == "_Absent" for finder in sys.meta_path)

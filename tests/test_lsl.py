@@ -23,9 +23,9 @@ import numpy as np
 import pytest
 
 from realtime.errors import KilasError
+from realtime.inference.model import Model
 from realtime.lsl_outlet import JUMP_S, READINGS, LslOutlet
-from realtime.macro import DEFAULT_MACRO, MacroModel, find_macro
-from realtime.model import Model
+from realtime.macro.model import DEFAULT_MACRO, MacroModel, find_macro
 from realtime.spec import ModelSpec
 from realtime.types import Event, Frame, MacroScores, Scores, Source, SourceInfo, Update
 
@@ -316,7 +316,7 @@ def in_a_process(folder: Path, body: str) -> None:
     import pylsl
     sys.path.insert(0, "tests")
     from realtime.lsl_outlet import LslOutlet
-    from realtime.macro import DEFAULT_MACRO, MacroModel, find_macro
+    from realtime.macro.model import DEFAULT_MACRO, MacroModel, find_macro
     from realtime.types import Event, MacroScores
     from test_lsl import MODEL, SHA256, source, update
 

@@ -16,7 +16,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from realtime.errors import ModelError
-from realtime.macro import FACE_PX, METADATA_KEY, MacroModel, MacroSpec, cut_face
+from realtime.macro.face_crops import cut_face
+from realtime.macro.model import FACE_PX, METADATA_KEY, MacroModel, MacroSpec
 from realtime.spec import FACE_SIZE
 
 SPEC = MacroSpec(
@@ -280,7 +281,7 @@ def test_what_is_cut_does_not_depend_on_what_of_the_picture_is_read(
         transform, _ = placed(middle, np.exp(rng.uniform(-2, 2.3)), rng.uniform(-180, 180))
         found = cut_face(picture, transform, SPEC).astype(int)
         with monkeypatch.context() as patch:
-            patch.setattr("realtime.macro._bounds", lambda *_: (0, 0, width, height))
+            patch.setattr("realtime.macro.face_crops._bounds", lambda *_: (0, 0, width, height))
             whole = cut_face(picture, transform, SPEC)
         assert np.abs(found - whole).max() <= 1
 

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 from realtime.batch_folders import Wanted, make_room
 from realtime.errors import KilasError, ModelError, RecordingError, SourceError
-from realtime.macro import MacroModel
+from realtime.macro.face_crops import Cut
+from realtime.macro.model import MacroModel
 from realtime.macro_batch import MAX_FACES, StillsSummary, analyze_stills, tell
-from realtime.pictures import read_picture
-from realtime.stills import Cut
+from realtime.sources.images import read_picture
 from stream import app
 
 ROOT = Path(__file__).resolve().parents[1]

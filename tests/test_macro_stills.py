@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from realtime.errors import KilasError
-from realtime.macro import MacroModel
+from realtime.macro.model import MacroModel
 from realtime.types import Float32Array, FloatArray, UInt8Array
 from training.__main__ import app
 from training.macro.augment import Augmentation

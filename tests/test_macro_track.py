@@ -8,8 +8,8 @@ from typing import cast
 import numpy as np
 import pytest
 
-from realtime.macro import FACE_PX, MacroModel
-from realtime.macro_track import (
+from realtime.macro.model import FACE_PX, MacroModel
+from realtime.macro.tracker import (
     EVERY_S,
     KEPT_EVERY_S,
     LARGEST_MEAN,
@@ -18,7 +18,7 @@ from realtime.macro_track import (
     MacroTrack,
 )
 from realtime.spec import SpottingSpec
-from realtime.spotting import Spotter
+from realtime.spotting.spotter import Spotter
 from realtime.types import Float32Array, MacroScores, Scores, UInt8Array
 
 LOOKAHEAD_S = 0.2

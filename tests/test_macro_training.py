@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import training.fit
 import training.macro.train
 from realtime.errors import KilasError, ModelError
-from realtime.macro import MacroModel, MacroSpec
+from realtime.macro.model import MacroModel, MacroSpec
 from realtime.types import UInt8Array
 from training.__main__ import app
 from training.export import LARGEST_DIFFERENCE

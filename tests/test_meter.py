@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from realtime.run_status import REFRESH_S, Meter, Status
+from realtime.run_status import REFRESH_S, RunMeter, RunStatus
 from realtime.types import Frame, Scores, Update
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
@@ -17,15 +17,10 @@ IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 def run(
     rate_hz: float, *, hop: int = 2, age_s: float | None = 0.02, seconds: float = 4.0
-) -> list[Status]:
+) -> list[RunStatus]:
     """The states of a run at a steady frame rate, with scores for every `hop`-th frame."""
-    monitor = SimpleNamespace(
-        spec=SimpleNamespace(rate_hz=30.0),
-        model=SimpleNamespace(device="CPU (1 thread)"),
-        drops=Counter({"model busy": 2}),
-    )
     source = SimpleNamespace(drops=Counter({"late": 3}), age_s=lambda frame: age_s)
-    meter = Meter(cast(Any, monitor), cast(Any, source))
+    meter = RunMeter(cast(Any, source), 30.0, "CPU (1 thread)", lambda: Counter({"model busy": 2}))
     states = []
     for number in range(int(seconds * rate_hz)):
         t_s = number / rate_hz

@@ -17,9 +17,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from realtime import model as model_module
 from realtime.errors import DeviceError, ModelError
-from realtime.model import Model, device_report, find_model, list_models
+from realtime.inference import devices, onnx_file
+from realtime.inference import model as model_module
+from realtime.inference.model import Model, device_report, find_model, list_models
 from realtime.spec import METADATA_KEY, ModelSpec
 
 onnx = pytest.importorskip("onnx", reason="files for these tests are made with onnx")
@@ -326,7 +327,7 @@ def missing_driver() -> ctypes.CDLL:
 def cuda_build(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the installed onnxruntime were the one for graphics cards, with a good driver."""
     monkeypatch.setattr(
-        onnxruntime, "get_available_providers", lambda: list(model_module.PROVIDERS.values())
+        onnxruntime, "get_available_providers", lambda: list(onnx_file.PROVIDERS.values())
     )
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print("not found"), raising=False)
     monkeypatch.setattr(model_module, "_driver", FakeDriver)
@@ -346,7 +347,7 @@ def session_that_reports(providers: list[str]) -> Any:
     return Session
 
 
-def why_not(path: Path, device: model_module.Device = "cuda") -> str:
+def why_not(path: Path, device: devices.Device = "cuda") -> str:
     """Why a device is refused; `auto` must then go on with the CPU and say the same."""
     with pytest.raises(DeviceError) as caught:
         Model.load(path, device)
@@ -362,7 +363,7 @@ def why_not(path: Path, device: model_module.Device = "cuda") -> str:
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
 def test_device_that_the_library_lacks(
-    path: Path, device: model_module.Device, monkeypatch: pytest.MonkeyPatch
+    path: Path, device: devices.Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     assert "built without it" in why_not(path, device)
@@ -411,7 +412,7 @@ def test_device_whose_session_fails(path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("device", ["auto", "cuda"])
 def test_device_that_works_is_used_and_named(
     path: Path,
-    device: model_module.Device,
+    device: devices.Device,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -424,7 +425,7 @@ def test_device_that_works_is_used_and_named(
 
 
 def test_library_that_does_not_load_is_named() -> None:
-    problem = model_module._library_problem("kilas_test")
+    problem = devices._library_problem("kilas_test")
     assert problem is not None
     assert "onnxruntime_providers_" in problem
 
@@ -452,7 +453,7 @@ def test_loading_is_silent(path: Path, capfd: pytest.CaptureFixture[str]) -> Non
 
 def test_the_monitor_needs_no_training_library() -> None:
     check = (
-        "import sys, realtime.model, realtime.worker\n"
+        "import sys, realtime.inference.model, realtime.inference.worker\n"
         "print(sorted({'tensorflow', 'keras', 'jax', 'onnx', 'training'} & sys.modules.keys()))"
     )
     root = Path(model_module.__file__).resolve().parents[1]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime import motion
-from realtime.motion import BASELINE_SLOTS, FLOW_LIMIT_PX, GRID, MotionSignal
+from realtime.preprocessing import motion
+from realtime.preprocessing.motion import BASELINE_SLOTS, FLOW_LIMIT_PX, GRID, MotionSignal
 from realtime.spec import FACE_SIZE, LAYOUTS, ModelSpec
 from realtime.types import Float32Array, UInt8Array
 

@@ -15,14 +15,14 @@ from realtime.drawing.markers import paint_mark
 from realtime.drawing.palette import GRAY, class_colours, class_marks
 from realtime.drawing.text import PALE, WHITE, lettering, shorten, width_of, write
 from realtime.overlay import FLASH_S, TIMELINE_S, Overlay
-from realtime.run_status import Status
+from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, MacroScores, Scores, State, UInt8Array, Update
 
 LABELS = ("negative", "positive", "surprise", "none")
 MACRO_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SIZES_WH = [(320, 240), (640, 480), (1280, 720), (1920, 1080), (480, 640)]
-STATUS = Status(29.97, 29.8, 41.6, {"camera": 2, "model busy": 11}, "CUDA", "camera 12 fps")
+STATUS = RunStatus(29.97, 29.8, 41.6, {"camera": 2, "model busy": 11}, "CUDA", "camera 12 fps")
 
 
 def make_spec(labels: tuple[str, ...] = LABELS) -> ModelSpec:

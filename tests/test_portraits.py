@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.errors import KilasError
-from realtime.landmarks import FaceTracker
+from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
 from training import expressions, portraits, render, simulate
 from training.expressions import Motion

@@ -34,11 +34,12 @@ from published_layouts import (
 )
 
 from realtime.errors import KilasError
-from realtime.landmarks import FaceTracker, view_68
+from realtime.faces.landmarks import view_68
+from realtime.faces.tracker import FaceTracker
 from realtime.parallel.process_pool import in_order
-from realtime.regions import extract_regions
+from realtime.preprocessing.regions import extract_regions
+from realtime.preprocessing.windowing import UniformClock
 from realtime.spec import LAYOUTS, ModelSpec, RegionLayout
-from realtime.timeline import UniformClock
 from realtime.types import Frame
 from training import prepare as preparing
 from training.datasets import read_dataset

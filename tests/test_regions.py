@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.regions import extract_regions, region_shape, warm_up
+from realtime.preprocessing.regions import extract_regions, region_shape, warm_up
 from realtime.spec import FACE_SIZE, LAYOUTS, Mask, RegionLayout
 
 Image = npt.NDArray[np.uint8]

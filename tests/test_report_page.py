@@ -19,7 +19,7 @@ from made_sessions import LABELS, MACRO_LABELS, write_session
 
 from realtime.collection_report import MAX_SHOWN, write_collection_report
 from realtime.errors import RecordingError
-from realtime.model_card import MAX_CHARS, card_excerpt
+from realtime.inference.model_card import MAX_CHARS, card_excerpt
 from realtime.page import clock, lines_of, markdown
 from realtime.report import MAX_CHARTED_FACES, write_report
 from realtime.session.statistics import face_figures, frame_times, presence

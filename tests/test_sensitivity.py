@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from realtime.sensitivity import (
+from realtime.spec import ModelSpec, SpottingSpec
+from realtime.spotting.sensitivity import (
     CHANGES_S,
     MAX_CHANGES,
     Change,
@@ -15,7 +16,6 @@ from realtime.sensitivity import (
     add_change,
     as_facts,
 )
-from realtime.spec import ModelSpec, SpottingSpec
 
 SPEC = ModelSpec(
     name="test",

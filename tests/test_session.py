@@ -17,19 +17,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from realtime import sensitivity
 from realtime.analysis import analyze, settings_of
 from realtime.errors import ModelError, ProfileError, RecordingError, SourceError
-from realtime.landmarks import FaceTracker
-from realtime.macro import MacroModel
-from realtime.model import Model
+from realtime.faces.tracker import FaceTracker
+from realtime.inference.model import Model
+from realtime.inference.worker import Worker
+from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
 from realtime.overlay import Overlay
 from realtime.recorder import SessionRecorder
 from realtime.session.reader import load_session
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
+from realtime.spotting import sensitivity
 from realtime.types import Event, Float32Array, Frame, SourceInfo, UInt8Array, Update
-from realtime.worker import Worker
 
 
 class Script:
@@ -539,7 +540,7 @@ def one_event(shown_from_s: float, monkeypatch: pytest.MonkeyPatch) -> list[Upda
 
     macro = MacroModel.load()
     monkeypatch.setattr(macro, "run", happy)
-    monkeypatch.setattr("realtime.macro_track.cut_face", cut)
+    monkeypatch.setattr("realtime.macro.tracker.cut_face", cut)
     truth = pd.read_csv(DEMO_PATH.parent / "events.csv")
     end_s = truth["offset_s"].min() + 1.0
     with VideoFile(DEMO_PATH) as video, Monitor(live=False, macro=macro) as monitor:

@@ -12,7 +12,8 @@ import pytest
 
 from realtime.analysis import analyze
 from realtime.session.reader import Session
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
 
 SECONDS = 3.0
 """Of the demo clip: its first micro-expression, a surprise, is told by then."""

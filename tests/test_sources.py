@@ -25,19 +25,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from realtime import sources
 from realtime.errors import SourceError
-from realtime.sources import (
-    DEMO_PATH,
-    STALENESS_S,
-    Camera,
-    LiveSource,
-    NetworkStream,
-    PacedFile,
-    VideoFile,
-    Webcam,
-    open_source,
-)
+from realtime.sources import video_file as sources
+from realtime.sources import webcam
+from realtime.sources.live_source import STALENESS_S, LiveSource
+from realtime.sources.network_stream import NetworkStream
+from realtime.sources.opening import DEMO_PATH, open_source
+from realtime.sources.paced_file import PacedFile
+from realtime.sources.video_file import VideoFile
+from realtime.sources.webcam import Camera, Webcam
 from realtime.types import Frame, Source
 from realtime.web.camera import BrowserCamera
 from realtime.web.protocol import Picture
@@ -1015,5 +1011,5 @@ class TestOpenSource:
             (facts / "index").write_text(f"{index}\n")
             (facts / "name").write_text(f"{name}\n")
         (tmp_path / "dev" / "video-codec").touch()
-        found = sources._linux_cameras(tmp_path / "dev", tmp_path / "class")
+        found = webcam._linux_cameras(tmp_path / "dev", tmp_path / "class")
         assert found == [Camera(2, "a"), Camera(10, "b")]

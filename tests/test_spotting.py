@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.spec import SpottingSpec
-from realtime.spotting import LONGEST_MACRO_S, Spotter
+from realtime.spotting.spotter import LONGEST_MACRO_S, Spotter
 from realtime.types import Event, FloatArray, Scores, State
 
 LABELS = ("none", "negative", "positive", "surprise")

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from realtime.landmarks import FaceTracker
+from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
 from training import expressions
 from training.expressions import ScriptedEvent, intensity_at

@@ -19,9 +19,10 @@ import pandas as pd
 import pytest
 
 from realtime.analysis import analyze
-from realtime.macro import DEFAULT_MACRO, find_macro
+from realtime.macro.model import DEFAULT_MACRO, find_macro
 from realtime.session.reader import load_session
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
 from realtime.video_writer import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]

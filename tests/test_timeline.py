@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realtime.preprocessing.windowing import GraySignal, Slot, Timeline, UniformClock
 from realtime.spec import ModelSpec
-from realtime.timeline import GraySignal, Slot, Timeline, UniformClock
 from realtime.types import RegionSample, UInt8Array, Window
 
 RATE_HZ = 30.0

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from realtime.analysis import analyze
 from realtime.errors import KilasError, ModelError
-from realtime.model import Model
-from realtime.sources import DEMO_PATH
+from realtime.inference.model import Model
+from realtime.sources.opening import DEMO_PATH
 from training.__main__ import DATASET_NAMES, PROTOCOL_NAMES, app
 from training.datasets import DATASETS
 from training.export import export_run

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.landmarks import FaceTracker, view_68
+from realtime.faces.landmarks import view_68
+from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
 from training import expressions, simulate, truth
 from training.expressions import ScriptedEvent, intensity_at

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.motion import GRID, MotionSignal
-from realtime.regions import extract_regions
+from realtime.preprocessing.motion import GRID, MotionSignal
+from realtime.preprocessing.regions import extract_regions
 from realtime.spec import MOTION_STRIDE
 from realtime.types import Float32Array, Frame, UInt8Array
 from training import warps

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime import worker as worker_module
+from realtime.inference import worker as worker_module
+from realtime.inference.worker import LARGEST_RUN, Lane, Policy, Worker
 from realtime.spec import ModelSpec
 from realtime.types import Scores, Window
-from realtime.worker import LARGEST_RUN, Lane, Policy, Worker
 
 BOUND_S = 20.0  # for what must happen; reached only by a test that fails
 

@@ -30,8 +30,9 @@ from typer.testing import CliRunner
 
 from realtime.analysis import analyze
 from realtime.errors import KilasError
-from realtime.model import Model
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.inference.model import Model
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
 from training.__main__ import app
 from training.datasets import DATASETS
 from training.datasets.classes import class_names

@@ -203,7 +203,7 @@ def thresholds(
     jobs: Jobs = CPUS,
 ) -> None:
     """Choose the spotting thresholds on people that were not trained on."""
-    from realtime.model import Model
+    from realtime.inference.model import Model
     from training.thresholds import choose_thresholds
 
     f1 = choose_thresholds(data, model, jobs)

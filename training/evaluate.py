@@ -19,11 +19,11 @@ import onnx
 import pandas as pd
 
 from realtime.errors import KilasError
-from realtime.macro import MacroModel
-from realtime.model import Model
+from realtime.inference.model import Model
+from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
 from realtime.parallel.process_pool import for_all
-from realtime.sources import VideoFile
+from realtime.sources.video_file import VideoFile
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Event
 from training.made_from import sha256_of

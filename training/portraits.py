@@ -16,7 +16,7 @@ import numpy.typing as npt
 import typer
 
 from realtime.errors import KilasError
-from realtime.landmarks import FaceTracker
+from realtime.faces.tracker import FaceTracker
 from realtime.parallel.process_pool import for_all
 from realtime.types import Frame
 from training import render, simulate

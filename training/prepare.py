@@ -20,13 +20,14 @@ import numpy as np
 import pandas as pd
 
 from realtime.errors import KilasError, SourceError
-from realtime.landmarks import FaceTracker, view_68
+from realtime.faces.landmarks import view_68
+from realtime.faces.tracker import FaceTracker
 from realtime.parallel.process_pool import in_order
-from realtime.pictures import read_picture
-from realtime.regions import extract_regions
-from realtime.sources import VideoFile
+from realtime.preprocessing.regions import extract_regions
+from realtime.preprocessing.windowing import Slot, UniformClock
+from realtime.sources.images import read_picture
+from realtime.sources.video_file import VideoFile
 from realtime.spec import ModelSpec
-from realtime.timeline import Slot, UniformClock
 from realtime.types import Frame, UInt8Array
 from training.datasets import read_dataset
 from training.datasets.fer2013 import read_still

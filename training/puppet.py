@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from realtime.landmarks import FaceTracker
+from realtime.faces.tracker import FaceTracker
 from realtime.types import Float32Array, Float64Array, Frame, Int32Array, UInt8Array
 from training import expressions, render
 from training.face_model import EYE, FACE, FACE_HEIGHT_CM, MOUTH, FaceModel

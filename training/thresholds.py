@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from realtime.model import Model
-from realtime.motion import expression_nodes
+from realtime.inference.model import Model
+from realtime.preprocessing.motion import expression_nodes
 from realtime.spec import ModelSpec, SpottingSpec
-from realtime.spotting import Spotter
+from realtime.spotting.spotter import Spotter
 from realtime.types import Event, FloatArray, Scores
 from training.evaluate import check_unseen
 from training.export import restate

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from realtime.landmarks import VIEW_68, StableAlignment
+from realtime.faces.alignment import StableAlignment
+from realtime.faces.landmarks import VIEW_68
 from realtime.spec import FACE_SIZE
 from training import render
 from training.expressions import ACTION_UNITS, ScriptedEvent, intensity_at

@@ -22,9 +22,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realtime.landmarks import VIEW_68, StableAlignment
-from realtime.motion import GRID
-from realtime.regions import extract_regions
+from realtime.faces.alignment import StableAlignment
+from realtime.faces.landmarks import VIEW_68
+from realtime.preprocessing.motion import GRID
+from realtime.preprocessing.regions import extract_regions
 from realtime.spec import FACE_SIZE, MOTION_STRIDE
 from training import expressions, render
 from training.expressions import Motion

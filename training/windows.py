@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.errors import KilasError
-from realtime.motion import BASELINE_SLOTS, BASELINE_STEP_S, MotionSignal
+from realtime.preprocessing.motion import BASELINE_SLOTS, BASELINE_STEP_S, MotionSignal
 from realtime.spec import LAYOUTS, NONE_LABEL, ModelSpec
 from realtime.types import Float32Array
 from training.expressions import ScriptedEvent, intensity_at

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from realtime.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG, UNEVEN
+from realtime.faces.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG, UNEVEN
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -154,7 +154,7 @@ def face_figures(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceFigures
 
 
 def warnings(conditions: pd.DataFrame) -> list[Warned]:
-    """How much of one face's frames lie outside of the bounds of `realtime.conditions`."""
+    """How much of one face's frames lie outside of the bounds of `realtime.faces.conditions`."""
     head = conditions[["yaw_deg", "pitch_deg"]].abs()
     outside = (
         ("head turned", f"yaw or pitch over {TURNED_DEG:g}°", (head > TURNED_DEG).any(axis=1)),

@@ -11,8 +11,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from realtime.macro import MacroModel
-from realtime.model import Model, device_report, list_models
+from realtime.inference.model import Model, device_report, list_models
+from realtime.macro.model import MacroModel
 from realtime.page import counted, markdown
 from realtime.spec import NONE_LABEL
 from realtime.versions import versions

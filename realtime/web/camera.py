@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from realtime.errors import SourceError
-from realtime.sources import IDLE_S, STALENESS_S
+from realtime.sources.live_source import IDLE_S, STALENESS_S
 from realtime.types import Frame, SourceInfo, UInt8Array
 from realtime.web.protocol import Picture, ProtocolError
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from realtime.macro import MacroModel
-from realtime.model import DEFAULT_MODEL, Device, Model, list_models
+from realtime.inference.devices import Device
+from realtime.inference.model import DEFAULT_MODEL, Model, list_models
+from realtime.inference.worker import LARGEST_RUN, Worker
+from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
-from realtime.worker import LARGEST_RUN, Worker
 
 
 class Models:

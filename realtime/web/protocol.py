@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from realtime.drawing.palette import class_colours, class_marks
-from realtime.run_status import Status
+from realtime.run_status import RunStatus
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Event, MacroScores, Scores
 
@@ -318,7 +318,7 @@ def update(
     faces: list[Json],
     scores: Iterable[Json],
     macro: Iterable[Json],
-    status: Status,
+    status: RunStatus,
 ) -> Json:
     """What is known once frame `seq` has gone through the monitor. `faces`: see
     `drawing.draw_face`; `scores` and `macro`, new ones only: of `score`."""

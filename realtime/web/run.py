@@ -13,12 +13,13 @@ from functools import partial
 from itertools import count
 
 from realtime.errors import RecordingError
-from realtime.macro import MacroModel
-from realtime.model import Model
+from realtime.inference.model import Model
+from realtime.inference.worker import Worker
+from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
 from realtime.recording import Finished, Recording, complete
-from realtime.run_status import Meter, Status
-from realtime.sensitivity import USUAL
+from realtime.run_status import RunMeter, RunStatus
+from realtime.spotting.sensitivity import USUAL
 from realtime.types import Float32Array, Update
 from realtime.web import protocol
 from realtime.web.camera import BrowserCamera
@@ -27,7 +28,6 @@ from realtime.web.event_clips import EventClips
 from realtime.web.outbox import Outbox
 from realtime.web.protocol import Wishes
 from realtime.web.visit_files import SESSIONS_KEPT, VisitFiles, reason
-from realtime.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +181,9 @@ class Run:
                 )
                 finishing.callback(self._clips.close)  # before the recording's report is made
                 camera.on_idle = partial(self._obey, monitor, recording)
-                meter = Meter(monitor, camera)
+                meter = RunMeter(
+                    camera, monitor.spec.rate_hz, monitor.model.device, lambda: monitor.drops
+                )
                 try:
                     for update in monitor.updates(camera):
                         self._tell(monitor, update, meter.measure(update))
@@ -223,7 +225,7 @@ class Run:
                 "start another to go on.",
             )
 
-    def _tell(self, monitor: Monitor, update: Update, status: Status) -> None:
+    def _tell(self, monitor: Monitor, update: Update, status: RunStatus) -> None:
         for scores in update.scores:
             if scores.attention is not None and self._wishes.heat_map:
                 self._attention[scores.face_id] = scores.attention

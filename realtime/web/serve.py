@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from realtime.errors import KilasError
-from realtime.model import DEFAULT_MODEL, Device, list_models
-from realtime.monitor import open_macro
+from realtime.inference.devices import Device
+from realtime.inference.model import DEFAULT_MODEL, list_models
+from realtime.macro.model import open_macro
 from realtime.web.doors import LOOPBACK_NAMES, Account, Doors
 from realtime.web.models import Models
 from realtime.web.protocol import FRAME_HEAD, MAX_PICTURE_BYTES

@@ -30,7 +30,7 @@ from starlette.routing import Route
 from realtime.errors import KilasError, SourceError
 from realtime.parallel.process_pool import start_process
 from realtime.session.layout import EVENTS_FILE, REPORT_FILE, SCORES_FILE
-from realtime.sources import VideoFile
+from realtime.sources.video_file import VideoFile
 from realtime.types import Source, Update
 from realtime.web.session_zip import pack
 

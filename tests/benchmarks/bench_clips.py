@@ -12,7 +12,8 @@ import numpy as np
 
 from realtime.clips import ClipMaker
 from realtime.monitor import Monitor
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
 from realtime.types import Event, Update
 
 EVENT = Event(0, 2.04, 2.22, 2.39, "surprise", 1.0)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realtime.regions import extract_regions, warm_up
+from realtime.preprocessing.regions import extract_regions, warm_up
 from realtime.spec import FACE_SIZE, LAYOUTS, RegionLayout
 
 REPEATS = 300

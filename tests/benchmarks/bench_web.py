@@ -25,7 +25,7 @@ import pandas as pd
 from playwright.sync_api import sync_playwright
 
 from realtime.analysis import analyze
-from realtime.sources import DEMO_PATH
+from realtime.sources.opening import DEMO_PATH
 
 SAME_S = 0.15
 """Onsets that are so near are those of one event: five frames."""

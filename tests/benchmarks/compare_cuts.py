@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from realtime.macro import MacroModel
-from realtime.stills import Cut, picture_cutter
+from realtime.macro.face_crops import Cut, picture_cutter
+from realtime.macro.model import MacroModel
 from training.macro.stills import load_stills
 
 PART = "PublicTest"

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.monitor import Monitor
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
 from realtime.types import Event, UInt8Array
 
 QUALITIES = (50, 70, 80, 90, 95, 98)

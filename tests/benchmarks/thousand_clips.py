@@ -24,7 +24,8 @@ from distributed import Client, LocalCluster
 from realtime.batch import analyze_batch
 from realtime.batch_inputs import Input, find_inputs
 from realtime.session.layout import EVENTS_FILE, SCORES_FILE, SUMMARY_FILE
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
 from realtime.types import Frame, UInt8Array
 
 RATE_HZ = 30

@@ -23,7 +23,8 @@ import cv2
 import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
 
 RATE_HZ = 30.0
 SAMPLE_S = 30.0

@@ -12,7 +12,7 @@ import av
 import pytest
 from playwright.sync_api import Browser, Error, Playwright, expect, sync_playwright
 
-from realtime.sources import DEMO_PATH
+from realtime.sources.opening import DEMO_PATH
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

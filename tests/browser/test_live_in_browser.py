@@ -15,8 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 from web_server import LATE_MS, Network, Visitor, visitors, web_server
 
-from realtime.macro import MacroModel
-from realtime.model import DEFAULT_MODEL, find_model
+from realtime.inference.model import DEFAULT_MODEL, find_model
+from realtime.macro.model import MacroModel
 
 Come = Callable[..., Visitor]
 

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 from web_server import LATE_MS, PHONE, WIDE, Visitor, visitors, web_server
 
-from realtime.sources import DEMO_PATH
+from realtime.sources.opening import DEMO_PATH
 
 Come = Callable[..., Visitor]
 Scheme = Literal["light", "dark"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from live_pages import LiveServer
 
-from realtime.macro import MacroModel
+from realtime.macro.model import MacroModel
 from realtime.web.models import Models
 
 

@@ -25,7 +25,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from realtime.sources import DEMO_PATH, VideoFile
+from realtime.sources.opening import DEMO_PATH
+from realtime.sources.video_file import VideoFile
 from realtime.types import UInt8Array
 from realtime.web.live import SOCKET_PATH, LiveService
 from realtime.web.models import Models

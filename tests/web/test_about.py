@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from realtime.macro import DEFAULT_MACRO, MACRO_FOLDER, MacroModel
-from realtime.model import DeviceStatus, Model
+from realtime.inference.model import DeviceStatus, Model
+from realtime.macro.model import DEFAULT_MACRO, MACRO_FOLDER, MacroModel
 from realtime.web import about
 from realtime.web.about import About, Limits, in_words
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from realtime.drawing.heat_map import heat_map
-from realtime.model import Model
+from realtime.inference.model import Model
 from realtime.types import Face
 from realtime.web.drawing import draw_face
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from realtime.model import Model
+from realtime.inference.model import Model
 from realtime.types import Window
 from realtime.web.models import Models
 

@@ -16,7 +16,7 @@ from live_pages import frame, jpeg_of
 from PIL import Image
 
 from realtime.drawing.palette import class_marks
-from realtime.model import Model
+from realtime.inference.model import Model
 from realtime.web import protocol
 from realtime.web.protocol import (
     MAX_PICTURE_BYTES,

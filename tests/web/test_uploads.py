@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from realtime.errors import KilasError
-from realtime.sources import DEMO_PATH
+from realtime.sources.opening import DEMO_PATH
 from realtime.web import uploads as module
 from realtime.web.uploads import Analysed, Finishing, Owner, Step, Uploads
 

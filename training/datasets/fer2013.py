@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from realtime.errors import KilasError, SourceError
-from realtime.pictures import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES, read_picture
+from realtime.sources.images import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES, read_picture
 from realtime.types import UInt8Array
 from training.datasets.annotations import as_table, known_emotion, refuse_empty
 from training.datasets.classes import EMOTIONS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realtime.errors import KilasError
-from realtime.pictures import PICTURE_SUFFIXES
+from realtime.sources.images import PICTURE_SUFFIXES
 from training.datasets.records import Clip, Clips, FrameFiles
 
 SPREADSHEET_SUFFIXES = (".xls", ".xlsm", ".xlsx")

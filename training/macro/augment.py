@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from realtime.macro import FACE_PX
+from realtime.macro.model import FACE_PX
 from realtime.types import UInt8Array
 from training.recipe import check
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.errors import KilasError
-from realtime.macro import MacroModel
+from realtime.macro.model import MacroModel
 from realtime.types import Float32Array, FloatArray, UInt8Array
 from training.macro.calibration import (
     Bin,

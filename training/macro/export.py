@@ -22,7 +22,7 @@ from keras import layers, ops
 from onnx import numpy_helper
 
 from realtime.errors import ModelError
-from realtime.macro import FACE_PX, INPUT, METADATA_KEY, SCORES, MacroModel, MacroSpec
+from realtime.macro.model import FACE_PX, INPUT, METADATA_KEY, SCORES, MacroModel, MacroSpec
 from realtime.types import UInt8Array
 from training.export import BACK_END, LARGEST_DIFFERENCE, OPSET
 from training.macro.calibration import LEAST_LEFT, scores_of

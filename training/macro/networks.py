@@ -30,7 +30,7 @@ import keras
 from keras import layers, ops
 
 from realtime.errors import KilasError
-from realtime.macro import FACE_PX
+from realtime.macro.model import FACE_PX
 
 MIN_DEVIATION = 1.0  # gray levels; an even picture is not blown up to noise
 

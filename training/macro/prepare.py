@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from realtime.errors import KilasError, SourceError
-from realtime.macro import MacroModel, MacroSpec
+from realtime.macro.face_crops import Cut, picture_cutter
+from realtime.macro.model import MacroModel, MacroSpec
 from realtime.parallel.process_pool import in_order
-from realtime.pictures import read_picture
-from realtime.stills import Cut, picture_cutter
+from realtime.sources.images import read_picture
 from realtime.types import UInt8Array
 from training.datasets.fer2013 import find_stills, read_still
 from training.datasets.records import Skipped, StillFile, StillRow

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from realtime.errors import KilasError
-from realtime.macro import FACE_PX
+from realtime.macro.model import FACE_PX
 from realtime.types import UInt8Array
 from training.datasets.fer2013 import MIXED_PART, digest
 from training.protocols import USAGES, Fold, plan_folds

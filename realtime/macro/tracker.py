@@ -7,7 +7,8 @@ from collections import deque
 
 import numpy as np
 
-from realtime.macro import MacroModel, cut_face
+from realtime.macro.face_crops import cut_face
+from realtime.macro.model import MacroModel
 from realtime.types import Face, FloatArray, Frame, MacroScores, UInt8Array
 
 EVERY_S = 0.5

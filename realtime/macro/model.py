@@ -1,7 +1,7 @@
 """The model of macro-expressions, opened: one gray face -> scores of the seven basic expressions.
 
 A still-image network says what a face shows at one moment, as a rule on purpose; the
-spotting network says what it lets slip. The file describes itself, as those of `realtime.model`.
+spotting network says what it lets slip. The file describes itself, as those of `realtime.inference.model`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
 from realtime.errors import ModelError
-from realtime.model import LOAD_ERRORS, SUM_TOLERANCE, WEIGHTS_FOLDER
-from realtime.spec import FACE_SIZE
+from realtime.inference.onnx_file import LOAD_ERRORS, SUM_TOLERANCE, WEIGHTS_FOLDER
 from realtime.types import Float32Array, UInt8Array
 
 METADATA_KEY = "kilas-macro"
@@ -34,17 +31,9 @@ FACE_PX = 48
 """Side of the gray face that the networks see, as in FER2013."""
 
 ALIGNED_EYES_APART_PX, ALIGNED_EYES_Y_PX = 80.0, 38.0
-"""Where `realtime.landmarks` puts the outer eye corners on the aligned face."""
+"""Where `realtime.faces.landmarks` puts the outer eye corners on the aligned face."""
 
 INPUT, SCORES = "faces", "scores"
-
-EDGE_PX = 2
-"""Pixels of the picture kept around a cut: linear interpolation reads one beside it."""
-
-LARGEST_STEP = 2.0
-"""Pixels of the picture from one sample of the face to the next: linear interpolation reads about
-as many, so hardly one is passed over. With 1 a cut takes three times as long, and of 40 faces none
-got another label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,54 +204,17 @@ class MacroModel:
         return spec
 
 
-def cut_face(
-    image_bgr: UInt8Array, transform: npt.NDArray[np.floating[Any]], spec: MacroSpec
-) -> UInt8Array:
-    """Cut a face out of a picture as the model wants it: upright, gray, uint8 [48, 48].
-
-    `image_bgr`: uint8 [H, W, 3]; `transform`: of `realtime.types.Face`, which holds still while
-    the head does. Beside the picture its edge goes on.
-    """
-    scale = spec.eyes_apart_px / ALIGNED_EYES_APART_PX
-    whole = scale * np.asarray(transform, np.float64)
-    whole[0, 2] += FACE_PX / 2 - scale * FACE_SIZE / 2
-    whole[1, 2] += spec.eyes_y_px - scale * ALIGNED_EYES_Y_PX
-    step = 1.0 / math.hypot(whole[0, 0], whole[1, 0])  # pixels of the picture
-    fine = max(1, math.ceil(step / LARGEST_STEP))
-    whole *= fine
-    side = fine * FACE_PX
-    # OpenCV cuts out of no picture of more than 32,766 pixels a side, such as a panorama.
-    left, top, right, bottom = _bounds(whole, side, image_bgr.shape)
-    whole[:, 2] += left * whole[:, 0] + top * whole[:, 1]
-    # For OpenCV a pixel's middle is at whole numbers, for landmarks at halves.
-    whole[:, 2] += 0.5 * (whole[:, 0] + whole[:, 1]) - 0.5
-    part = image_bgr[top:bottom, left:right]
-    cut = cv2.warpAffine(part, whole, (side, side), borderMode=cv2.BORDER_REPLICATE)
-    gray = cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY)
-    if fine > 1:
-        gray = cv2.resize(gray, (FACE_PX, FACE_PX), interpolation=cv2.INTER_AREA)
-    return np.asarray(gray, np.uint8)
-
-
-def _bounds(
-    transform: npt.NDArray[np.float64], side_px: int, shape: tuple[int, ...]
-) -> tuple[int, int, int, int]:
-    """The part of a picture [h, w, 3] that a square cut out of it with `transform` reads: left,
-    top, right and bottom, the latter two not included. Of a cut that lies beside the picture, the
-    edge next to it."""
-    (a, b, c), (d, e, f) = cv2.invertAffineTransform(transform).tolist()
-    left = math.floor(c + side_px * (min(a, 0.0) + min(b, 0.0))) - EDGE_PX
-    top = math.floor(f + side_px * (min(d, 0.0) + min(e, 0.0))) - EDGE_PX
-    right = math.ceil(c + side_px * (max(a, 0.0) + max(b, 0.0))) + EDGE_PX
-    bottom = math.ceil(f + side_px * (max(d, 0.0) + max(e, 0.0))) + EDGE_PX
-    height, width = shape[:2]
-    return (
-        min(max(left, 0), width - 1),
-        min(max(top, 0), height - 1),
-        max(min(right, width), 1),
-        max(min(bottom, height), 1),
-    )
-
-
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != ""
+
+
+MacroChoice = bool | str | Path | MacroModel
+"""Whether macro-expressions are scored, or with which model; see `Monitor`."""
+
+
+def open_macro(macro: MacroChoice) -> MacroModel | None:
+    """The model of macro-expressions that is meant; None where they are off. Raises ModelError when
+    it cannot be loaded."""
+    if isinstance(macro, bool):
+        return MacroModel.load() if macro else None
+    return macro if isinstance(macro, MacroModel) else MacroModel.load(macro)

@@ -1,7 +1,7 @@
 """A person's neutral baseline: what the network says of a face that shows nothing.
 
 Some faces look to a network as if they always showed a little of something. The spotter takes
-that share out (`realtime.spotting`). What the face looks like needs no such care: the motion
+that share out (`realtime.spotting.spotter`). What the face looks like needs no such care: the motion
 signal renews its own baseline every two seconds.
 """
 

@@ -28,7 +28,7 @@ run, which with 8 takes less than a slot of the model's clock."""
 
 
 class Network(Protocol):
-    """What the worker needs of a model; `realtime.model.Model` is one."""
+    """What the worker needs of a model; `realtime.inference.model.Model` is one."""
 
     @property
     def spec(self) -> ModelSpec: ...

@@ -7,63 +7,44 @@ error that says why.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import hashlib
-import io
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from realtime.errors import DeviceError, ModelError
+from realtime.inference.devices import (
+    AUTO_DEVICES,
+    DEVICE_TITLES,
+    LARGEST_BATCH,
+    Device,
+    accelerated_session,
+    gpu_name,
+)
+from realtime.inference.onnx_file import (
+    ATTENTION,
+    CPU_THREADS,
+    INPUT,
+    LOAD_ERRORS,
+    PROVIDERS,
+    SCORES,
+    SUM_TOLERANCE,
+    WEIGHTS_FOLDER,
+    cpu_session,
+    first_line_of,
+)
 from realtime.spec import METADATA_KEY, ModelSpec
 
-Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 Float32Array = npt.NDArray[np.float32]
 
 DEFAULT_MODEL = "kilas"
-WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
-
-INPUT, SCORES, ATTENTION = "signal", "scores", "attention"
-
-SUM_TOLERANCE = 1e-3  # of a row of scores; float32 rounding stays below 1e-6
-
-CPU_THREADS = 1
-"""A window takes about 2 ms on one thread, and MediaPipe's threads need the other cores: with
-two threads a window took twice as long as with one while the machine was busy."""
-
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-}
-AUTO_DEVICES = ("cuda",)
-"""What `auto` tries before the CPU. TensorRT is used only when asked for: it compiles the network
-when it is loaded, which takes longer than a model of this size can ever win back."""
-
-LARGEST_BATCH = 8  # windows; TensorRT has to know it beforehand
 
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 _SIGNAL_DTYPES = {"motion": "float32", "gray": "uint8"}
-
-LOAD_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoModel,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
-"""What ONNX Runtime raises for content that is no model that it can run."""
-_PROVIDER_ERRORS = (*LOAD_ERRORS, ort_errors.EPFail, ort_errors.NotFound, RuntimeError, ValueError)
 
 
 def list_models() -> list[str]:
@@ -107,7 +88,7 @@ class Model:
             raise ModelError(f"The model {path} cannot be read: {error.strerror}.") from error
         self.path = path
         self.sha256 = hashlib.sha256(content).hexdigest()
-        self._session = _cpu_session(path, content, verbose)
+        self._session = cpu_session(path, content, verbose)
         self.spec = _checked_spec(path, self._session)
         self._has_attention = ATTENTION in {o.name for o in self._session.get_outputs()}
         self._bound: _BoundRun | None = None
@@ -120,7 +101,7 @@ class Model:
             if name == "cpu":
                 break
             try:
-                session = _accelerated_session(content, name, self.spec, verbose)
+                session = accelerated_session(content, name, self.spec, verbose)
             except DeviceError as error:
                 if device != "auto":
                     raise
@@ -128,7 +109,7 @@ class Model:
             else:
                 self._session = session
                 self._bound = _BoundRun(session, "cuda")
-                self.device = f"{_TITLES[name]}: {_gpu_name()}"
+                self.device = f"{DEVICE_TITLES[name]}: {gpu_name()}"
                 return
         self.device_note = " ".join(notes)
 
@@ -199,7 +180,7 @@ class Model:
             scores, _ = self.run(self._blank(1))
         except LOAD_ERRORS as error:
             raise ModelError(
-                f"The model {self.path.name} does not run ({_first_line(error)}); export it again."
+                f"The model {self.path.name} does not run ({first_line_of(error)}); export it again."
             ) from error
         total = float(scores.sum())
         if not abs(total - 1) < SUM_TOLERANCE:
@@ -234,31 +215,6 @@ class _BoundRun:
             binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding)
         return list(binding.copy_outputs_to_cpu())
-
-
-def _options(verbose: bool) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = CPU_THREADS
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 2 if verbose else 4
-    return options
-
-
-def _cpu_session(path: Path, content: bytes, verbose: bool) -> onnxruntime.InferenceSession:
-    try:
-        return onnxruntime.InferenceSession(
-            content, _options(verbose), providers=[PROVIDERS["cpu"]]
-        )
-    except LOAD_ERRORS as error:
-        raise ModelError(
-            f"The model {path} is not usable: expected an ONNX file, found {len(content)} bytes "
-            f"that ONNX Runtime cannot read ({_first_line(error)})."
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    """ONNX Runtime's own words, which follow its codes: "[ONNXRuntimeError] : 2 : CODE : words"."""
-    return str(error).split(" : ")[-1].strip().split("\n")[0].rstrip(".")
 
 
 def _checked_spec(path: Path, session: onnxruntime.InferenceSession) -> ModelSpec:
@@ -311,11 +267,6 @@ def _shape(shape: list[Any]) -> str:
     return f"[{', '.join(map(str, shape))}]"
 
 
-# --- devices -------------------------------------------------------------------------------
-
-_TITLES = {"cpu": "CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
-
-
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
     """Whether `device` can be used here, and `why` it can or cannot, in one sentence."""
@@ -339,104 +290,3 @@ def device_report(model: str | Path = DEFAULT_MODEL) -> list[DeviceStatus]:
         else:
             report.append(DeviceStatus(name, True, f"{opened.device}."))
     return report
-
-
-def _accelerated_session(
-    content: bytes, name: str, spec: ModelSpec, verbose: bool
-) -> onnxruntime.InferenceSession:
-    """A session that really runs on `name`. Raises DeviceError that says why there is none."""
-    title, provider = _TITLES[name], PROVIDERS[name]
-    if provider not in onnxruntime.get_available_providers():
-        raise DeviceError(
-            f"{title} cannot be used: the installed onnxruntime {onnxruntime.__version__} was "
-            "built without it; install onnxruntime-gpu, or use --device cpu."
-        )
-    problem = _driver_problem()
-    if problem:
-        raise DeviceError(
-            f"{title} cannot be used: {problem}; install NVIDIA's driver, or use --device cpu."
-        )
-    # Finds CUDA and cuDNN in NVIDIA's Python packages; it prints what it does not find.
-    with contextlib.redirect_stdout(io.StringIO()):
-        onnxruntime.preload_dlls()
-    providers: list[Any] = [provider, PROVIDERS["cpu"]]
-    if name == "tensorrt":
-        providers = [(provider, _tensorrt_options(spec)), PROVIDERS["cuda"], PROVIDERS["cpu"]]
-    try:
-        session = onnxruntime.InferenceSession(
-            content,
-            _options(verbose),
-            providers=providers,
-            enable_fallback=0,
-        )
-    except _PROVIDER_ERRORS as error:
-        reason = _library_problem(name) or _first_line(error)
-    else:
-        if session.get_providers()[0] == provider:
-            return session
-        reason = _library_problem(name) or "ONNX Runtime went back to the CPU without a reason"
-    raise DeviceError(
-        f"{title} cannot be used: {reason}; install CUDA 12 and cuDNN 9"
-        f"{' and TensorRT 10' if name == 'tensorrt' else ''}, or use --device cpu."
-    )
-
-
-def _tensorrt_options(spec: ModelSpec) -> dict[str, str]:
-    window = "x".join(map(str, spec.window_shape))
-    return {
-        "trt_profile_min_shapes": f"{INPUT}:1x{window}",
-        "trt_profile_opt_shapes": f"{INPUT}:1x{window}",
-        "trt_profile_max_shapes": f"{INPUT}:{LARGEST_BATCH}x{window}",
-    }
-
-
-def _driver() -> ctypes.CDLL:
-    """NVIDIA's driver library. Raises OSError when it is not installed."""
-    return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-
-
-def _driver_problem() -> str | None:
-    """Why NVIDIA's driver offers no graphics card, or None when it offers one."""
-    try:
-        driver = _driver()
-    except OSError as error:
-        return f"no NVIDIA driver was found ({error})"
-    status = driver.cuInit(0)
-    count = ctypes.c_int(0)
-    if status == 0:
-        status = driver.cuDeviceGetCount(ctypes.byref(count))
-    if status != 0:
-        name = ctypes.c_char_p()
-        driver.cuGetErrorName(status, ctypes.byref(name))
-        words = name.value.decode() if name.value else "unknown"
-        return f"the NVIDIA driver reports error {status} ({words})"
-    if count.value == 0:
-        return "the NVIDIA driver finds no graphics card"
-    return None
-
-
-def _gpu_name() -> str:
-    """Name of the first graphics card; only where `_driver_problem` is None."""
-    name = ctypes.create_string_buffer(256)
-    device = ctypes.c_int(0)
-    driver = _driver()
-    driver.cuDeviceGet(ctypes.byref(device), 0)
-    driver.cuDeviceGetName(name, len(name), device)
-    return name.value.decode(errors="replace")
-
-
-def _library_problem(name: str) -> str | None:
-    """Why ONNX Runtime's library for `name` does not load, or None when it does.
-
-    ONNX Runtime falls back without raising and writes the reason to its log only; loading the
-    same library again gives the same reason. To be called after ONNX Runtime has tried.
-    """
-    folder = Path(onnxruntime.__file__).parent / "capi"
-    pattern = "{}.dll" if sys.platform == "win32" else "lib{}.so"
-    try:
-        shared = folder / pattern.format("onnxruntime_providers_shared")
-        ctypes.CDLL(os.fspath(shared), mode=ctypes.RTLD_GLOBAL)
-        ctypes.CDLL(os.fspath(folder / pattern.format(f"onnxruntime_providers_{name}")))
-    except OSError as error:
-        return f"a library is missing ({error})"
-    return None

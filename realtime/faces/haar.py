@@ -1,6 +1,6 @@
 """Faces cut out as the FER2013 paper does it: a Haar cascade's square, shrunk to 48 x 48.
 
-The landmarks of `realtime.landmarks` are the better way: they stand a leaning head upright and
+The landmarks of `realtime.faces.landmarks` are the better way: they stand a leaning head upright and
 put everybody's eyes in the same place. This one is here to be compared with.
 """
 
@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.errors import KilasError
-from realtime.macro import FACE_PX
 from realtime.types import UInt8Array
 
 CASCADE = "haarcascade_frontalface_default.xml"
@@ -82,23 +81,3 @@ class HaarFinder:
         beginnings, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
         is_inside = ((ends > 0) & (beginnings < gray.shape[::-1])).all(axis=1)
         return np.asarray(boxes[is_inside], np.int64)
-
-
-def cut_box(gray: UInt8Array, box: npt.NDArray[np.int64]) -> UInt8Array:
-    """Cut a box, int64 [4], out of a gray picture, as `HaarFinder` gives it: uint8 [48, 48].
-    Beside the picture its edge goes on. Raises ValueError for a box that lies outside."""
-    left, top, width, height = box
-    height_px, width_px = gray.shape
-    if min(left + width, width_px) <= max(left, 0) or min(top + height, height_px) <= max(top, 0):
-        raise ValueError(f"expected a box in a picture {list(gray.shape)}, got {box.tolist()}")
-    rows = np.arange(top, top + height).clip(0, height_px - 1)
-    columns = np.arange(left, left + width).clip(0, width_px - 1)
-    return shrink(gray[np.ix_(rows, columns)])
-
-
-def shrink(gray: UInt8Array) -> UInt8Array:
-    """A gray picture of nothing but a face, uint8 [h, w], as the networks see it: uint8 [48, 48].
-    One that is smaller is enlarged."""
-    is_smaller = min(gray.shape) < FACE_PX
-    way = cv2.INTER_CUBIC if is_smaller else cv2.INTER_AREA
-    return np.asarray(cv2.resize(gray, (FACE_PX, FACE_PX), interpolation=way), np.uint8)

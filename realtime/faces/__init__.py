@@ -1,0 +1,1 @@
+"""Faces of a frame: landmarks, identity, alignment, conditions."""

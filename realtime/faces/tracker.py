@@ -1,0 +1,84 @@
+"""`FaceTracker`: the faces of a video, frame by frame."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+
+from realtime.faces.alignment import StableAlignment
+from realtime.faces.face_mesh import import_face_mesh
+from realtime.faces.identity import IdentityTracker
+from realtime.faces.landmarks import bounding_box, check_frame, to_pixels
+from realtime.types import Face, Frame
+
+
+class FaceTracker:
+    """Finds the faces of one stream, frame by frame. Belongs to one thread at a time.
+
+    Frames come in the order of their time; when time runs backwards (a clip that starts over),
+    all faces are new. Frames may change their size.
+    """
+
+    def __init__(self, max_faces: int = 1) -> None:
+        """Loads MediaPipe, which takes about two seconds the first time in a process."""
+        if max_faces < 1:
+            raise ValueError(f"expected max_faces of at least 1, found {max_faces}")
+        self._mesh: Any = import_face_mesh().FaceMesh(
+            static_image_mode=False, refine_landmarks=False, max_num_faces=max_faces
+        )
+        self._identities = IdentityTracker()
+        self._alignments: dict[int, StableAlignment] = {}
+        self._rgb = np.empty((0, 0, 3), np.uint8)
+        self._rgb_read_only = self._rgb
+
+    def __call__(self, frame: Frame) -> tuple[Face, ...]:
+        """The faces of this frame in the order of their ids; none: an empty tuple.
+
+        Raises ValueError when the image is not uint8 [height, width, 3]; whatever MediaPipe
+        raises is passed on.
+        """
+        image_bgr = frame.image_bgr
+        check_frame(image_bgr)
+        height, width, _ = image_bgr.shape
+        if self._rgb.shape != image_bgr.shape:
+            if self._rgb.size:
+                # MediaPipe would look for the face at the same fraction of the new frame.
+                self._mesh.reset()
+            self._rgb = np.empty((height, width, 3), np.uint8)
+            # MediaPipe shares the memory of a read-only array and copies any other.
+            self._rgb_read_only = self._rgb.view()
+            self._rgb_read_only.flags.writeable = False
+        cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=self._rgb)
+        found = self._mesh.process(self._rgb_read_only).multi_face_landmarks or ()
+        meshes = [to_pixels(landmarks.landmark, width, height) for landmarks in found]
+        boxes = [bounding_box(points_xy) for points_xy in meshes]
+        face_ids = self._identities(frame.t_s, boxes)
+        known = self._identities.known_ids
+        self._alignments = {i: a for i, a in self._alignments.items() if i in known}
+        faces = []
+        for face_id, points_xy, box_xyxy in zip(face_ids, meshes, boxes, strict=True):
+            alignment = self._alignments.setdefault(face_id, StableAlignment())
+            transform = alignment(frame.t_s, points_xy)
+            faces.append(Face(frame.id, face_id, points_xy, box_xyxy, transform))
+        return tuple(sorted(faces, key=attrgetter("face_id")))
+
+    def close(self) -> None:
+        """Free MediaPipe's graph; the tracker cannot be used afterwards."""
+        if self._mesh is not None:
+            self._mesh.close()
+            self._mesh = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""From windows to scores: the model file, its device and its thread."""

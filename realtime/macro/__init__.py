@@ -1,0 +1,1 @@
+"""Macro-expressions of whole faces."""

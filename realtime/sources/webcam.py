@@ -1,0 +1,195 @@
+"""Webcams, and the list of those that this machine has."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from realtime.errors import SourceError
+from realtime.sources.live_source import LiveSource
+from realtime.types import UInt8Array
+
+RECONNECT_S = 10.0
+"""How long a lost camera or stream is waited for: long enough to plug a cable in again."""
+
+SILENCE_S = 10.0
+"""A camera or stream that is there but delivers nothing for this long has failed; OpenCV's
+V4L2 driver waits as long for one frame."""
+
+CAMERA_RATES_HZ = (60.0, 30.0)
+"""Frame rates that a camera is asked for, best first: 60 Hz puts three frames into the shortest
+micro-expression (1/25 s), and more only costs light."""
+
+CAMERA_BUFFERS = 2
+"""Frames that the driver may hold: one is filled while the other is decoded."""
+
+CAMERAS_TRIED = 3
+"""Indices that are tried on systems that do not list their cameras."""
+
+
+class VideoCapture(Protocol):
+    """What a camera has to offer: the part of cv2.VideoCapture that is used."""
+
+    def isOpened(self) -> bool: ...
+    def set(self, property_id: int, value: float, /) -> bool: ...
+    def get(self, property_id: int, /) -> float: ...
+    def grab(self) -> bool: ...
+    def retrieve(self) -> tuple[bool, Any]: ...
+    def release(self) -> None: ...
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """OpenCV prints warnings of its own while it tries cameras; what matters is raised."""
+    level = cv2.getLogLevel()
+    cv2.setLogLevel(0)
+    try:
+        yield
+    finally:
+        cv2.setLogLevel(level)
+
+
+def open_camera(index: int) -> VideoCapture:
+    """Camera `index` of this machine; `isOpened()` says whether it is there."""
+    backend = cv2.CAP_V4L2 if _is_linux() else cv2.CAP_ANY
+    with _quiet_opencv():
+        return cv2.VideoCapture(index, backend)
+
+
+class Webcam(LiveSource):
+    """A camera of this machine, at the best frame rate that it offers.
+
+    `t_s` is the monotonic time at which the camera handed the frame over, before it was
+    decoded. `info` says what size and rate were obtained. A camera that is unplugged is
+    waited for; each outage counts once in `drops["camera lost"]`.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        *,
+        size_wh: tuple[int, int] | None = None,
+        reconnect_s: float = RECONNECT_S,
+        silence_s: float = SILENCE_S,
+        open_capture: Callable[[int], VideoCapture] = open_camera,
+    ) -> None:
+        """`size_wh`: width and height to ask for; None: the camera's own. `open_capture`:
+        called in the capture thread with `index`, also to reconnect."""
+        super().__init__(f"camera {index}", reconnect_s=reconnect_s, silence_s=silence_s)
+        self._index = index
+        self._size_wh = size_wh
+        self._open_capture = open_capture
+
+    def _pictures(self) -> Generator[tuple[float, UInt8Array], None, None]:
+        try:
+            yield from self._grabbed()
+        except cv2.error as error:
+            raise SourceError(f"Camera {self._index} broke; plug it in again.") from error
+        raise SourceError(f"Camera {self._index} stopped; plug it in again.")
+
+    def _grabbed(self) -> Iterator[tuple[float, UInt8Array]]:
+        capture = self._opened()
+        try:
+            rate_hz = capture.get(cv2.CAP_PROP_FPS)
+            self._rate_hz = rate_hz if math.isfinite(rate_hz) and rate_hz > 0 else None
+            while capture.grab():
+                t_s = time.monotonic()
+                is_whole, image = capture.retrieve()
+                if is_whole:
+                    yield t_s, np.ascontiguousarray(image, dtype=np.uint8)
+                else:
+                    self._count_drop("damaged")
+        finally:
+            capture.release()
+
+    def _opened(self) -> VideoCapture:
+        """A camera that has delivered a frame; with the wished settings, or else its own."""
+        for with_settings in (True, False):
+            capture = self._open_capture(self._index)
+            if capture.isOpened():
+                if with_settings:
+                    self._ask(capture)
+                if capture.grab():
+                    return capture
+            capture.release()
+        raise SourceError(
+            f"Camera {self._index} cannot be used; check that it is plugged in and that no other "
+            "program is using it (stream.py info lists the cameras)."
+        )
+
+    def _ask(self, capture: VideoCapture) -> None:
+        # Uncompressed pictures do not fit through USB 2 at more than a few frames a second.
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        if self._size_wh is not None:
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size_wh[0])
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size_wh[1])
+        for rate_hz in CAMERA_RATES_HZ:
+            # Some cameras call 60 frames a second 59.94.
+            capture.set(cv2.CAP_PROP_FPS, rate_hz)
+            if capture.get(cv2.CAP_PROP_FPS) >= 0.95 * rate_hz:
+                break
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, CAMERA_BUFFERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A camera that the system lists. `problem`: why it cannot be used, where that is known."""
+
+    index: int
+    name: str
+    problem: str | None = None
+
+
+def list_cameras() -> list[Camera]:
+    """The cameras of this machine, by index. Linux is asked for its list, and no camera is
+    touched; elsewhere the first few are opened for a moment."""
+    if _is_linux():
+        return camera_candidates()
+    found = []
+    for camera in camera_candidates():
+        capture = open_camera(camera.index)
+        if capture.isOpened():
+            found.append(camera)
+        capture.release()
+    return found
+
+
+def _is_linux() -> bool:
+    return sys.platform.startswith("linux")
+
+
+def camera_candidates() -> list[Camera]:
+    """What Linux lists; elsewhere indices, which only opening shows to be cameras or not."""
+    if _is_linux():
+        return _linux_cameras(Path("/dev"), Path("/sys/class/video4linux"))
+    return [Camera(index, f"camera {index}") for index in range(CAMERAS_TRIED)]
+
+
+def _linux_cameras(devices: Path, classes: Path) -> list[Camera]:
+    cameras = []
+    for device in devices.glob("video*"):
+        number = device.name.removeprefix("video")
+        facts = classes / device.name
+        # A camera has a second device, for metadata, that delivers no pictures.
+        if not number.isdigit() or _text_of(facts / "index") not in ("", "0"):
+            continue
+        name = _text_of(facts / "name") or f"camera {number}"
+        problem = None
+        if not os.access(device, os.R_OK | os.W_OK):
+            problem = f"no permission for {device}; add yourself to the group video"
+        cameras.append(Camera(int(number), name, problem))
+    return sorted(cameras, key=lambda camera: camera.index)
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text().strip() if path.is_file() else ""

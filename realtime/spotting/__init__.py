@@ -1,0 +1,1 @@
+"""From scores over time to events, in seconds."""
