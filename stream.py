@@ -23,7 +23,9 @@ from rich.table import Table
 
 from realtime.batch import analyze_batch
 from realtime.batch_inputs import find_inputs
-from realtime.display import Command, FileProgress, TerminalLine, Window, display_available
+from realtime.display.progress import FileProgress
+from realtime.display.terminal import TerminalLine
+from realtime.display.window import Command, Window, display_available
 from realtime.errors import KilasError
 from realtime.exports import FORMATS, export_session
 from realtime.inference.devices import Device
@@ -32,10 +34,10 @@ from realtime.lsl_outlet import LslOutlet
 from realtime.macro.face_crops import Cut
 from realtime.macro.model import DEFAULT_MACRO, find_macro, list_macros
 from realtime.macro_batch import MAX_FACES, analyze_stills, tell
-from realtime.mending import mend
 from realtime.monitor import Monitor
-from realtime.recorder import Contents
-from realtime.recording import Recording
+from realtime.recording.live_recording import Recording
+from realtime.recording.recorder import Contents
+from realtime.recording.recovery import mend
 from realtime.run_status import RunMeter
 from realtime.session.layout import REPORT_FILE, SUMMARY_FILE
 from realtime.sources.opening import DEMO_PATH, open_source
@@ -344,7 +346,7 @@ def make_report(
     if mend(session):
         console.print(f"{session} was cut off, and holds now what was recorded until then.")
     if report:
-        from realtime.report import write_report
+        from realtime.reports.session_report import write_report
 
         console.print(str(write_report(session)))
     if wanted:

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from realtime.display.overlay import Overlay
 from realtime.monitor import Monitor
-from realtime.overlay import Overlay
 from realtime.run_status import RunMeter
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile

@@ -12,8 +12,9 @@ from typing import Any
 from realtime.inference.devices import Device
 from realtime.inference.model import DEFAULT_MODEL
 from realtime.macro.model import MacroChoice, open_macro
-from realtime.monitor import Monitor, monitor_settings, painter
-from realtime.recorder import Contents, SessionRecorder
+from realtime.monitor import Monitor, monitor_settings
+from realtime.recording.painting import painter
+from realtime.recording.recorder import Contents, SessionRecorder
 from realtime.session.reader import Session, load_session
 from realtime.sources.video_file import VideoFile
 from realtime.spotting.neutral_baseline import load_profile
@@ -63,7 +64,7 @@ def analyze(
     """Every frame of a video file through the monitor, as fast as it goes.
 
     `out`: session folder to write; without it nothing is kept on disk and no video is made.
-    `model` to `profile`: see `Monitor`; `video` to `clips`: see `realtime.recorder.Contents`.
+    `model` to `profile`: see `Monitor`; `video` to `clips`: see `realtime.recording.recorder.Contents`.
     `on_update` is called after each frame. When the file breaks half way, what was read stays
     in the folder.
 

@@ -170,7 +170,7 @@ def analyze_batch(
             collection = _collection(rows, earlier, labels, out)
             _write_summary(collection, out)
         if report:
-            from realtime.collection_report import write_collection_report
+            from realtime.reports.batch_report import write_collection_report
 
             write_collection_report(out, collection)
         return _table(rows, labels)
@@ -282,7 +282,7 @@ def _session(task: _Task, on_update: Callable[[Source, Update], None] | None) ->
     if formats:
         export_session(task.folder, formats)
     if needs_report:
-        from realtime.report import write_report
+        from realtime.reports.session_report import write_report
 
         write_report(task.folder)
     return session

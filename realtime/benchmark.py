@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from realtime.analysis import analyze
+from realtime.display.overlay import Overlay
 from realtime.faces.face_mesh import import_face_mesh
 from realtime.faces.tracker import FaceTracker
 from realtime.inference.devices import Device
@@ -23,14 +24,13 @@ from realtime.inference.worker import Worker
 from realtime.macro.face_crops import cut_face
 from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
-from realtime.overlay import Overlay
 from realtime.preprocessing.motion import MotionSignal
 from realtime.preprocessing.regions import extract_regions
 from realtime.preprocessing.windowing import GraySignal
+from realtime.recording.video_writer import VideoWriter
 from realtime.sources.paced_file import PacedFile
 from realtime.sources.video_file import VideoFile
 from realtime.types import MacroScores, State, Update
-from realtime.video_writer import VideoWriter
 
 ROUNDS = 3
 """End-to-end runs of each kind, taken in turns: machines get slower and faster meanwhile."""

@@ -21,11 +21,8 @@ from realtime.inference.model_card import card_excerpt
 from realtime.inference.worker import Worker
 from realtime.macro.model import MacroChoice, MacroModel, open_macro
 from realtime.macro.tracker import MacroTrack
-from realtime.overlay import Overlay
 from realtime.preprocessing import motion, regions
 from realtime.preprocessing.windowing import GraySignal, Timeline
-from realtime.privacy import FaceBlur
-from realtime.recorder import Paint
 from realtime.spec import ModelSpec
 from realtime.spotting.neutral_baseline import Baseline, Calibration, load_profile
 from realtime.spotting.neutral_baseline import as_facts as baselines_as_facts
@@ -363,15 +360,6 @@ def _macro_facts(macro: MacroModel) -> dict[str, Any]:
         "labels": list(macro.spec.labels),
         "card": card_excerpt(macro.path),
     }
-
-
-def painter(monitor: Monitor, *, blur_faces: bool) -> Paint:
-    """What makes the pictures of a session's annotated video."""
-    overlay = Overlay(monitor.spec, monitor.macro_labels)
-    if not blur_faces:
-        return overlay.paint
-    blur = FaceBlur()
-    return lambda update: overlay.paint(blur(update))
 
 
 def monitor_settings(

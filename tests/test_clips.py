@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime import clips
-from realtime.clips import CLIPS_BUSY, CLIPS_WITHOUT_FACE, CROP_PX, ClipMaker
+from realtime.recording import clip_frames
+from realtime.recording import clip_maker as clips
+from realtime.recording.clip_frames import CROP_PX
+from realtime.recording.clip_maker import CLIPS_BUSY, CLIPS_WITHOUT_FACE, ClipMaker
 from realtime.types import Event, Face, Float32Array, Frame, UInt8Array, Update
 
 LABELS = ("none", "positive", "surprise")
@@ -254,7 +256,7 @@ def test_a_clip_is_made_once_its_end_was_seen(tmp_path: Path) -> None:
     written = threading.Event()
     make_one = maker._make
 
-    def watched(job: clips._Job) -> None:
+    def watched(job: clip_frames.ClipJob) -> None:
         make_one(job)
         written.set()
 
@@ -274,7 +276,7 @@ def stuck_maker(folder: Path) -> tuple[ClipMaker, threading.Event]:
     maker = ClipMaker(folder, LABELS, wait=False)
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(job: clips._Job) -> None:
+    def slow(job: clip_frames.ClipJob) -> None:
         begun.set()
         go_on.wait(10)
 

@@ -25,14 +25,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from realtime import display
-from realtime.display import (
-    Command,
-    FileProgress,
-    TerminalLine,
-    Window,
-    display_available,
-)
+from realtime.display import window as display
+from realtime.display.progress import FileProgress
+from realtime.display.terminal import TerminalLine
+from realtime.display.window import Command, Window, display_available
 from realtime.errors import KilasError
 from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.magnify import Magnifier, tint
+from realtime.recording.magnification import Magnifier, tint
 from realtime.types import Float32Array, UInt8Array
 
 SIDE = 224

@@ -23,10 +23,10 @@ import numpy as np
 import pytest
 from test_recorder import SPEC, rows, score, session_json, update
 
-from realtime import recorder
 from realtime.errors import RecordingError
-from realtime.mending import mend
-from realtime.recorder import Contents, SessionRecorder
+from realtime.recording import recorder
+from realtime.recording.recorder import Contents, SessionRecorder
+from realtime.recording.recovery import mend
 from realtime.session.reader import load_session
 from realtime.storage import durable_file as disk_file
 from realtime.storage import folder_lock

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime import overlay as overlay_module
+from realtime.display import overlay as overlay_module
+from realtime.display.event_timeline import FLASH_S, TIMELINE_S
+from realtime.display.overlay import Overlay
 from realtime.drawing import shapes
 from realtime.drawing.markers import paint_mark
 from realtime.drawing.palette import GRAY, class_colours, class_marks
 from realtime.drawing.text import PALE, WHITE, lettering, shorten, width_of, write
-from realtime.overlay import FLASH_S, TIMELINE_S, Overlay
 from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, MacroScores, Scores, State, UInt8Array, Update

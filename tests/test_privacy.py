@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from realtime.privacy import CELLS, HELD_S, FaceBlur
+from realtime.recording.privacy import CELLS, HELD_S, FaceBlur
 from realtime.types import Face, Frame, Update
 
 BOX = (100.0, 80.0, 200.0, 200.0)

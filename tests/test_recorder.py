@@ -31,9 +31,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime import recorder
 from realtime.errors import RecordingError
-from realtime.recorder import Contents, SessionRecorder, new_session_folder, session_folder_name
+from realtime.recording import recorder
+from realtime.recording.recorder import (
+    Contents,
+    SessionRecorder,
+    new_session_folder,
+    session_folder_name,
+)
 from realtime.session.reader import load_session
 from realtime.spec import ModelSpec
 from realtime.storage import durable_file as disk_file

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from realtime import recording as recordings
 from realtime.errors import RecordingError
 from realtime.monitor import Monitor
-from realtime.recorder import Contents
-from realtime.recording import Finished, Recording, complete
+from realtime.recording import live_recording as recordings
+from realtime.recording.live_recording import Finished, Recording
+from realtime.recording.recorder import Contents
+from realtime.recording.recovery import complete
 from realtime.session.reader import load_session
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, Scores, SourceInfo, Update

@@ -17,11 +17,12 @@ import pandas as pd
 import pytest
 from made_sessions import LABELS, MACRO_LABELS, write_session
 
-from realtime.collection_report import MAX_SHOWN, write_collection_report
 from realtime.errors import RecordingError
 from realtime.inference.model_card import MAX_CHARS, card_excerpt
-from realtime.page import clock, lines_of, markdown
-from realtime.report import MAX_CHARTED_FACES, write_report
+from realtime.reports.batch_report import MAX_SHOWN, write_collection_report
+from realtime.reports.formatting import clock, lines_of
+from realtime.reports.html import markdown
+from realtime.reports.session_report import MAX_CHARTED_FACES, write_report
 from realtime.session.statistics import face_figures, frame_times, presence
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
@@ -198,7 +199,7 @@ def test_clips_beyond_what_a_page_can_hold_are_named(
     clip = whole.xpath("//script[@type='text/plain']")[0].text
     stills = whole.xpath("//img/@src")[0]
     room = 2 * (len(clip) + len(stills)) + len(clip) - 1
-    monkeypatch.setattr("realtime.report.MAX_MEDIA_BYTES", room)
+    monkeypatch.setattr("realtime.reports.session_media.MAX_MEDIA_BYTES", room)
     page = report(folder)
     assert len(page.xpath("//video")) == 2
     surest = set(pd.read_csv(folder / "events.csv").nlargest(2, "score")["event_id"])
@@ -213,7 +214,7 @@ def test_stills_beyond_what_a_page_can_hold_are_named(
     order = pd.read_csv(folder / "events.csv").sort_values("score", ascending=False)["event_id"]
     for limit in ("MAX_STILLS", "MAX_MEDIA_BYTES"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"realtime.report.{limit}", 1)
+            patch.setattr(f"realtime.reports.session_report.{limit}", 1)
             page = report(folder)
         count = 1 if limit == "MAX_STILLS" else 0
         assert len(page.xpath("//img")) == count

@@ -18,14 +18,14 @@ import pandas as pd
 import pytest
 
 from realtime.analysis import analyze, settings_of
+from realtime.display.overlay import Overlay
 from realtime.errors import ModelError, ProfileError, RecordingError, SourceError
 from realtime.faces.tracker import FaceTracker
 from realtime.inference.model import Model
 from realtime.inference.worker import Worker
 from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
-from realtime.overlay import Overlay
-from realtime.recorder import SessionRecorder
+from realtime.recording.recorder import SessionRecorder
 from realtime.session.reader import load_session
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile

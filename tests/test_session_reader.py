@@ -16,7 +16,7 @@ from made_sessions import LABELS, write_session
 
 from realtime.errors import RecordingError
 from realtime.exports import FORMATS, export_session
-from realtime.report import write_report
+from realtime.reports.session_report import write_report
 from realtime.session.reader import FACTS_SHAPE, REQUIRED, load_session, read_conditions
 
 TABLES = ("scores.csv", "events.csv", "conditions.csv")

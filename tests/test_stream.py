@@ -20,10 +20,10 @@ import pytest
 
 from realtime.analysis import analyze
 from realtime.macro.model import DEFAULT_MACRO, find_macro
+from realtime.recording.video_writer import VideoWriter
 from realtime.session.reader import load_session
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
-from realtime.video_writer import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
 WITHOUT_DISPLAY = {

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
-from realtime import video_writer
-from realtime.types import UInt8Array
-from realtime.video_writer import (
+from realtime.recording import encoders, video_writer
+from realtime.recording.encoders import (
     HARDWARE_ENCODERS,
     SOFTWARE_ENCODER,
     TICKS_HZ,
     Encoder,
-    VideoWriter,
     working_encoder,
     works,
 )
+from realtime.recording.video_writer import VideoWriter
+from realtime.types import UInt8Array
 
 # A second software encoder of FFmpeg's stands in for one in hardware.
 STAND_IN = Encoder("libopenh264", {"g": "100000"})
@@ -131,7 +131,7 @@ def test_software_steps_in_when_the_card_takes_no_further_video(
 ) -> None:
     use(monkeypatch, STAND_IN)
     assert working_encoder() == STAND_IN
-    open_stream = video_writer.open_stream
+    open_stream = encoders.open_stream
 
     def fail(output: Any, encoder: Encoder, size_wh: tuple[int, int]) -> av.VideoStream:
         if encoder == STAND_IN:

@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from realtime.inference.model import Model, device_report, list_models
 from realtime.macro.model import MacroModel
-from realtime.page import counted, markdown
+from realtime.reports.formatting import counted
+from realtime.reports.html import markdown
 from realtime.spec import NONE_LABEL
 from realtime.versions import versions
 from realtime.web.live import RESUME_S

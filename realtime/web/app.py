@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 
 from realtime.drawing.palette import class_marks
 from realtime.errors import KilasError
-from realtime.page import clock, counted, duration
+from realtime.reports.formatting import clock, counted, duration
 from realtime.spec import NONE_LABEL
 from realtime.web.about import About, in_words
 from realtime.web.gradio_page import GradioPage

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import av
 
-from realtime.clips import BEFORE_S, ClipMaker
+from realtime.recording.clip_frames import BEFORE_S
+from realtime.recording.clip_maker import ClipMaker
 from realtime.types import Event, Update
 from realtime.web import protocol
 from realtime.web.outbox import Outbox

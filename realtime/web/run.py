@@ -17,7 +17,8 @@ from realtime.inference.model import Model
 from realtime.inference.worker import Worker
 from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
-from realtime.recording import Finished, Recording, complete
+from realtime.recording.live_recording import Finished, Recording
+from realtime.recording.recovery import complete
 from realtime.run_status import RunMeter, RunStatus
 from realtime.spotting.sensitivity import USUAL
 from realtime.types import Float32Array, Update

@@ -348,7 +348,7 @@ def _analyse(
         _look_at(video)
         # Here and not above: what is no video is told without waiting for them.
         from realtime.analysis import analyze
-        from realtime.report import write_report
+        from realtime.reports.session_report import write_report
 
         session = analyze(video, folder, on_update=_Teller(sender), **options)
         if not session.scores["success"].any():

@@ -10,8 +10,8 @@ import av
 import cv2
 import numpy as np
 
-from realtime.clips import ClipMaker
 from realtime.monitor import Monitor
+from realtime.recording.clip_maker import ClipMaker
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
 from realtime.types import Event, Update

@@ -28,7 +28,7 @@ CLIP_BYTES = 50_000
 def main(minutes: float, rounds: int) -> None:
     from made_sessions import write_session
 
-    from realtime.report import write_report
+    from realtime.reports.session_report import write_report
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_session(

@@ -62,7 +62,7 @@ def video_end_s(path: Path) -> float:
 
 
 def main(kills: int) -> None:
-    from realtime.mending import mend
+    from realtime.recording.recovery import mend
     from realtime.session.reader import load_session
 
     moments = random.Random(0)

@@ -12,11 +12,11 @@ import pytest
 from made_sessions import write_session
 from playwright.sync_api import Browser, Page, expect
 
-from realtime.collection_report import write_collection_report
 from realtime.inference.model import DEFAULT_MODEL, find_model
 from realtime.inference.model_card import card_excerpt
 from realtime.macro.model import DEFAULT_MACRO, find_macro
-from realtime.report import write_report
+from realtime.reports.batch_report import write_collection_report
+from realtime.reports.session_report import write_report
 
 DRAWN = "html[data-timeline=drawn]"
 

@@ -21,9 +21,9 @@ import pytest
 from live_pages import HANG_S, LiveServer, Page, demo_frames, frame, jpeg_of, until
 from websockets.exceptions import ConnectionClosed
 
-from realtime import recording as recordings
 from realtime.monitor import Monitor
-from realtime.video_writer import VideoWriter
+from realtime.recording import live_recording as recordings
+from realtime.recording.video_writer import VideoWriter
 from realtime.web import run, visit
 from realtime.web.camera import BrowserCamera
 from realtime.web.visit_files import VisitFiles

@@ -4,7 +4,7 @@
     clean.mp4     the same without annotations, if asked for
     scores.csv    one row for each frame and face
     events.csv    one row for each spotted micro-expression
-    clips/        events in slow motion; see `realtime.clips`
+    clips/        events in slow motion; see `realtime.recording.clip_maker`
     conditions.csv    how each face was seen: head pose, size, light; see `types.Conditions`
     session.json  versions, model, device, source, counts, drops and frame-rate statistics
 
@@ -30,16 +30,13 @@ into the first frame's size with black bars.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
-import csv
-import io
 import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -48,9 +45,11 @@ from typing import Any, Self
 
 import av
 
-from realtime.clips import ClipMaker
 from realtime.errors import RecordingError
-from realtime.frame_clock import FrameClock
+from realtime.recording.clip_maker import ClipMaker
+from realtime.recording.frame_statistics import FrameClock
+from realtime.recording.tables import Record, ScoreTable, condition_rows, csv_bytes, event_row
+from realtime.recording.video_writer import VideoWriter
 from realtime.session.layout import (
     CLEAN_FILE,
     CONDITIONS_FILE,
@@ -61,14 +60,12 @@ from realtime.session.layout import (
     SCORES_FILE,
     SESSION_FILE,
     VIDEO_FILE,
-    scores_header,
 )
 from realtime.spec import ModelSpec
 from realtime.storage.durable_file import DiskFile, SyncThread, is_full, replace_file
 from realtime.storage.folder_lock import FolderLock
-from realtime.types import Conditions, Event, UInt8Array, Update
+from realtime.types import UInt8Array, Update
 from realtime.versions import versions
-from realtime.video_writer import TICKS_HZ, VideoWriter
 
 Paint = Callable[[Update], UInt8Array]
 
@@ -214,13 +211,13 @@ class SessionRecorder:
             slack_s = FILE_SLACK_S if wait else LIVE_SLACK_S
             score_wait_s = (spec.lookahead + spec.hop) / spec.rate_hz + slack_s
         macro_labels = (meta.get("macro") or {}).get("labels", ())
-        self._table = _ScoreTable(spec.labels, macro_labels, spec.hop / spec.rate_hz, score_wait_s)
+        self._table = ScoreTable(spec.labels, macro_labels, spec.hop / spec.rate_hz, score_wait_s)
         self._clock = FrameClock()
         self._event_count = 0
 
         # Shared with the recorder's thread, under the condition's lock.
         self._changed = threading.Condition()
-        self._records: deque[_Record] = deque()
+        self._records: deque[Record] = deque()
         self._frames: deque[tuple[float, Update]] = deque()
         self._finished_frames = 0
         self._drain_until_s: float | None = None
@@ -242,11 +239,11 @@ class SessionRecorder:
                 if not self._lock.take():
                     raise _is_taken(folder)
                 self._scores_file = undo.enter_context(DiskFile(folder / SCORES_FILE))
-                self._scores_file.append(_csv([self._table.header]))
+                self._scores_file.append(csv_bytes([self._table.header]))
                 self._events_file = undo.enter_context(DiskFile(folder / EVENTS_FILE))
-                self._events_file.append(_csv([EVENT_HEADER]))
+                self._events_file.append(csv_bytes([EVENT_HEADER]))
                 self._conditions_file = undo.enter_context(DiskFile(folder / CONDITIONS_FILE))
-                self._conditions_file.append(_csv([CONDITIONS_HEADER]))
+                self._conditions_file.append(csv_bytes([CONDITIONS_HEADER]))
                 # Without waiting for the disk, as the live picture would then do; SyncThread does.
                 (folder / SESSION_FILE).write_bytes(self._session("recording"))
                 undo.pop_all()
@@ -279,7 +276,7 @@ class SessionRecorder:
         """
         if self._origin_s is None:
             self._origin_s = update.frame.t_s
-        record = _Record.of(update, self._origin_s)
+        record = Record.of(update, self._origin_s)
         limit = max(MIN_QUEUE_FRAMES, QUEUE_BYTES // max(1, update.frame.image_bgr.nbytes))
         with self._changed:
             if self._wait and not self._changed.wait_for(
@@ -382,22 +379,22 @@ class SessionRecorder:
                 sync.replace(self._folder / SESSION_FILE, self._session("recording"))
                 next_session_s = time.monotonic() + SESSION_EVERY_S
 
-    def _write_records(self, records: Iterable[_Record]) -> None:
+    def _write_records(self, records: Iterable[Record]) -> None:
         rows: list[list[object]] = []
         events: list[list[object]] = []
         conditions: list[list[object]] = []
         for record in records:
             self._clock.tick(record.t_s)
             rows += self._table.add(record)
-            conditions += _condition_rows(record)
+            conditions += condition_rows(record)
             for event in record.events:
                 self._event_count += 1
-                events.append(_event_row(self._event_count, event, record.origin_s))
+                events.append(event_row(self._event_count, event, record.origin_s))
                 if self._clips is not None:
                     self._clips.event(self._event_count, event)
-        self._scores_file.append(_csv(rows))
-        self._events_file.append(_csv(events))
-        self._conditions_file.append(_csv(conditions))
+        self._scores_file.append(csv_bytes(rows))
+        self._events_file.append(csv_bytes(events))
+        self._conditions_file.append(csv_bytes(conditions))
 
     def _write_picture(self, t_s: float, update: Update) -> None:
         image_bgr = update.frame.image_bgr
@@ -415,7 +412,7 @@ class SessionRecorder:
 
     def _finish_rows(self) -> None:
         with self._scores_file, self._events_file, self._conditions_file:
-            self._scores_file.append(_csv(self._table.finish()))
+            self._scores_file.append(csv_bytes(self._table.finish()))
 
     def _finish_session(self, failures: list[RecordingError]) -> None:
         cause = failures[0] if failures else self._session_error
@@ -452,141 +449,6 @@ class SessionRecorder:
         text = json.dumps(session, indent=2, ensure_ascii=False, default=str) + "\n"
         # A file's name may hold what is no text; then its bytes are written as JSON's escapes.
         return text.encode(errors="backslashreplace")
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """What the tables need of an update, without its pictures; times from the origin."""
-
-    frame_id: int
-    t_s: float
-    states: tuple[tuple[int, str], ...]
-    scores: tuple[tuple[int, float, tuple[float, ...]], ...]
-    macro: tuple[tuple[int, tuple[float, ...]], ...]
-    events: tuple[Event, ...]
-    conditions: tuple[tuple[int, Conditions], ...]
-    origin_s: float
-
-    @classmethod
-    def of(cls, update: Update, origin_s: float) -> _Record:
-        return cls(
-            frame_id=update.frame.id,
-            t_s=update.frame.t_s - origin_s,
-            states=tuple(
-                (id_, update.states[id_]) for id_ in sorted(f.face_id for f in update.faces)
-            ),
-            scores=tuple((s.face_id, s.t_s - origin_s, s.probabilities) for s in update.scores),
-            macro=tuple((s.face_id, s.probabilities) for s in update.macro),
-            events=update.events,
-            conditions=tuple((id_, update.conditions[id_]) for id_ in sorted(update.conditions)),
-            origin_s=origin_s,
-        )
-
-
-class _ScoreTable:
-    """Rows of scores.csv, held back until the scores that belong to them are there.
-
-    The scores of a moment come with a later update. A row is complete once each of its faces
-    has a score for its time or later, or once the frames are more than `wait_s` past it. It
-    gets the nearest score, unless that is further off than `reach_s`, and the last scores of
-    macro-expressions of its time or before. Rows leave in the order of the frames, and depend on
-    the updates alone, not on when they came.
-    """
-
-    def __init__(
-        self,
-        labels: tuple[str, ...],
-        macro_labels: Sequence[str],
-        reach_s: float,
-        wait_s: float,
-    ) -> None:
-        self.header = scores_header(labels, macro_labels)
-        self._no_scores = [""] * (1 + len(labels))
-        self._no_macro = [""] * len(macro_labels)
-        self._macro: dict[int, list[str]] = {}
-        self._reach_s = reach_s + 0.5 / TICKS_HZ  # times of files are rounded to such a clock
-        self._wait_s = wait_s
-        self._waiting: deque[_Record] = deque()
-        self._scores: dict[int, list[tuple[float, tuple[float, ...]]]] = {}
-
-    def add(self, record: _Record) -> list[list[object]]:
-        """Take one record and return the rows that are complete now."""
-        self._waiting.append(record)
-        for face_id, t_s, probabilities in record.scores:
-            bisect.insort(self._scores.setdefault(face_id, []), (t_s, probabilities))
-        rows: list[list[object]] = []
-        while self._waiting and self._is_complete(self._waiting[0], record.t_s):
-            rows += self._rows(self._waiting.popleft())
-        return rows
-
-    def finish(self) -> list[list[object]]:
-        """Return the rows that still wait, with what scores there are."""
-        rows: list[list[object]] = []
-        while self._waiting:
-            rows += self._rows(self._waiting.popleft())
-        return rows
-
-    def _is_complete(self, record: _Record, now_s: float) -> bool:
-        return now_s - record.t_s > self._wait_s or all(
-            face_id in self._scores and self._scores[face_id][-1][0] >= record.t_s
-            for face_id, _ in record.states
-        )
-
-    def _rows(self, record: _Record) -> list[list[object]]:
-        for face_id, scores in list(self._scores.items()):
-            keep = bisect.bisect_left(scores, record.t_s - self._reach_s, key=lambda s: s[0])
-            del scores[:keep]
-            if not scores:
-                del self._scores[face_id]
-        time_cells = [record.frame_id, f"{record.t_s:.6f}"]
-        if not record.states:
-            return [[*time_cells, "", 0, *self._no_scores, *self._no_macro, "no face"]]
-        for face_id, probabilities in record.macro:
-            self._macro[face_id] = [f"{value:.6f}" for value in probabilities]
-        return [
-            [
-                *(*time_cells, face_id, 1),
-                *self._score_cells(face_id, record.t_s),
-                *self._macro.get(face_id, self._no_macro),
-                state,
-            ]
-            for face_id, state in record.states
-        ]
-
-    def _score_cells(self, face_id: int, t_s: float) -> list[str]:
-        scores = self._scores.get(face_id)
-        if scores is None:
-            return self._no_scores
-        score_s, probabilities = min(scores, key=lambda score: abs(score[0] - t_s))
-        if abs(score_s - t_s) > self._reach_s:
-            return self._no_scores
-        return [f"{value:.6f}" for value in (max(probabilities), *probabilities)]
-
-
-def _event_row(event_id: int, event: Event, origin_s: float) -> list[object]:
-    onset_s, apex_s, offset_s = (
-        t_s - origin_s for t_s in (event.onset_s, event.apex_s, event.offset_s)
-    )
-    times = (f"{t_s:.6f}" for t_s in (onset_s, apex_s, offset_s, offset_s - onset_s))
-    return [event_id, event.face_id, *times, event.label, f"{event.score:.6f}"]
-
-
-def _condition_rows(record: _Record) -> list[list[object]]:
-    return [
-        [
-            record.frame_id,
-            f"{record.t_s:.6f}",
-            face_id,
-            *(f"{value:.3f}" for value in astuple(conditions)),
-        ]
-        for face_id, conditions in record.conditions
-    ]
-
-
-def _csv(rows: Iterable[Iterable[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
 
 
 def _is_taken(folder: Path) -> RecordingError:

@@ -14,8 +14,9 @@ from bokeh.plotting import figure
 
 from realtime.drawing.palette import BLUE, css_colour
 from realtime.errors import RecordingError
-from realtime.page import bokeh_script, counted, duration, number, script, write_page
-from realtime.report_plots import drawn_in, new_plot, tooltip
+from realtime.reports.charts import drawn_in, new_plot, tooltip
+from realtime.reports.formatting import counted, duration, number
+from realtime.reports.html import bokeh_script, script, write_page
 from realtime.session.layout import REPORT_FILE
 
 EVENTS_PREFIX = "events_"

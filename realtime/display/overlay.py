@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from realtime.display.event_timeline import FLASH_S, SUBPIXEL_BITS, TIMELINE_S, Trace
+from realtime.display.macro_list import MACRO_WORD, MICRO_WORD, MacroList
+from realtime.display.overlay_layout import Layout, box_area, overlap_area
 from realtime.drawing.heat_map import heat_ramp, heat_tables
 from realtime.drawing.markers import paint_mark
 from realtime.drawing.palette import (
@@ -32,15 +34,6 @@ from realtime.run_status import RunStatus
 from realtime.spec import FACE_SIZE, LAYOUTS, NONE_LABEL, ModelSpec
 from realtime.types import Event, Face, MacroScores, Scores, State, UInt8Array, Update
 
-TIMELINE_S = 10.0
-"""Seconds that the timeline strip shows."""
-
-MICRO_WORD, MACRO_WORD = "lets slip", "shows"
-"""What a face does in the scores of micro- and of macro-expressions, in a user's words."""
-
-FLASH_S = 2.0
-"""Seconds for which an event is announced: long enough to read three words and two numbers."""
-
 KEYS: tuple[tuple[str, str], ...] = (
     ("q", "quit"),
     ("r", "record on / off"),
@@ -51,18 +44,10 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("?", "this help"),
 )
 """The keys of the window, as the help panel lists them."""
-
-_TEXT_SHARE = 0.026  # text size, of the shorter side of the frame
-_MIN_TEXT_PX = 10  # the smallest size at which the stroke font can be read
-_PANEL_SHARE = 0.4  # of the width; bars get shorter before the panel gets wider than this
-_PANEL_TALL = 0.6  # of the height; macro-expressions get fewer before the panel gets taller
-_SMALL_SHARE = 0.85  # of the text size: the rows of macro-expressions, and the axis
 _MACRO_HELD_S = 1.0  # macro scores come twice a second; older ones were interrupted
 _PRIMARY_MARGIN = 1.25  # another face has to be this much larger to take the panel over
 _PANEL_HOLD_S = 1.0  # the panel does not change sides more often than this
-_TRACE_CAPACITY = 8192  # scores kept of a face; 10 s of them at any rate that can be computed
 _REGION_OPACITY = 0.5  # enough to be seen on skin, little enough to see the skin
-_SUBPIXEL_BITS = 4
 
 
 class Overlay:
@@ -83,14 +68,14 @@ class Overlay:
         self._colours = colours_bgr(spec.labels)
         self._marks = class_marks(spec.labels)
         self._classes = [i for i, label in enumerate(spec.labels) if label != NONE_LABEL]
-        self._macro_list = _MacroList(self._macro_labels)
+        self._macro_list = MacroList(self._macro_labels)
         self._canvas: UInt8Array = np.empty((0, 0, 3), np.uint8)
-        self._layout = _Layout.of(0, 0, spec.labels, self._macro_labels)
+        self._layout = Layout.of(0, 0, spec.labels, self._macro_labels)
         self._forget()
 
     def _forget(self) -> None:
         self._now_s = float("-inf")
-        self._traces: dict[int, _Trace] = {}
+        self._traces: dict[int, Trace] = {}
         self._events: deque[tuple[float, Event]] = deque(maxlen=256)
         self._warming_since_s: dict[int, float] = {}
         self._attention: dict[int, Scores] = {}
@@ -110,7 +95,7 @@ class Overlay:
             self._forget()
         self._now_s = now_s
         for scores in update.scores:
-            trace = self._traces.setdefault(scores.face_id, _Trace(len(self._labels)))
+            trace = self._traces.setdefault(scores.face_id, Trace(len(self._labels)))
             trace.add(scores.t_s, scores.probabilities)
             if scores.attention is not None:
                 self._attention[scores.face_id] = scores
@@ -148,7 +133,7 @@ class Overlay:
         frame = update.frame.image_bgr
         if self._canvas.shape != frame.shape:
             self._canvas = np.empty(frame.shape, np.uint8)
-            self._layout = _Layout.of(
+            self._layout = Layout.of(
                 frame.shape[1], frame.shape[0], self._labels, self._macro_labels
             )
         image = self._canvas
@@ -178,9 +163,9 @@ class Overlay:
         """The largest face; the one shown so far stays unless another is clearly larger."""
         if not faces:
             return None
-        largest = max(faces, key=_area)
+        largest = max(faces, key=box_area)
         current = next((face for face in faces if face.face_id == self._primary_id), largest)
-        primary = largest if _area(largest) > _PRIMARY_MARGIN * _area(current) else current
+        primary = largest if box_area(largest) > _PRIMARY_MARGIN * box_area(current) else current
         self._primary_id = primary.face_id
         return primary
 
@@ -188,8 +173,8 @@ class Overlay:
         """Move the panel to the other side when the face is behind it and not behind that."""
         if primary is None or now_s - self._panel_moved_s < _PANEL_HOLD_S:
             return
-        here = _overlap(self._layout.panel(self._panel_right), primary.box_xyxy)
-        there = _overlap(self._layout.panel(not self._panel_right), primary.box_xyxy)
+        here = overlap_area(self._layout.panel(self._panel_right), primary.box_xyxy)
+        there = overlap_area(self._layout.panel(not self._panel_right), primary.box_xyxy)
         if here > 1.5 * there:
             self._panel_right = not self._panel_right
             self._panel_moved_s = now_s
@@ -252,10 +237,10 @@ class Overlay:
             return
         lines = roi.copy()
         origin = (max(0, left), max(0, top))
-        quads = ((outlines - origin) * (1 << _SUBPIXEL_BITS)).round().astype(np.int32)
-        shadows = quads + (1 << _SUBPIXEL_BITS)
-        cv2.polylines(lines, list(shadows), True, SHADOW, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
-        cv2.polylines(lines, list(quads), True, LIGHT, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        quads = ((outlines - origin) * (1 << SUBPIXEL_BITS)).round().astype(np.int32)
+        shadows = quads + (1 << SUBPIXEL_BITS)
+        cv2.polylines(lines, list(shadows), True, SHADOW, 1, cv2.LINE_AA, SUBPIXEL_BITS)
+        cv2.polylines(lines, list(quads), True, LIGHT, 1, cv2.LINE_AA, SUBPIXEL_BITS)
         cv2.addWeighted(roi, 1 - _REGION_OPACITY, lines, _REGION_OPACITY, 0, dst=roi)
 
     def _region_corners(self) -> npt.NDArray[np.float64]:
@@ -406,7 +391,7 @@ class Overlay:
         times_s, probabilities = trace.between(start_s, now_s)
         if not len(times_s):
             return
-        one = 1 << _SUBPIXEL_BITS
+        one = 1 << SUBPIXEL_BITS
         x = (times_s - start_s) * (pixels_per_s * one)
         y = (1 - probabilities) * (depth_px * one)
         lines = np.empty((len(self._labels), len(x), 2), np.int32)
@@ -420,7 +405,7 @@ class Overlay:
             # side.
             for _ in range(look.line):
                 runs = np.split(lines[index], breaks) if len(breaks) else [lines[index]]
-                cv2.polylines(plot, runs, False, colour, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+                cv2.polylines(plot, runs, False, colour, 1, cv2.LINE_AA, SUBPIXEL_BITS)
                 lines[index, :, 1] += one
         for index in self._classes:
             if now_s - times_s[-1] < self._gap_s and probabilities[-1, index] >= 0.15:
@@ -567,211 +552,6 @@ class Overlay:
             y += look.row
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Sizes in pixels for one size of frame."""
-
-    width: int
-    height: int
-    text: int  # size of text
-    large: int  # size of the word that announces an event
-    row: int  # from one line of text to the next; marks and bars stand at half its height
-    badge: int  # height of a plate with one line of text
-    pad: int  # inside a plate, and from a plate to the edge of the frame
-    gap: int  # between two phrases
-    line: int  # thickness of lines
-    mark: int  # width of a class's mark and the space after it
-    label: int  # width of the column of labels
-    number: int  # width of the column of numbers
-    bar: int  # length of a full bar
-    rows: int  # classes that fit into the panel
-    small: int  # size of text of macro-expressions
-    small_row: int  # from one line of them to the next
-    macro_lines: int  # heading and all macro-expressions; 1: the highest alone; 0: none
-    axis: int  # size of the text under the timeline; 1: none
-    strip: int  # height of the strip along the lower edge
-
-    @classmethod
-    def of(
-        cls, width: int, height: int, labels: tuple[str, ...], macro_labels: tuple[str, ...]
-    ) -> _Layout:
-        text = max(_MIN_TEXT_PX, round(_TEXT_SHARE * min(width, height)))
-        row = round(text * 1.3)
-        pad = round(text * 0.6)
-        axis = round(text * _SMALL_SHARE) if height >= 400 else 1
-        small = max(_MIN_TEXT_PX, round(text * _SMALL_SHARE))
-        small_row = round(small * 1.25)
-        strip = row + round(0.085 * height) + round(axis * 1.3) + row + pad // 2
-        mark = round(text * 1.15)
-        words = [width_of(label, text) for label in labels]
-        words += [width_of(label, small) for label in macro_labels]
-        label = min(max(words), 9 * text) + pad
-        number = width_of("0.00", text) + pad // 2
-        bar = round(_PANEL_SHARE * width) - 2 * pad - mark - label - number
-        room = height - strip - 3 * pad - row
-        rows = max(1, min(len(labels), room // row))
-        spare = room - rows * row - pad // 2
-        tall = round(_PANEL_TALL * height) - (rows + 1) * row - 2 * pad
-        macro_lines = 0
-        if macro_labels and (2 + len(macro_labels)) * small_row <= min(spare, tall):
-            macro_lines = 1 + len(macro_labels)
-        elif macro_labels and small_row <= spare:
-            macro_lines = 1
-        return cls(
-            width=width,
-            height=height,
-            text=text,
-            large=round(text * 1.5),
-            row=row,
-            badge=row + pad // 2,
-            pad=pad,
-            gap=round(text * 1.1),
-            line=max(1, round(min(width, height) / 480)),
-            mark=mark,
-            label=label,
-            number=number,
-            bar=min(max(bar, 2 * text), 6 * text),
-            rows=rows,
-            small=small,
-            small_row=small_row,
-            macro_lines=macro_lines,
-            axis=axis,
-            strip=strip,
-        )
-
-    def panel(self, on_the_right: bool) -> Box:
-        width = 2 * self.pad + self.mark + self.label + self.bar + self.number
-        height = (self.rows + 1) * self.row + round(1.5 * self.pad)
-        if self.macro_lines:
-            headings = 1 if self.macro_lines > 1 else 0
-            height += self.pad // 2 + (headings + self.macro_lines) * self.small_row
-        left = self.width - self.pad - width if on_the_right else self.pad
-        return (left, self.pad, left + width, self.pad + height)
-
-
-class _MacroList:
-    """The scores of macro-expressions of one face: a heading and a small bar for each, or one
-    line with the highest.
-
-    They change a few times a second, so what is drawn is kept, on black, until they do.
-    """
-
-    def __init__(self, labels: tuple[str, ...]) -> None:
-        self._labels = labels
-        self._colours = colours_bgr(labels)
-        self._marks = class_marks(labels)
-        self._drawn_of: tuple[_Layout, MacroScores | None] | None = None
-        self._drawn: UInt8Array = np.empty((0, 0, 3), np.uint8)
-
-    def paint(
-        self, image: UInt8Array, x: int, y: int, look: _Layout, scores: MacroScores | None
-    ) -> None:
-        """Lay the list over a plate, with its top left corner at (x, y)."""
-        if self._drawn_of != (look, scores):
-            self._drawn_of = (look, scores)
-            self._drawn = self._draw(look, scores)
-        height, width = self._drawn.shape[:2]
-        target = view(image, (x, y, x + width, y + height))
-        np.maximum(target, self._drawn[: target.shape[0], : target.shape[1]], out=target)
-
-    def _draw(self, look: _Layout, scores: MacroScores | None) -> UInt8Array:
-        width = look.mark + look.label + look.bar + look.number
-        picture = np.zeros((look.macro_lines * look.small_row, width, 3), np.uint8)
-        if look.macro_lines > 1:
-            self._draw_all(picture, look, scores)
-        else:
-            self._draw_highest(picture, look, scores)
-        return picture
-
-    def _draw_highest(self, picture: UInt8Array, look: _Layout, scores: MacroScores | None) -> None:
-        write(picture, MACRO_WORD, 0, 0, look.small, PALE)
-        width = picture.shape[1]
-        if scores is None:
-            write(picture, "-", width, 0, look.small, PALE, align="right")
-            return
-        number = f"{max(scores.probabilities):.2f}"
-        x = width_of(f"{MACRO_WORD} ", look.small)
-        room = width - x - look.mark - width_of(number, look.small)
-        self._draw_label(picture, self._labels[scores.highest], x, 0, look, WHITE, room)
-        write(picture, number, width, 0, look.small, align="right")
-
-    def _draw_all(self, picture: UInt8Array, look: _Layout, scores: MacroScores | None) -> None:
-        write(picture, f"macro: {MACRO_WORD}", 0, 0, look.small, PALE)
-        top_label, shares = None, (0.0,) * len(self._labels)
-        if scores is not None:
-            top_label, shares = self._labels[scores.highest], scores.probabilities
-        width = picture.shape[1]
-        bar_left, bar_right = look.mark + look.label, width - look.number
-        half = max(1, round(look.small * 0.17))
-        for row, (label, share) in enumerate(zip(self._labels, shares, strict=True), 1):
-            y = row * look.small_row
-            middle = y + look.small_row // 2
-            is_top = label == top_label
-            level = WHITE if is_top else PALE
-            self._draw_label(picture, label, 0, y, look, level, look.label - look.pad)
-            fill(picture, (bar_left, middle - half, bar_right, middle + half), TRACK)
-            end = bar_left + round(share * (bar_right - bar_left))
-            fill(picture, (bar_left, middle - half, end, middle + half), self._colours[label])
-            number = f"{share:.2f}" if is_top else "-" if scores is None else ""
-            write(picture, number, width, y, look.small, level, align="right")
-
-    def _draw_label(
-        self,
-        picture: UInt8Array,
-        label: str,
-        x: int,
-        y: int,
-        look: _Layout,
-        level: int,
-        room_px: int,
-    ) -> None:
-        """Mark and word, the word no wider than `room_px`."""
-        middle, radius = y + look.small_row // 2, look.small * 0.34
-        left = x + look.text * 0.34
-        paint_mark(picture, self._marks[label], left, middle, radius, self._colours[label])
-        write(picture, shorten(label, look.small, room_px), x + look.mark, y, look.small, level)
-
-
-class _Trace:
-    """Scores of one face in the order of time."""
-
-    def __init__(self, labels: int) -> None:
-        self._times_s = np.empty(_TRACE_CAPACITY)
-        self._probabilities = np.empty((_TRACE_CAPACITY, labels), np.float32)
-        self._count = 0
-
-    @property
-    def last_s(self) -> float:
-        return float(self._times_s[self._count - 1]) if self._count else float("-inf")
-
-    def add(self, t_s: float, probabilities: tuple[float, ...]) -> None:
-        """Scores that are not newer than the last are known already."""
-        if t_s <= self.last_s:
-            return
-        if self._count == _TRACE_CAPACITY:
-            half = _TRACE_CAPACITY // 2
-            self._times_s[:half] = self._times_s[half:]
-            self._probabilities[:half] = self._probabilities[half:]
-            self._count = half
-        self._times_s[self._count] = t_s
-        self._probabilities[self._count] = probabilities
-        self._count += 1
-
-    def between(
-        self, start_s: float, end_s: float
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-        """Times [n] and probabilities [n, labels] from start to end, both included."""
-        times_s = self._times_s[: self._count]
-        i = np.searchsorted(times_s, start_s, side="left")
-        j = np.searchsorted(times_s, end_s, side="right")
-        return times_s[i:j], self._probabilities[i:j]
-
-    def at(self, now_s: float, max_age_s: float) -> npt.NDArray[np.float32] | None:
-        """The newest scores at that moment; None where they are older than `max_age_s`."""
-        _, probabilities = self.between(now_s - max_age_s, now_s)
-        return probabilities[-1] if len(probabilities) else None
-
-
 def _fitting(status: RunStatus, size_px: int, width_px: int, gap_px: int) -> list[str]:
     """The phrases of the status that fit side by side; causes of drops go first, then the
     device and what comes before it."""
@@ -785,15 +565,3 @@ def _fitting(status: RunStatus, size_px: int, width_px: int, gap_px: int) -> lis
     while words and needed(words) > width_px:
         words.pop()
     return words
-
-
-def _area(face: Face) -> float:
-    left, top, right, bottom = face.box_xyxy
-    return (right - left) * (bottom - top)
-
-
-def _overlap(box: Box, other: tuple[float, float, float, float]) -> float:
-    """Area in pixels that two boxes share."""
-    width = min(box[2], other[2]) - max(box[0], other[0])
-    height = min(box[3], other[3]) - max(box[1], other[1])
-    return max(0.0, width) * max(0.0, height)

@@ -11,17 +11,13 @@ Charts over time share one axis in milliseconds, the unit of Bokeh's axes of tim
 from __future__ import annotations
 
 import base64
-import html
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from bokeh.core.json_encoder import serialize_json
-from bokeh.document import Document
 from bokeh.models import (
     ColumnDataSource,
     CrosshairTool,
@@ -48,12 +44,10 @@ from realtime.drawing.palette import (
     css_colour,
 )
 from realtime.faces.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG
+from realtime.reports.charts import FAINT, FONT, INK, drawn_in, new_plot, tooltip
 from realtime.session.layout import MACRO_PREFIX
 from realtime.session.statistics import FaceFigures, Float64Array, Stretch
 from realtime.spec import NONE_LABEL
-
-INK, FAINT, LINE = "#1f2328", "#57606a", "#d8dee4"
-FONT = "system-ui, sans-serif"
 
 MS = 1000.0
 
@@ -76,9 +70,6 @@ EVENT_ALPHA = 0.14
 
 MARKS_LANE = 0.55
 """Height of the strip above the lanes that holds the events' marks, in lanes."""
-
-AXIS_PX = 52
-"""Height that a chart needs besides what it draws."""
 
 LEFT_PX = 104
 """Room for the names on the left, the same in all charts over time, so that moments align."""
@@ -402,58 +393,6 @@ class Charts:
             plot.toolbar.active_drag, plot.toolbar.active_scroll = drag, wheel
         plot.min_border_left = LEFT_PX
         return plot
-
-
-def tooltip(rows: Sequence[tuple[str, str]]) -> str:
-    """What is shown at the pointer: names, and values with Bokeh's placeholders; as HTML, because
-    Bokeh's own names are too pale to be read."""
-    lines = "".join(
-        f'<tr><th style="text-align: right; padding-right: 6px">{_plain(name)}</th>'
-        f'<td style="color: {INK}">{value}</td></tr>'
-        for name, value in rows
-    )
-    return f'<table style="font: 12px {FONT}; color: {FAINT}">{lines}</table>'
-
-
-def _plain(name: str) -> str:
-    """A name in which neither HTML nor a placeholder is seen."""
-    return html.escape(name).replace("@", "&#64;").replace("$", "&#36;")
-
-
-def drawn_in(places: Mapping[str, Plot]) -> dict[str, Any]:
-    """Charts as `charts.js` draws them, each in the element whose id is its key; as JSON."""
-    document = Document()
-    with document.models.freeze():  # else each chart has all the others looked through again
-        for plot in places.values():
-            document.add_root(plot)
-    roots = {plot.id: place for place, plot in places.items()}
-    return {
-        "docs": {"charts": json.loads(serialize_json(document.to_json(deferred=False)))},
-        "items": [{"docid": "charts", "roots": roots, "root_ids": list(roots)}],
-    }
-
-
-def new_plot(height_px: int, **kwargs: Any) -> figure:
-    """An empty chart in the page's look; `height_px` of what it draws."""
-    kwargs |= {
-        "height": height_px + AXIS_PX,
-        "sizing_mode": "stretch_width",
-        "toolbar_location": None,
-        "tools": "",
-        "lod_threshold": None,
-        "outline_line_color": LINE,
-    }
-    plot = figure(**kwargs)
-    plot.toolbar.logo = None
-    plot.xgrid.grid_line_color = plot.ygrid.grid_line_color = "#eaeef2"
-    for axis in (*plot.xaxis, *plot.yaxis):
-        axis.axis_line_color = axis.major_tick_line_color = FAINT
-        axis.minor_tick_line_color = None
-        axis.major_label_text_color = axis.axis_label_text_color = INK
-        axis.major_label_text_font = axis.axis_label_text_font = FONT
-        axis.axis_label_text_font_style = "normal"
-        axis.major_label_text_font_size = axis.axis_label_text_font_size = "12px"
-    return plot
 
 
 def _bands(plot: figure, stretches: Sequence[Stretch], bottom: float, top: float) -> None:

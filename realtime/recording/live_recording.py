@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import ChainMap
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,18 +13,18 @@ from types import TracebackType
 from typing import Self
 
 from realtime.errors import RecordingError
-from realtime.monitor import Monitor, painter
-from realtime.recorder import (
+from realtime.monitor import Monitor
+from realtime.recording.painting import painter
+from realtime.recording.recorder import (
     EVERYTHING,
     Contents,
     SessionRecorder,
     new_session_folder,
     session_folder_name,
 )
+from realtime.recording.recovery import complete
 from realtime.types import Source, Update
 from realtime.versions import versions
-
-COMMAND_LINE = Path(__file__).resolve().parents[1] / "stream.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,25 +187,3 @@ class Recording:
     def _fail(self, error: RecordingError) -> None:
         self.failure = self.failure or error
         self._say(str(error))
-
-
-def complete(folder: Path, formats: Sequence[str] = (), *, report: bool = True) -> str | None:
-    """Mend a session that was cut off, and make its report and exports, in a process of its own.
-    Returns why that failed; None if it did not."""
-    command = [sys.executable, str(COMMAND_LINE), "report"]
-    command += ["--format", ",".join(formats)] if formats else []
-    command += [] if report else ["--no-report"]
-    try:
-        # A session of its own: Ctrl-C ends the run, not the report of what it recorded.
-        done = subprocess.run(
-            [*command, "--", str(folder)],
-            capture_output=True,
-            text=True,
-            check=False,
-            start_new_session=True,
-        )
-    except OSError as problem:
-        return str(problem)
-    if done.returncode == 0:
-        return None
-    return (done.stderr.strip().splitlines() or ["the process was killed"])[-1]

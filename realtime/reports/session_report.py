@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from realtime.errors import RecordingError
-from realtime.page import (
-    NOTHING,
-    bokeh_script,
-    chips,
-    counted,
-    duration,
-    lines_of,
-    markdown,
-    number,
-    percent,
-    script,
-    write_page,
-)
-from realtime.report_plots import Charts, condition_bin_s
+from realtime.reports.formatting import NOTHING, counted, duration, lines_of, number, percent
+from realtime.reports.html import bokeh_script, chips, markdown, script, write_page
+from realtime.reports.session_charts import Charts, condition_bin_s
+from realtime.reports.session_media import Media, Stills, why_no_media
 from realtime.run_status import TOO_SLOW
-from realtime.session.layout import CLIPS_FOLDER, MACRO_PREFIX, REPORT_FILE, clip_stem
+from realtime.session.layout import CLIPS_FOLDER, MACRO_PREFIX, REPORT_FILE
 from realtime.session.reader import Session, load_session, macro_labels, read_conditions
 from realtime.session.statistics import (
     ROUNDING_S,
@@ -54,19 +42,6 @@ MAX_CHARTED_FACES = 4
 """More would push the events off the screen; two to three people are filmed together."""
 
 MAX_ABSENCES = 5
-
-MAX_MEDIA_BYTES = 64 * 2**20
-"""Of clips and stills as they stand in a page: browsers and mail still take it. Those of the surest
-events come first."""
-
-MAX_STILLS = 100
-"""In a page: making each smaller takes about 30 ms on one core."""
-
-STILLS_WIDTH = 544
-"""Pixels of the stills: twice what a row of the table shows."""
-
-STILLS_QUALITY = 80
-"""WebP, of 100: nothing is seen to be missing, at a tenth of a PNG's bytes."""
 
 WARNED_SHARE = 0.05
 """Conditions that are outside of their bounds in less of the time than this are told in the table
@@ -98,13 +73,6 @@ class _Status:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stills:
-    url: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Shown:
     """What a face showed on purpose: a label and its score, of one moment or the mean over all.
     `share`: of the time in which it was the highest, 0 to 1; None of one moment."""
@@ -131,7 +99,7 @@ class _Event:
     shown: _Shown | None
     clip: str | None
     why_no_clip: str
-    stills: _Stills | None
+    stills: Stills | None
     why_no_stills: str
 
 
@@ -506,10 +474,10 @@ def _event_rows(
     facts: Mapping[str, Any],
 ) -> list[_Event]:
     told = chips([*labels, *sorted(set(map(str, events["label"])) - set(labels))])
-    media = _Media(folder / CLIPS_FOLDER)
+    media = Media(folder / CLIPS_FOLDER)
     for event_id in events.sort_values("score", ascending=False)["event_id"]:
         media.take(int(event_id))
-    why = _why_no_media(facts)
+    why = why_no_media(facts)
     rows = []
     for event in events.to_dict("records"):
         event_id, label = int(event["event_id"]), str(event["label"])
@@ -533,83 +501,6 @@ def _event_rows(
             )
         )
     return rows
-
-
-class _Media:
-    """Clips and stills of events, as far as they are there and fit into a page."""
-
-    def __init__(self, folder: Path) -> None:
-        self.clips: dict[int, str] = {}
-        self.stills: dict[int, _Stills] = {}
-        self.clips_left_out: dict[int, str] = {}
-        self.stills_left_out: dict[int, str] = {}
-        self._folder = folder
-        self._room = MAX_MEDIA_BYTES
-        self._stills_left = MAX_STILLS
-
-    def take(self, event_id: int) -> None:
-        self._take_stills(event_id, self._folder / f"{clip_stem(event_id)}.png")
-        self._take_clip(event_id, self._folder / f"{clip_stem(event_id)}.mp4")
-
-    def _take_stills(self, event_id: int, path: Path) -> None:
-        if not path.is_file():
-            return
-        stills = None
-        if self._stills_left:
-            self._stills_left -= 1
-            stills = _stills(path)
-            if stills is None:
-                return
-        if stills is not None and len(stills.url) <= self._room:
-            self._room -= len(stills.url)
-            self.stills[event_id] = stills
-        else:
-            self.stills_left_out[event_id] = _left_out(path)
-
-    def _take_clip(self, event_id: int, path: Path) -> None:
-        if not path.is_file():
-            return
-        size = 4 * -(-path.stat().st_size // 3)  # in base64
-        if size <= self._room:
-            self._room -= size
-            self.clips[event_id] = base64.b64encode(path.read_bytes()).decode()
-        else:
-            self.clips_left_out[event_id] = _left_out(path)
-
-
-def _left_out(path: Path) -> str:
-    return f"Not in this page, which would be too large; see {CLIPS_FOLDER}/{path.name}."
-
-
-def _stills(path: Path) -> _Stills | None:
-    """A picture, smaller and as WebP; None if it is no picture."""
-    try:
-        image_bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-        if image_bgr is None:
-            return None
-        height, width = image_bgr.shape[:2]
-        if width > STILLS_WIDTH:
-            height, width = max(1, round(height * STILLS_WIDTH / width)), STILLS_WIDTH
-            image_bgr = cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_AREA)
-        _, data = cv2.imencode(".webp", image_bgr, [cv2.IMWRITE_WEBP_QUALITY, STILLS_QUALITY])
-    except cv2.error:  # of an empty file, or one that claims to be larger than any picture
-        return None
-    return _Stills(
-        f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}", width, height
-    )
-
-
-def _why_no_media(facts: Mapping[str, Any]) -> str:
-    settings = facts.get("settings") or {}
-    if settings.get("video") is False:
-        return "None: the session was recorded without pictures."
-    if settings.get("clips") is False:
-        return "None: clips were turned off."
-    if settings.get("blur_faces"):
-        return "None: faces are hidden in this session."
-    if facts.get("status") in ("recording", "recovered", "failed"):
-        return "None: the session was cut off before it was made."
-    return "None was made."
 
 
 def _media_note(rows: Sequence[_Event]) -> str:

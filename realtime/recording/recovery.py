@@ -12,6 +12,8 @@ import errno
 import io
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import takewhile
@@ -21,7 +23,8 @@ from typing import Any
 import av
 
 from realtime.errors import RecordingError
-from realtime.frame_clock import FrameClock
+from realtime.recording.frame_statistics import FrameClock
+from realtime.recording.video_writer import MUXER_BUFFER_BYTES
 from realtime.session.layout import (
     CLEAN_FILE,
     CLIPS_FOLDER,
@@ -41,7 +44,9 @@ from realtime.session.layout import (
 from realtime.session.reader import check_facts, macro_labels, read_events, read_scores
 from realtime.storage.durable_file import PARTIAL, replace_file, sync_file, sync_folder
 from realtime.storage.folder_lock import FolderLock
-from realtime.video_writer import MUXER_BUFFER_BYTES
+
+COMMAND_LINE = Path(__file__).resolve().parents[2] / "stream.py"
+
 
 VIDEOS = (VIDEO_FILE, CLEAN_FILE)
 
@@ -372,3 +377,25 @@ def _cannot_mend(folder: Path, error: OSError) -> RecordingError:
         f"{folder} cannot be mended ({error.strerror}); check that its files can be written and "
         "are open in no other program; nothing that was recorded is lost."
     )
+
+
+def complete(folder: Path, formats: Sequence[str] = (), *, report: bool = True) -> str | None:
+    """Mend a session that was cut off, and make its report and exports, in a process of its own.
+    Returns why that failed; None if it did not."""
+    command = [sys.executable, str(COMMAND_LINE), "report"]
+    command += ["--format", ",".join(formats)] if formats else []
+    command += [] if report else ["--no-report"]
+    try:
+        # A session of its own: Ctrl-C ends the run, not the report of what it recorded.
+        done = subprocess.run(
+            [*command, "--", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,
+        )
+    except OSError as problem:
+        return str(problem)
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip().splitlines() or ["the process was killed"])[-1]

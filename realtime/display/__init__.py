@@ -1,0 +1,1 @@
+"""The window, the terminal line and the progress bar of a run."""

@@ -1,0 +1,238 @@
+"""What a run shows while it goes on: a window with keys, a line in the terminal, or progress.
+
+All three only look at updates; what a key asks of the run is handed back to whoever runs it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from realtime.display.overlay import Overlay
+from realtime.errors import KilasError
+from realtime.run_status import RunStatus
+from realtime.spec import ModelSpec
+from realtime.types import UInt8Array, Update
+
+WINDOW_NAME = "Kilas"
+
+_FIRST_SIZE_WH = (1280, 800)  # the window starts no larger, so that it fits a laptop's screen
+_SMALLEST_FIRST_WIDTH = 640  # small cameras are shown enlarged
+_NOTICE_S = 3.0  # long enough to read a file name
+_MISSED = 2400  # updates kept while frozen: the timeline's 10 s at 240 frames a second
+_KEYS_PER_FRAME = 4  # what can be typed between two frames; the rest waits for the next
+
+
+class Command(enum.Enum):
+    """What a key asks of the run."""
+
+    QUIT = "q"
+    RECORD = "r"
+    HEAT_MAP = "h"
+    RECALIBRATE = "c"
+
+
+def display_available() -> bool:
+    """Whether a window can be opened on this machine.
+
+    On Linux a window library that finds no display ends the whole process, so the display is
+    asked first.
+    """
+    if not sys.platform.startswith("linux"):
+        return True
+    if os.environ.get("DISPLAY"):
+        return _x_server_answers(os.environ["DISPLAY"])
+    # OpenCV's own Linux build speaks to Wayland only through an X server; a system's build may
+    # bring the plugin.
+    plugins = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms"
+    if plugins.is_dir() and not any(plugins.glob("*wayland*")):
+        return False
+    return bool(os.environ.get("WAYLAND_DISPLAY"))
+
+
+@lru_cache(maxsize=1)
+def _x_server_answers(display: str) -> bool:
+    """True as well where the X library is missing and the server cannot be asked.
+
+    The connection stays open: a virtual screen starts afresh when its last client leaves, and
+    would turn away the window that comes next.
+    """
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        return True
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XOpenDisplay.argtypes = [ctypes.c_char_p]
+    return bool(x11.XOpenDisplay(display.encode()))
+
+
+class Window:
+    """The live picture in a window, and its keys.
+
+    The thread that makes it calls everything else (on macOS that has to be the main thread).
+    Every update is painted when it comes and nothing is kept back: whoever is late skips.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        snapshot_dir: Path,
+        *,
+        macro_labels: Sequence[str] = (),
+        has_attention: bool = True,
+        may_save: bool = True,
+        poll_key: Callable[[], int] | None = None,
+    ) -> None:
+        """Open the window. `snapshot_dir`: where `s` saves to, made when it is needed.
+        `macro_labels`: those of the model of macro-expressions; empty where none are scored.
+        `has_attention`: whether the model has a heat map to show. `may_save`: whether pictures
+        may be kept, which show faces.
+        `poll_key`: code of a key that was pressed, or -1.
+
+        Raises KilasError where no window can be opened.
+        """
+        self._overlay = Overlay(spec, macro_labels)
+        self._snapshot_dir = snapshot_dir
+        self._has_attention = has_attention
+        self._may_save = may_save
+        self._poll_key = poll_key or _poll_key
+        self._last: Update | None = None
+        self._held: Update | None = None
+        self._missed: deque[Update] = deque(maxlen=_MISSED)
+        self._help = False
+        self._heat_map = False
+        self._notice = ""
+        self._notice_until_s = 0.0
+        self._sized = False
+        remedy = "use --no-window for the scores in the terminal"
+        if not display_available():
+            raise KilasError(f"There is no display to open a window on; {remedy}.")
+        flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+        try:
+            cv2.namedWindow(WINDOW_NAME, flags)
+        except cv2.error as error:
+            raise KilasError(
+                f"OpenCV could not open a window ({error.err or error.code}); {remedy}."
+            ) from error
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the picture stands still while the run goes on."""
+        return self._held is not None
+
+    def show(
+        self, update: Update, status: RunStatus | None = None, *, recording: bool = False
+    ) -> frozenset[Command]:
+        """Show an update and return what the keys pressed since the last one ask of the run.
+
+        While frozen the first picture stays, and updates wait for the timeline without their
+        pictures. `recording`: show that it is being recorded.
+        """
+        if self._held is not None:
+            no_picture = np.empty((0, 0, 3), np.uint8)
+            self._missed.append(replace(update, frame=replace(update.frame, image_bgr=no_picture)))
+        self._last = update
+        shown = self._held or update
+        picture = self._paint(shown, status, recording)
+        if not self._sized:
+            cv2.resizeWindow(WINDOW_NAME, *_first_size(picture.shape[1], picture.shape[0]))
+            self._sized = True
+        cv2.imshow(WINDOW_NAME, _fitted(picture))
+        commands: set[Command] = set()
+        for _ in range(_KEYS_PER_FRAME):
+            key = self._poll_key()
+            if key < 0:
+                break
+            self._press(chr(key & 0xFF).lower(), shown, picture, commands)
+        if cv2.getWindowProperty(WINDOW_NAME, cv2.WND_PROP_VISIBLE) < 1:
+            commands.add(Command.QUIT)
+        return frozenset(commands)
+
+    def wait(self) -> frozenset[Command]:
+        """Say that no picture comes, and return what keys ask of the run meanwhile."""
+        self.say("waiting for the camera")
+        return frozenset() if self._last is None else self.show(self._last)
+
+    def say(self, notice: str) -> None:
+        """Show a short sentence for a while."""
+        self._notice = notice
+        self._notice_until_s = time.monotonic() + _NOTICE_S
+
+    def close(self) -> None:
+        """Close the window, if the user has not."""
+        if cv2.getWindowProperty(WINDOW_NAME, cv2.WND_PROP_VISIBLE) >= 1:
+            cv2.destroyWindow(WINDOW_NAME)
+        _poll_key()  # the window goes when its events are handled
+
+    def _paint(self, update: Update, status: RunStatus | None, recording: bool) -> UInt8Array:
+        return self._overlay.paint(
+            update,
+            status,
+            heat_map=self._heat_map,
+            help=self._help,
+            recording=recording,
+            frozen=self.frozen,
+            notice=self._notice if time.monotonic() < self._notice_until_s else "",
+        )
+
+    def _press(self, key: str, shown: Update, picture: UInt8Array, commands: set[Command]) -> None:
+        if key == " ":
+            self._held = None if self.frozen else shown
+            while self._missed:
+                self._overlay.add(self._missed.popleft())
+        elif key == "?":
+            self._help = not self._help
+        elif key == "s" and not self._may_save:
+            self.say("no snapshots with --blur-faces or --no-video")
+        elif key == "s":
+            self._save(picture)
+        elif key == Command.HEAT_MAP.value and not self._has_attention:
+            self.say("this model has no attention to show")
+        elif key in (command.value for command in Command):
+            commands.add(Command(key))
+            if key == Command.HEAT_MAP.value:
+                self._heat_map = not self._heat_map
+
+    def _save(self, picture: UInt8Array) -> None:
+        """Save a snapshot and say where it went, or why not: the run goes on either way."""
+        name = datetime.now().strftime("kilas-%Y%m%d-%H%M%S-%f")[:-3] + ".png"
+        try:
+            self._snapshot_dir.mkdir(parents=True, exist_ok=True)
+            # Not imwrite: on Windows it cannot write to every path and does not say why.
+            (self._snapshot_dir / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+            self.say(f"saved {name}")
+        except OSError as error:
+            self.say(f"snapshot not saved: {error.strerror}")
+
+
+def _poll_key() -> int:
+    return cv2.waitKey(1)
+
+
+def _first_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of the window for the first frame; the user may change it."""
+    scale = max(1.0, _SMALLEST_FIRST_WIDTH / width)
+    scale = min(scale, _FIRST_SIZE_WH[0] / width, _FIRST_SIZE_WH[1] / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _fitted(picture: UInt8Array) -> UInt8Array:
+    """The picture, scaled down to the window's first size where it is larger: the window
+    libraries would leave out rows and columns, and thin lines with them."""
+    height, width = picture.shape[:2]
+    size = _first_size(width, height)
+    if size[0] >= width:
+        return picture
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
