@@ -21,8 +21,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from realtime.batch import analyze_batch
-from realtime.batch_inputs import find_inputs
+from realtime.batch.inputs import find_inputs
+from realtime.batch.macro_scores import MAX_FACES, analyze_stills, tell
+from realtime.batch.runner import analyze_batch
 from realtime.display.progress import FileProgress
 from realtime.display.terminal import TerminalLine
 from realtime.display.window import Command, Window, display_available
@@ -33,7 +34,6 @@ from realtime.inference.model import DEFAULT_MODEL, device_report, list_models
 from realtime.lsl_outlet import LslOutlet
 from realtime.macro.face_crops import Cut
 from realtime.macro.model import DEFAULT_MACRO, find_macro, list_macros
-from realtime.macro_batch import MAX_FACES, analyze_stills, tell
 from realtime.monitor import Monitor
 from realtime.recording.live_recording import Recording
 from realtime.recording.recorder import Contents
@@ -414,7 +414,7 @@ def web(
 ) -> None:
     """The page in the browser: live scores of visitors' cameras, and reports of their videos."""
     # Here and not above: it takes a second that no other command needs.
-    from realtime.web.doors import Account
+    from realtime.web.access import Account
     from realtime.web.serve import Settings, is_loopback, offered_models, serve
 
     if not host:

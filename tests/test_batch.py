@@ -20,11 +20,12 @@ import av
 import pandas as pd
 import pytest
 
-from realtime import batch, batch_folders
 from realtime.analysis import analyze
-from realtime.batch import analyze_batch
-from realtime.batch_folders import Wanted, make_room
-from realtime.batch_inputs import Input, find_inputs
+from realtime.batch import outputs as batch_folders
+from realtime.batch import runner as batch
+from realtime.batch.inputs import Input, find_inputs
+from realtime.batch.outputs import Wanted, make_room
+from realtime.batch.runner import analyze_batch
 from realtime.errors import KilasError, ModelError, RecordingError
 from realtime.session.layout import SUMMARY_FILE
 from realtime.session.reader import load_session
@@ -568,8 +569,8 @@ def test_a_run_that_was_killed_is_gone_on_with(clips: Path, expected: Path, tmp_
     script = tmp_path / "run.py"
     script.write_text(
         "import sys, pathlib\n"
-        "from realtime.batch import analyze_batch\n"
-        "from realtime.batch_inputs import find_inputs\n"
+        "from realtime.batch.runner import analyze_batch\n"
+        "from realtime.batch.inputs import find_inputs\n"
         "if __name__ == '__main__':\n"
         "    analyze_batch(find_inputs([sys.argv[1]]), pathlib.Path(sys.argv[2]), jobs=1,\n"
         "                  options={'video': False}, report=False)\n"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.batch_inputs import find_inputs, find_pictures_and_videos
+from realtime.batch.inputs import find_inputs, find_pictures_and_videos
 from realtime.errors import SourceError
 
 

@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from realtime.batch_folders import Wanted, make_room
+from realtime.batch.macro_scores import MAX_FACES, StillsSummary, analyze_stills, tell
+from realtime.batch.outputs import Wanted, make_room
 from realtime.errors import KilasError, ModelError, RecordingError, SourceError
 from realtime.macro.face_crops import Cut
 from realtime.macro.model import MacroModel
-from realtime.macro_batch import MAX_FACES, StillsSummary, analyze_stills, tell
 from realtime.sources.images import read_picture
 from stream import app
 

@@ -35,8 +35,8 @@ from realtime.sources.paced_file import PacedFile
 from realtime.sources.video_file import VideoFile
 from realtime.sources.webcam import Camera, Webcam
 from realtime.types import Frame, Source
-from realtime.web.camera import BrowserCamera
-from realtime.web.protocol import Picture
+from realtime.web.live.browser_camera import BrowserCamera
+from realtime.web.live.protocol import Picture
 
 HANG_S = 10.0
 """What takes longer than this is taken for hanging; nothing here takes a second."""

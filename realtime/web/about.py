@@ -17,9 +17,7 @@ from realtime.reports.formatting import counted
 from realtime.reports.html import markdown
 from realtime.spec import NONE_LABEL
 from realtime.versions import versions
-from realtime.web.live import RESUME_S
-from realtime.web.run import RECORDING_S
-from realtime.web.uploads import IDLE_S, MAX_VIDEO_S
+from realtime.web.limits import IDLE_S, MAX_VIDEO_S, RECORDING_S, RESUME_S
 
 TEMPLATES = Path(__file__).parent / "templates"
 

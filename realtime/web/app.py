@@ -26,10 +26,11 @@ from realtime.errors import KilasError
 from realtime.reports.formatting import clock, counted, duration
 from realtime.spec import NONE_LABEL
 from realtime.web.about import About, in_words
-from realtime.web.gradio_page import GradioPage
-from realtime.web.inbox import Inbox, ReceivingBlocks
+from realtime.web.gradio_filter import GradioPage
+from realtime.web.limits import MAX_VIDEO_S
 from realtime.web.theme import theme
-from realtime.web.uploads import MAX_VIDEO_S, Analysed, Finishing, Owner, Step, Uploads
+from realtime.web.uploads.jobs import Analysed, Finishing, Owner, Step, Uploads
+from realtime.web.uploads.receiver import Inbox, ReceivingBlocks
 
 ASSETS = Path(__file__).parent / "assets"
 

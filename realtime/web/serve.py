@@ -23,9 +23,9 @@ from realtime.errors import KilasError
 from realtime.inference.devices import Device
 from realtime.inference.model import DEFAULT_MODEL, list_models
 from realtime.macro.model import open_macro
-from realtime.web.doors import LOOPBACK_NAMES, Account, Doors
-from realtime.web.models import Models
-from realtime.web.protocol import FRAME_HEAD, MAX_PICTURE_BYTES
+from realtime.web.access import LOOPBACK_NAMES, Account, Doors
+from realtime.web.live.model_pool import Models
+from realtime.web.live.protocol import FRAME_HEAD, MAX_PICTURE_BYTES
 
 if TYPE_CHECKING:
     from realtime.web.app import Site
@@ -173,8 +173,8 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
         # a wrong model need not wait for.
         from realtime.web.about import About, Limits
         from realtime.web.app import build_app
-        from realtime.web.live import LiveService
-        from realtime.web.uploads import Uploads
+        from realtime.web.live.service import LiveService
+        from realtime.web.uploads.jobs import Uploads
 
         default = opened[models.names[0]]
         visits = folder / "visits"

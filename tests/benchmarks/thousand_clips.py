@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 from distributed import Client, LocalCluster
 
-from realtime.batch import analyze_batch
-from realtime.batch_inputs import Input, find_inputs
+from realtime.batch.inputs import Input, find_inputs
+from realtime.batch.runner import analyze_batch
 from realtime.session.layout import EVENTS_FILE, SCORES_FILE, SUMMARY_FILE
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile

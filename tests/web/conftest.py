@@ -10,7 +10,7 @@ import pytest
 from live_pages import LiveServer
 
 from realtime.macro.model import MacroModel
-from realtime.web.models import Models
+from realtime.web.live.model_pool import Models
 
 
 @pytest.fixture(scope="session")

@@ -28,9 +28,10 @@ from websockets.sync.client import connect
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
 from realtime.types import UInt8Array
-from realtime.web.live import SOCKET_PATH, LiveService
-from realtime.web.models import Models
-from realtime.web.protocol import MAX_PICTURE_BYTES
+from realtime.web.live.model_pool import Models
+from realtime.web.live.protocol import MAX_PICTURE_BYTES
+from realtime.web.live.service import LiveService
+from realtime.web.paths import SOCKET_PATH
 
 HANG_S = 60.0
 """What takes longer is taken for hanging; a busy machine needs a tenth of it."""

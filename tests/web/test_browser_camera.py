@@ -13,8 +13,8 @@ from live_pages import jpeg_of
 
 from realtime.errors import SourceError
 from realtime.types import Frame
-from realtime.web.camera import MAX_DAMAGED, MAX_WAITING, BrowserCamera, decode
-from realtime.web.protocol import Picture, ProtocolError
+from realtime.web.live.browser_camera import MAX_DAMAGED, MAX_WAITING, BrowserCamera, decode
+from realtime.web.live.protocol import Picture, ProtocolError
 
 SIZE_WH = (96, 80)
 GRAY = {level: jpeg_of(np.full((80, 96, 3), level, np.uint8)) for level in (40, 200)}

@@ -13,8 +13,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from realtime.web import doors
-from realtime.web.doors import SMALL_BODY_BYTES, Account, Doors
+from realtime.web import access as doors
+from realtime.web.access import SMALL_BODY_BYTES, Account, Doors
 
 HOST = "http://127.0.0.1:7860"
 SOCKET = "ws://127.0.0.1:7860/kilas/socket"

@@ -7,7 +7,7 @@ import numpy as np
 from realtime.drawing.heat_map import heat_map
 from realtime.inference.model import Model
 from realtime.types import Face
-from realtime.web.drawing import draw_face
+from realtime.web.live.face_lines import draw_face
 
 SPEC = Model.load().spec
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from realtime.types import Event, Frame, Update
-from realtime.web import event_clips
-from realtime.web.event_clips import EventClips
-from realtime.web.visit_files import VisitFiles
+from realtime.web.live import event_clips
+from realtime.web.live.event_clips import EventClips
+from realtime.web.live.visit_files import VisitFiles
 
 
 class Maker:

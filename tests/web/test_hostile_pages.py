@@ -15,9 +15,9 @@ import pytest
 from live_pages import LiveServer, Page, demo_frames, frame, until
 from websockets.exceptions import ConnectionClosed
 
-from realtime.web import live
-from realtime.web.models import Models
-from realtime.web.protocol import MAX_PICTURE_BYTES
+from realtime.web.live import service as live
+from realtime.web.live.model_pool import Models
+from realtime.web.live.protocol import MAX_PICTURE_BYTES
 
 JPEG = demo_frames()[0][1]
 

@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from realtime.web import inbox as module
-from realtime.web.inbox import Inbox, ReceivingBlocks
+from realtime.web.uploads import receiver as module
+from realtime.web.uploads.receiver import Inbox, ReceivingBlocks
 
 MAX_VIDEO_BYTES = 2**20
 

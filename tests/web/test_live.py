@@ -24,9 +24,9 @@ from websockets.exceptions import ConnectionClosed
 from realtime.monitor import Monitor
 from realtime.recording import live_recording as recordings
 from realtime.recording.video_writer import VideoWriter
-from realtime.web import run, visit
-from realtime.web.camera import BrowserCamera
-from realtime.web.visit_files import VisitFiles
+from realtime.web.live import run, visit
+from realtime.web.live.browser_camera import BrowserCamera
+from realtime.web.live.visit_files import VisitFiles
 
 Serve = Callable[..., LiveServer]
 

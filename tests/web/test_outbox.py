@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from realtime.web.outbox import MAX_SCORES, MAX_WAITING, REPEATED, Outbox
-from realtime.web.protocol import Json, ProtocolError
+from realtime.web.live.outbox import MAX_SCORES, MAX_WAITING, REPEATED, Outbox
+from realtime.web.live.protocol import Json, ProtocolError
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from realtime.web.places import Places
+from realtime.web.live.admission import Places
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from realtime.inference.model import Model
 from realtime.types import Window
-from realtime.web.models import Models
+from realtime.web.live.model_pool import Models
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from PIL import Image
 
 from realtime.drawing.palette import class_marks
 from realtime.inference.model import Model
-from realtime.web import protocol
-from realtime.web.protocol import (
+from realtime.web.live import protocol
+from realtime.web.live.protocol import (
     MAX_PICTURE_BYTES,
     Hello,
     Picture,

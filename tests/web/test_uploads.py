@@ -18,8 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from realtime.errors import KilasError
 from realtime.sources.opening import DEMO_PATH
-from realtime.web import uploads as module
-from realtime.web.uploads import Analysed, Finishing, Owner, Step, Uploads
+from realtime.web import limits
+from realtime.web.uploads import jobs as module
+from realtime.web.uploads.jobs import Analysed, Finishing, Owner, Step, Uploads
 
 ANN: Owner = ("ann", "page-1")
 BOB: Owner = ("bob", "page-2")
@@ -228,6 +229,6 @@ def test_what_nobody_looks_at_for_an_hour_is_removed(uploads: Uploads, received:
     uploads.take(ANN, _receive(received, b"a"))
     uploads.sweep()
     (upload,) = uploads._uploads.values()
-    upload.looked_at_s -= module.IDLE_S + 1
+    upload.looked_at_s -= limits.IDLE_S + 1
     uploads.sweep()
     assert not upload.folder.exists()

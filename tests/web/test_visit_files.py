@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime.web.visit_files import CLIPS_KEPT, SESSIONS_KEPT, VisitFiles
+from realtime.web.live.visit_files import CLIPS_KEPT, SESSIONS_KEPT, VisitFiles
 
 
 def make_clip(files: VisitFiles, event_id: int) -> None:

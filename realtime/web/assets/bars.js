@@ -1,6 +1,6 @@
 /** A bar for each label, with its score. */
 
-import { make, setText } from "./page.js";
+import { make, setText } from "./dom.js";
 
 /** Numbers that change faster cannot be read. */
 const NUMBERS_MS = 100;

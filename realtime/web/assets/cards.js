@@ -1,6 +1,6 @@
 /** Caught micro-expressions, newest first, each with its clip in slow motion. */
 
-import { make, setText } from "./page.js";
+import { make, setText } from "./dom.js";
 
 /** Cards that are kept; older ones are only counted. */
 const KEPT = 20;

@@ -1,7 +1,7 @@
 /** State word, the scores of what the face lets slip, and of what it shows. */
 
 import { Bars } from "./bars.js";
-import { make, setText } from "./page.js";
+import { make, setText } from "./dom.js";
 
 /** The panel does not change sides more often than this. */
 const HOLD_MS = 1000;

@@ -1,6 +1,6 @@
 /** The page around the picture: words, buttons, status, downloads. */
 
-import { make, setText } from "./page.js";
+import { make, setText } from "./dom.js";
 
 /** An event is announced for so long: enough to read a word and two numbers. */
 const FLASH_MS = 2000;

@@ -1,7 +1,7 @@
 /** One visit to the monitor as the page knows it: what the visitor wants, and how far it is. */
 
 import { CameraFailure, closeCamera, openCamera } from "./camera.js";
-import { Figures } from "./figures.js";
+import { Figures } from "./run_stats.js";
 import { Scene } from "./scene.js";
 
 const SOCKET_PATH = "/kilas/socket";
@@ -177,7 +177,7 @@ export class Visit {
 
   #connect() {
     try {
-      this.#worker = new Worker(new URL("frames.js", import.meta.url), { type: "module" });
+      this.#worker = new Worker(new URL("encoder_worker.js", import.meta.url), { type: "module" });
     } catch (error) {
       if (!(error instanceof TypeError) && !(error instanceof DOMException)) throw error;
       this.#end(NO_WORKER);

@@ -22,18 +22,16 @@ from realtime.recording.recovery import complete
 from realtime.run_status import RunMeter, RunStatus
 from realtime.spotting.sensitivity import USUAL
 from realtime.types import Float32Array, Update
-from realtime.web import protocol
-from realtime.web.camera import BrowserCamera
-from realtime.web.drawing import draw_face
-from realtime.web.event_clips import EventClips
-from realtime.web.outbox import Outbox
-from realtime.web.protocol import Wishes
-from realtime.web.visit_files import SESSIONS_KEPT, VisitFiles, reason
+from realtime.web.limits import RECORDING_S
+from realtime.web.live import protocol
+from realtime.web.live.browser_camera import BrowserCamera
+from realtime.web.live.event_clips import EventClips
+from realtime.web.live.face_lines import draw_face
+from realtime.web.live.outbox import Outbox
+from realtime.web.live.protocol import Wishes
+from realtime.web.live.visit_files import SESSIONS_KEPT, VisitFiles, reason
 
 log = logging.getLogger(__name__)
-
-RECORDING_S = 30 * 60.0
-"""The longest recording: about 500 MB at what the built-in clip takes, 0.3 MB a second."""
 
 CHANGE_EVERY_S = 0.2
 """Time between two changes of the sensitivity, of which a slider makes many: a session states

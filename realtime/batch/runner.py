@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,38 +20,27 @@ import cv2
 import pandas as pd
 
 from realtime.analysis import analyze, settings_of
-from realtime.batch_folders import Wanted, is_complete, make_room
-from realtime.batch_inputs import Input
+from realtime.batch.inputs import Input
+from realtime.batch.outputs import Wanted, alone_in, is_complete, make_room, no_space
+from realtime.batch.summary import (
+    COUNT_PREFIX,
+    Row,
+    collection_table,
+    read_summary,
+    summary_table,
+    write_summary,
+)
 from realtime.errors import DeviceError, KilasError, ModelError, ProfileError, RecordingError
 from realtime.exports import FILES, annotated, export_session, has_annotations
 from realtime.inference.model import DEFAULT_MODEL, Model, find_model, list_models
 from realtime.macro.model import DEFAULT_MACRO, find_macro, list_macros
 from realtime.parallel.process_pool import run_tasks
-from realtime.session.layout import REPORT_FILE, SESSION_FILE, SUMMARY_FILE
+from realtime.session.layout import REPORT_FILE
 from realtime.session.reader import Session, load_session
 from realtime.session.statistics import per_minute, presence
 from realtime.spec import NONE_LABEL
-from realtime.storage.durable_file import is_full, replace_file
-from realtime.storage.folder_lock import FolderLock
+from realtime.storage.durable_file import is_full
 from realtime.types import Source, Update
-
-STATUSES = ("done", "skipped", "failed")
-
-TEXTS = ("file", "folder", "status", "reason")
-
-COUNT_PREFIX = "events_"
-"""Of the summary's columns that hold the count of a label's events."""
-
-COLUMNS = (*TEXTS, "frames", "duration_s", "face_share", "events", "events_per_minute")
-"""Of the summary, before those of the labels."""
-
-FRACTIONS = ("duration_s", "face_share", "events_per_minute")
-
-Row = dict[str, Any]
-"""Of the summary."""
-
-DECIMALS = 6
-"""Of the summary's figures, as in the other tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +119,8 @@ def analyze_batch(
     finished.
     """
     labels, tasks = _plan(inputs, out, scheduler, options, formats, report, overwrite)
-    with _alone_in(out):
-        earlier = _read_summary(out)
+    with alone_in(out):
+        earlier = read_summary(out)
         outcomes: dict[Path, _Outcome] = {}
         waiting = []
         for task in tasks:
@@ -167,32 +155,13 @@ def analyze_batch(
                 for one, task in zip(inputs, tasks, strict=True)
                 if task.folder in outcomes
             ]
-            collection = _collection(rows, earlier, labels, out)
-            _write_summary(collection, out)
+            collection = collection_table(rows, earlier, labels, out)
+            write_summary(collection, out)
         if report:
             from realtime.reports.batch_report import write_collection_report
 
             write_collection_report(out, collection)
-        return _table(rows, labels)
-
-
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Make the folder of all results, and keep other calls out of it. Raises RecordingError."""
-    lock = FolderLock(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        is_free = lock.take()
-    except OSError as error:
-        raise _cannot_write(out, error) from error
-    if not is_free:
-        raise RecordingError(
-            f"Another run is writing into {out}; wait for its end, or choose another --out."
-        )
-    try:
-        yield
-    finally:
-        lock.release()
+        return summary_table(rows, labels)
 
 
 def _plan(
@@ -260,7 +229,7 @@ def _attempt(task: _Task, session_of: Callable[[_Task], Session]) -> _Outcome:
         raise  # of every file
     except Exception as error:  # whatever it is, the other files are done all the same
         if is_full(error):
-            raise _no_space(task.folder) from error
+            raise no_space(task.folder) from error
         return _Outcome("failed", _reason(error))
 
 
@@ -329,19 +298,6 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}; please report it with this text."
 
 
-def _no_space(folder: Path) -> KilasError:
-    return KilasError(
-        f"There is no space left for {folder}; free some and start the same again: what is "
-        "complete is not done again."
-    )
-
-
-def _cannot_write(path: Path, error: OSError) -> KilasError:
-    if is_full(error):
-        return _no_space(path)
-    return RecordingError(f"{path} cannot be written ({error.strerror}); choose another --out.")
-
-
 def _row(one: Input, outcome: _Outcome, labels: Sequence[str]) -> Row:
     row: Row = {
         "file": one.path.as_posix(),
@@ -357,68 +313,3 @@ def _row(one: Input, outcome: _Outcome, labels: Sequence[str]) -> Row:
         row["events_per_minute"] = per_minute(row["events"], outcome.duration_s or 0.0)
         row |= {f"{COUNT_PREFIX}{label}": outcome.events.get(label, 0) for label in labels}
     return row
-
-
-def _table(rows: Sequence[Row], labels: Sequence[str]) -> pd.DataFrame:
-    counts = [f"{COUNT_PREFIX}{label}" for label in labels]
-    return _typed(pd.DataFrame(rows, columns=[*COLUMNS, *counts]))
-
-
-def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Raises ValueError and TypeError for what is no number."""
-    types = {name: "Int64" for name in table.columns if name not in (*TEXTS, *FRACTIONS)}
-    types |= dict.fromkeys(FRACTIONS, "float64")
-    return table.astype(types).round(dict.fromkeys(FRACTIONS, DECIMALS))
-
-
-def _collection(
-    rows: Sequence[Row], earlier: Sequence[Row], labels: Sequence[str], out: Path
-) -> pd.DataFrame:
-    """The rows of this call and those of earlier ones that say something of what is there."""
-    anew = {row["folder"] for row in rows}
-    kept = [
-        row
-        for row in earlier
-        if row["folder"] not in anew and (out / row["folder"] / SESSION_FILE).is_file()
-    ]
-    # Another model has other labels.
-    counted = [name for row in kept for name in row if name not in COLUMNS]
-    others = [name.removeprefix(COUNT_PREFIX) for name in counted]
-    table = _table([*kept, *rows], list(dict.fromkeys([*labels, *others])))
-    return table.sort_values("folder", ignore_index=True)
-
-
-def _read_summary(out: Path) -> list[Row]:
-    """The rows of an earlier call, without what is empty but for texts. Raises RecordingError if
-    it was changed by somebody or is none."""
-    path = out / SUMMARY_FILE
-    try:
-        types: dict[Hashable, type[object]] = dict.fromkeys(TEXTS, object)
-        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
-        names = list(table.columns)
-        are_ours = tuple(names[: len(COLUMNS)]) == COLUMNS and all(
-            name.startswith(COUNT_PREFIX) for name in names[len(COLUMNS) :]
-        )
-        if not are_ours or not table["status"].isin(STATUSES).all():
-            raise ValueError("other columns or words")
-        table = _typed(table.fillna(dict.fromkeys(TEXTS, "")))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, TypeError) as error:
-        raise RecordingError(
-            f"{path} is not as Kilas wrote it, and would be replaced; rename it and start again."
-        ) from error
-    return [
-        {str(name): value for name, value in row.items() if not pd.isna(value)}
-        for row in table.to_dict("records")
-    ]
-
-
-def _write_summary(table: pd.DataFrame, out: Path) -> None:
-    """Replaced as a whole. A file's name that is no text is written with backslashes."""
-    content = table.to_csv(index=False, lineterminator="\n").encode(errors="backslashreplace")
-    path = out / SUMMARY_FILE
-    try:
-        replace_file(path, content)
-    except OSError as error:
-        raise _cannot_write(path, error) from error

@@ -15,19 +15,14 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from realtime.web.models import Models
-from realtime.web.places import Places
-from realtime.web.protocol import Hello, ProtocolError, encode, parse_frame, parse_text
-from realtime.web.run import RECORDING_S
-from realtime.web.visit import Visit
-from realtime.web.visit_files import VISITS_PATH
+from realtime.web.limits import RECORDING_S, RESUME_S
+from realtime.web.live.admission import Places
+from realtime.web.live.model_pool import Models
+from realtime.web.live.protocol import Hello, ProtocolError, encode, parse_frame, parse_text
+from realtime.web.live.visit import Visit
+from realtime.web.paths import SOCKET_PATH, VISITS_PATH
 
 log = logging.getLogger(__name__)
-
-SOCKET_PATH = "/kilas/socket"
-
-RESUME_S = 60.0
-"""How long a visit waits for its page to come back: a phone that changes networks does in less."""
 
 MESSAGES_HZ = 120.0
 """Messages a second that are read of one page: the rate of the fastest cameras."""

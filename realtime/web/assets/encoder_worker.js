@@ -7,7 +7,7 @@
  * {type: "ended", words}.
  */
 
-import { Link } from "./link.js";
+import { Link } from "./socket.js";
 
 /** Of 0 to 1. It changes the scores about as much as noise of one gray level does (a mean of 0.013
  * and 0.012), and 0.98 with twice the bytes hardly less (0.012); tests/benchmarks/jpeg_quality.py. */

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from realtime.session.layout import CLIPS_FOLDER, clip_stem
 from realtime.storage.durable_file import is_full
+from realtime.web.paths import VISITS_PATH
 from realtime.web.session_zip import pack
-
-VISITS_PATH = "/kilas/visits"
 
 CLIPS_KEPT = 200
 """Clips of one visit; older ones are removed. A clip and its stills take about 0.4 MB."""

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import deque
 
-from realtime.web.protocol import Json, ProtocolError
+from realtime.web.live.protocol import Json, ProtocolError
 
 MAX_SCORES = 600
 """Scores that wait for a page that is slow; the newest 8 s of a face at 60 a second."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from realtime.batch_inputs import Input, Picture, find_pictures_and_videos
+from realtime.batch.inputs import Input, Picture, find_pictures_and_videos
 from realtime.errors import RecordingError, SourceError
 from realtime.macro.face_crops import Cut, frame_cutter, picture_cutter
 from realtime.macro.model import DEFAULT_MACRO, MacroModel

@@ -15,7 +15,7 @@ import numpy as np
 from realtime.errors import SourceError
 from realtime.sources.live_source import IDLE_S, STALENESS_S
 from realtime.types import Frame, SourceInfo, UInt8Array
-from realtime.web.protocol import Picture, ProtocolError
+from realtime.web.live.protocol import Picture, ProtocolError
 
 SILENCE_S = 20.0
 """A page that is connected and sends no picture for this long has no camera any more."""

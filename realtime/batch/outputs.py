@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from realtime.errors import RecordingError
+from realtime.errors import KilasError, RecordingError
 from realtime.exports import EAF_FILE, has_annotations
 from realtime.session.layout import (
     CLIPS_FOLDER,
@@ -22,14 +23,14 @@ from realtime.session.layout import (
     SCORES_FILE,
     SESSION_FILE,
 )
-from realtime.storage.durable_file import PARTIAL
+from realtime.storage.durable_file import PARTIAL, is_full
 from realtime.storage.folder_lock import LOCK_FILE, QUIET_S, FolderLock
 
 OWN_FILES = (*RECORDED_FILES, *EXPORTED_FILES, REPORT_FILE)
 """All that Kilas writes into a session folder, besides the clips."""
 
 OTHER_TABLE = b"file,"
-"""Beginning of a table of `realtime.macro_batch`, which is called like a session's."""
+"""Beginning of a table of `realtime.batch.macro_scores`, which is called like a session's."""
 
 CLIP_PATTERNS = ("event-*.mp4", "event-*.png")
 
@@ -212,3 +213,35 @@ def _remove(folder: Path) -> None:
         (folder / f"{name}{PARTIAL}").unlink(missing_ok=True)
         if name not in kept:
             (folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Make the folder of all results, and keep other calls out of it. Raises RecordingError."""
+    lock = FolderLock(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        is_free = lock.take()
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    if not is_free:
+        raise RecordingError(
+            f"Another run is writing into {out}; wait for its end, or choose another --out."
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def no_space(folder: Path) -> KilasError:
+    return KilasError(
+        f"There is no space left for {folder}; free some and start the same again: what is "
+        "complete is not done again."
+    )
+
+
+def cannot_write(path: Path, error: OSError) -> KilasError:
+    if is_full(error):
+        return no_space(path)
+    return RecordingError(f"{path} cannot be written ({error.strerror}); choose another --out.")

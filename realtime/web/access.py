@@ -26,7 +26,9 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PAGE_PATH, LOGIN_PATH, UPLOAD_PATH = "/", "/login", "/gradio_api/upload"
+from realtime.web.limits import FORM_ROOM_BYTES
+from realtime.web.paths import LOGIN_PATH, PAGE_PATH, UPLOAD_PATH
+from realtime.web.security_headers import add_headers, policy
 
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
@@ -36,36 +38,6 @@ thousand guesses a day."""
 
 SMALL_BODY_BYTES = 2**20
 """Of any request but an upload: the largest are settings and a login, of some hundred bytes."""
-
-FORM_ROOM_BYTES = 2**16
-"""What a form may hold beside the uploaded file."""
-
-POLICY = {
-    "default-src": "'self'",
-    "script-src": "'self'",
-    "style-src": "'self' 'unsafe-inline'",
-    "img-src": "'self' data: blob:",
-    "media-src": "'self' data: blob:",
-    "font-src": "'self' data:",
-    "worker-src": "'self' blob:",
-    "object-src": "'none'",
-    "base-uri": "'self'",
-    "form-action": "'self'",
-    "frame-ancestors": "'self'",
-}
-"""What a page of this server may load and where it may send: this server and nothing else."""
-
-HEADERS = {
-    "x-content-type-options": "nosniff",
-    # Not no-referrer: browsers would then hide the origin of a form, too.
-    "referrer-policy": "same-origin",
-    "permissions-policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
-
-PROGRAM_PATHS = ("/assets/", "/static/", "/kilas/assets/")
-"""Files of the program, the same for everybody, which a browser may keep if it asks again."""
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -130,7 +102,7 @@ class Doors:
                 await self._app(_of_visitor(scope, visitor), receive, send)
             return
 
-        send = _with_headers(scope["path"], send)
+        send = add_headers(scope["path"], send)
         limit = self._max_body_bytes(scope["path"])
         body = _LimitedBody(receive, limit)
         is_page = scope["path"] == PAGE_PATH and scope["method"] in ("GET", "HEAD")
@@ -259,12 +231,6 @@ class Doors:
         )
 
 
-def policy(**changes: str) -> str:
-    """The Content-Security-Policy of a page. `changes`: directives, with _ instead of -."""
-    rules = POLICY | {name.replace("_", "-"): value for name, value in changes.items()}
-    return "; ".join(f"{name} {value}" for name, value in rules.items())
-
-
 class _TooLargeError(Exception):
     """More comes in than may."""
 
@@ -288,22 +254,6 @@ class _LimitedBody:
 
 def _of_visitor(scope: Scope, visitor: str) -> Scope:
     return {**scope, "state": {**scope.get("state", {}), "visitor": visitor}}
-
-
-def _with_headers(path: str, send: Send) -> Send:
-    """Every answer says what a browser may do with it; one that says so itself is left alone."""
-    keeping = "no-cache" if path.startswith(PROGRAM_PATHS) else "no-store"
-
-    async def with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers[name] = value
-            headers.setdefault("content-security-policy", policy())
-            headers.setdefault("cache-control", keeping)
-        await send(message)
-
-    return with_headers
 
 
 def _name_of(host: str) -> str:

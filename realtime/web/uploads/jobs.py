@@ -32,13 +32,8 @@ from realtime.parallel.process_pool import start_process
 from realtime.session.layout import EVENTS_FILE, REPORT_FILE, SCORES_FILE
 from realtime.sources.video_file import VideoFile
 from realtime.types import Source, Update
+from realtime.web.limits import IDLE_S, MAX_VIDEO_S
 from realtime.web.session_zip import pack
-
-MAX_VIDEO_S = 3600.0
-"""Of an uploaded video: about an hour of work on two cores."""
-
-IDLE_S = 3600.0
-"""After which an upload that nobody looks at is removed."""
 
 RECEIVED_S = 600.0
 """After which a video is removed that was received, or is half here, and that no page takes: pages

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from realtime.errors import KilasError
-from realtime.web import protocol
-from realtime.web.models import Models
-from realtime.web.outbox import Outbox
-from realtime.web.places import Places
-from realtime.web.protocol import (
+from realtime.web.limits import RECORDING_S
+from realtime.web.live import protocol
+from realtime.web.live.admission import Places
+from realtime.web.live.model_pool import Models
+from realtime.web.live.outbox import Outbox
+from realtime.web.live.protocol import (
     Hello,
     PageMessage,
     Picture,
@@ -26,8 +27,8 @@ from realtime.web.protocol import (
     Stop,
     Wishes,
 )
-from realtime.web.run import RECORDING_S, Run
-from realtime.web.visit_files import VisitFiles
+from realtime.web.live.run import Run
+from realtime.web.live.visit_files import VisitFiles
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ import av
 from realtime.recording.clip_frames import BEFORE_S
 from realtime.recording.clip_maker import ClipMaker
 from realtime.types import Event, Update
-from realtime.web import protocol
-from realtime.web.outbox import Outbox
-from realtime.web.visit_files import VisitFiles, reason
+from realtime.web.live import protocol
+from realtime.web.live.outbox import Outbox
+from realtime.web.live.visit_files import VisitFiles, reason
 
 CLOSE_S = 2.0
 """How long the clips that still wait may take when a run has ended."""

@@ -27,7 +27,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from realtime.storage.durable_file import is_full
-from realtime.web.doors import FORM_ROOM_BYTES, UPLOAD_PATH
+from realtime.web.limits import FORM_ROOM_BYTES
+from realtime.web.paths import UPLOAD_PATH
 
 ROOM_UPLOADS = 8
 """As many of the largest videos may lie here, their sessions and those on their way included: two

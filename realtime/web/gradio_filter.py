@@ -13,7 +13,8 @@ import secrets
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from realtime.web.doors import PAGE_PATH, UPLOAD_PATH, policy
+from realtime.web.paths import PAGE_PATH, UPLOAD_PATH
+from realtime.web.security_headers import policy
 
 OWN_PATHS = "/kilas/"
 """Everything below is ours and passes untouched."""

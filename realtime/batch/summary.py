@@ -1,0 +1,97 @@
+"""`summary.csv`: one row a file of a batch, and what its columns mean."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from realtime.batch.outputs import cannot_write
+from realtime.errors import RecordingError
+from realtime.session.layout import SESSION_FILE, SUMMARY_FILE
+from realtime.storage.durable_file import replace_file
+
+STATUSES = ("done", "skipped", "failed")
+
+TEXTS = ("file", "folder", "status", "reason")
+
+COUNT_PREFIX = "events_"
+"""Of the summary's columns that hold the count of a label's events."""
+
+COLUMNS = (*TEXTS, "frames", "duration_s", "face_share", "events", "events_per_minute")
+"""Of the summary, before those of the labels."""
+
+FRACTIONS = ("duration_s", "face_share", "events_per_minute")
+
+Row = dict[str, Any]
+"""Of the summary."""
+
+DECIMALS = 6
+"""Of the summary's figures, as in the other tables."""
+
+
+def summary_table(rows: Sequence[Row], labels: Sequence[str]) -> pd.DataFrame:
+    counts = [f"{COUNT_PREFIX}{label}" for label in labels]
+    return _typed(pd.DataFrame(rows, columns=[*COLUMNS, *counts]))
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Raises ValueError and TypeError for what is no number."""
+    types = {name: "Int64" for name in table.columns if name not in (*TEXTS, *FRACTIONS)}
+    types |= dict.fromkeys(FRACTIONS, "float64")
+    return table.astype(types).round(dict.fromkeys(FRACTIONS, DECIMALS))
+
+
+def collection_table(
+    rows: Sequence[Row], earlier: Sequence[Row], labels: Sequence[str], out: Path
+) -> pd.DataFrame:
+    """The rows of this call and those of earlier ones that say something of what is there."""
+    anew = {row["folder"] for row in rows}
+    kept = [
+        row
+        for row in earlier
+        if row["folder"] not in anew and (out / row["folder"] / SESSION_FILE).is_file()
+    ]
+    # Another model has other labels.
+    counted = [name for row in kept for name in row if name not in COLUMNS]
+    others = [name.removeprefix(COUNT_PREFIX) for name in counted]
+    table = summary_table([*kept, *rows], list(dict.fromkeys([*labels, *others])))
+    return table.sort_values("folder", ignore_index=True)
+
+
+def read_summary(out: Path) -> list[Row]:
+    """The rows of an earlier call, without what is empty but for texts. Raises RecordingError if
+    it was changed by somebody or is none."""
+    path = out / SUMMARY_FILE
+    try:
+        types: dict[Hashable, type[object]] = dict.fromkeys(TEXTS, object)
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
+        names = list(table.columns)
+        are_ours = tuple(names[: len(COLUMNS)]) == COLUMNS and all(
+            name.startswith(COUNT_PREFIX) for name in names[len(COLUMNS) :]
+        )
+        if not are_ours or not table["status"].isin(STATUSES).all():
+            raise ValueError("other columns or words")
+        table = _typed(table.fillna(dict.fromkeys(TEXTS, "")))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        raise RecordingError(
+            f"{path} is not as Kilas wrote it, and would be replaced; rename it and start again."
+        ) from error
+    return [
+        {str(name): value for name, value in row.items() if not pd.isna(value)}
+        for row in table.to_dict("records")
+    ]
+
+
+def write_summary(table: pd.DataFrame, out: Path) -> None:
+    """Replaced as a whole. A file's name that is no text is written with backslashes."""
+    content = table.to_csv(index=False, lineterminator="\n").encode(errors="backslashreplace")
+    path = out / SUMMARY_FILE
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        raise cannot_write(path, error) from error

@@ -1,0 +1,1 @@
+"""The Live tab: one monitor a visitor, over a WebSocket."""
