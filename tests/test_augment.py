@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from realtime.errors import KilasError
 from realtime.spec import FACE_SIZE, ModelSpec, RegionLayout
 from realtime.types import Float32Array, UInt8Array
-from training.augment import (
+from training.batches.augmentation import (
+    GAIN_RANGE,
     MIDDLE_GRAY,
     Augmentation,
     _to_face,
     _vary,
     augment,
     augment_motion,
+    mirror,
 )
-from training.batches import cut
-from training.windows import GAIN_RANGE, mirror
+from training.batches.sample_batches import cut
 
 NOTHING = Augmentation(rotation_deg=0, crop=0, contrast=0, brightness=0, share=0, flip=0)
 ALWAYS = dataclasses.replace(NOTHING, share=1)

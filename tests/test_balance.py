@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from realtime.errors import KilasError
-from training.balance import class_weights, smote
+from training.batches.balancing import class_weights, smote
 
 CLASSES = ("negative", "positive", "surprise")
 

@@ -13,9 +13,9 @@ import pytest
 
 from realtime.preprocessing.regions import extract_regions
 from realtime.spec import FACE_SIZE, LAYOUTS, ModelSpec, RegionLayout, Signal
-from training.batches import SampleBatches, cut, plain_batches, training_batches
+from training.batches.sample_batches import SampleBatches, cut, plain_batches, training_batches
+from training.batches.samples import Samples
 from training.recipe import SampleSettings, TrainingSettings
-from training.samples import Samples
 
 LABELS = ("negative", "positive", "surprise")
 FRAMES = 4

@@ -20,6 +20,7 @@ from realtime.errors import KilasError
 from realtime.inference.model import Model
 from realtime.inference.onnx_file import WEIGHTS_FOLDER
 from realtime.spec import SpottingSpec
+from training.annotations.tables import read_activities, read_clips, read_truth
 from training.evaluate import (
     BY_CLIP,
     BY_EPISODE,
@@ -35,15 +36,13 @@ from training.evaluate import (
     Group,
     Grouping,
     action_units,
-    check_unseen,
     evaluate,
     measure,
     summary,
-    weights_sha256,
 )
+from training.model_file import check_unseen, weights_sha256
 from training.recipe import load_recipe, weights_from
 from training.report import evaluation_page, write_evaluation
-from training.tables import read_activities, read_clips, read_truth
 
 CLASSES = ("negative", "positive", "surprise")
 

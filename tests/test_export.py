@@ -24,8 +24,8 @@ import onnxruntime
 
 from training import export as export_module
 from training import models
+from training.batches.augmentation import mirror
 from training.export import LARGEST_DIFFERENCE, export
-from training.windows import mirror
 
 
 def make_spec(architecture: str, signal: Signal, normalisation: str) -> ModelSpec:

@@ -8,16 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training import expressions
+from training.annotations import expression
+from training.annotations.expression import ACTION_UNITS, ScriptedEvent, intensity_at
 from training.expressions import (
-    ACTION_UNITS,
     DISTRACTIONS,
     MACRO_MM,
     MICRO_MM,
     MIXES,
     REACH_MM,
-    ScriptedEvent,
     draw_event,
-    intensity_at,
     reach_mm,
     unit_weights,
 )
@@ -85,7 +84,7 @@ def brow_raise(intensity: float = 0.6) -> ScriptedEvent:
     return ScriptedEvent(0.2, 0.4, 0.5, 0.7, "surprise", "micro", intensity, "1+2")
 
 
-@given(st.integers(0, 2**31), st.sampled_from(expressions.KINDS))
+@given(st.integers(0, 2**31), st.sampled_from(expression.KINDS))
 def test_intensity_rises_holds_and_falls(seed: int, kind: str) -> None:
     event = draw_event(np.random.default_rng(seed), kind, 4.0)
     assert event.onset_s < event.apex_s <= event.release_s < event.offset_s

@@ -17,11 +17,11 @@ from rich.console import Console
 
 from realtime.errors import KilasError
 from training import devices
-from training.batches import plain_batches, training_batches
+from training.batches.sample_batches import plain_batches, training_batches
+from training.batches.samples import Samples
 from training.fit import CHECKPOINT_FOLDER, LOGS_FOLDER, Fitted, fit
 from training.models import build
 from training.recipe import SampleSettings, TrainingSettings, load_recipe
-from training.samples import Samples
 
 SMALL = {
     **{"model.frames": 4, "model.lookahead": 2, "network.dense": 4},

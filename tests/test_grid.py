@@ -16,11 +16,11 @@ from realtime.errors import KilasError
 from training import grid as grids
 from training.folds import FoldTask
 from training.grid import GRIDS, load_grid, run_grid, single
+from training.preparation.sequence_file import Stream, StreamWriter, full_table
 from training.protocols import PROTOCOLS
 from training.recipe import load_recipe
 from training.results import read_fold
 from training.spotting_folds import STATEMENT
-from training.stream_file import Stream, StreamWriter, full_table
 
 LABELS = ("negative", "positive", "surprise")
 SMALL: dict[str, Any] = {

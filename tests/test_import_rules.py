@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     }
     | {"realtime.monitor", "realtime.monitor.layout", "realtime.monitor.reader"},
     "training": {"training", "realtime"},
-    "training.datasets": {"realtime", "training.expressions", "training.tables"},
+    "training.datasets": {"realtime", "training.expressions", "training.annotations.tables"},
     "training.macro": {"training", "realtime"},
 }
 """Package or module: the prefixes of Kilas that it may import, beside itself."""

@@ -22,8 +22,8 @@ from training.contact_sheet import (
     TILE_PX,
 )
 from training.inspection import inspect
+from training.preparation.sequence_file import Stream, StreamWriter, full_table
 from training.recipe import load_recipe
-from training.stream_file import Stream, StreamWriter, full_table
 
 RECIPE = load_recipe("triplepath-ha3dnet")
 SPEC = RECIPE.spec

@@ -33,7 +33,7 @@ from training.macro.calibration import (
 from training.macro.evaluate import evaluate_stills
 from training.macro.report import report_page, summary
 from training.macro.stills import LABELS, Copies, Stills, in_parts, load_stills, save_stills
-from training.made_from import sha256_of
+from training.provenance import sha256_of
 
 LEAST_ACCURACY = 0.69
 LARGEST_CALIBRATION_ERROR = 0.04

@@ -10,7 +10,7 @@ import pytest
 from realtime.errors import KilasError
 from realtime.spec import ModelSpec
 from training import reproduce
-from training.made_from import MADE_FROM, keep_made_from
+from training.provenance import MADE_FROM, keep_made_from
 from training.recipe import SimulatedSet, load_recipe
 
 

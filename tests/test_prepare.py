@@ -41,12 +41,12 @@ from realtime.preprocessing.regions import extract_regions
 from realtime.preprocessing.windowing import UniformClock
 from realtime.spec import LAYOUTS, ModelSpec, RegionLayout
 from realtime.types import Frame
-from training import prepare as preparing
 from training.datasets import read_dataset
-from training.datasets.records import Clip, FrameFiles, Skipped
-from training.prepare import ALL, LONGEST_LIST, Pictures, Summary, prepare, tell
+from training.datasets.records import LONGEST_LIST, Clip, FrameFiles, Skipped
+from training.preparation import prepare as preparing
+from training.preparation.prepare import ALL, Pictures, Summary, prepare, tell
+from training.preparation.sequence_file import StreamFile, full_table, open_stream_file
 from training.recipe import load_recipe
-from training.stream_file import StreamFile, full_table, open_stream_file
 
 FACE_PX = 160
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from realtime.errors import KilasError
 from realtime.spec import ModelSpec
+from training.batches.samples import read_samples
+from training.preparation.sequence_file import Stream, StreamWriter, full_table
 from training.recipe import load_recipe
-from training.samples import read_samples
-from training.stream_file import Stream, StreamWriter, full_table
 
 SPEC = dataclasses.replace(
     load_recipe("triplepath-ha3dnet").spec,

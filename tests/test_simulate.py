@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from realtime.errors import KilasError
 from training import simulate
 from training.__main__ import app, main
-from training.expressions import ScriptedEvent, intensity_at, reach_mm
+from training.annotations.expression import ScriptedEvent, intensity_at
+from training.expressions import reach_mm
 from training.recipe import load_recipe
 from training.script import ClipScript
 

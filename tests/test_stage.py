@@ -10,7 +10,7 @@ import numpy.typing as npt
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
 from training import expressions
-from training.expressions import ScriptedEvent, intensity_at
+from training.annotations.expression import ScriptedEvent, intensity_at
 from training.face_model import FaceModel
 from training.script import ClipScript, plan_clip
 from training.stage import Stage

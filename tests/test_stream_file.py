@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 from realtime.errors import KilasError
-from training.expressions import ScriptedEvent
-from training.recipe import load_recipe
-from training.stream_file import (
+from training.annotations.expression import ScriptedEvent
+from training.preparation.sequence_file import (
     STORED,
     Stream,
     StreamWriter,
@@ -23,6 +22,7 @@ from training.stream_file import (
     load_streams,
     write_streams,
 )
+from training.recipe import load_recipe
 
 SPEC = load_recipe("kilas").spec
 EVENT = ScriptedEvent(0.1, 0.2, 0.3, 0.4, "positive", "micro", 0.5, "12")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from realtime.errors import KilasError
+from training.preparation.sequence_file import load_streams
 from training.recipe import load_recipe
 from training.script import plan_clip
-from training.stream_file import load_streams
 from training.streams import simulate_streams, stream_script
 
 SPEC = load_recipe("kilas").spec

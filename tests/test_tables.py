@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from realtime.errors import KilasError
-from training.tables import read_activities, read_clips, read_events
+from training.annotations.tables import read_activities, read_clips, read_events
 
 COLUMNS = "clip,onset_s,apex_s,release_s,offset_s,label,kind,intensity,units"
 GOOD = "a.mp4,1,1.2,1.3,1.5,positive,micro,0.5,6+12L*0.6"

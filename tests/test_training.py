@@ -19,14 +19,14 @@ from realtime.errors import KilasError, ModelError
 from realtime.inference.model import Model
 from realtime.sources.opening import DEMO_PATH
 from training.__main__ import DATASET_NAMES, PROTOCOL_NAMES, app
+from training.annotations.expression import ScriptedEvent
+from training.annotations.tables import read_events
+from training.batches.windows import NO_LABEL, WindowBatches, Windows, slot_labels
 from training.datasets import DATASETS
 from training.export import export_run
-from training.expressions import ScriptedEvent
 from training.protocols import PROTOCOLS
 from training.recipe import RECIPES, load_recipe
-from training.tables import read_events
 from training.train import train
-from training.windows import NO_LABEL, WindowBatches, Windows, slot_labels
 
 LABELS = ("none", "negative", "positive", "surprise")
 RECIPE = """

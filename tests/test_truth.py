@@ -16,7 +16,7 @@ from realtime.faces.landmarks import view_68
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
 from training import expressions, simulate, truth
-from training.expressions import ScriptedEvent, intensity_at
+from training.annotations.expression import ScriptedEvent, intensity_at
 from training.face_model import FaceModel
 from training.script import ClipScript, plan_clip
 from training.stage import Stage

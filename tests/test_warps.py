@@ -13,13 +13,13 @@ from realtime.preprocessing.regions import extract_regions
 from realtime.spec import MOTION_STRIDE
 from realtime.types import Float32Array, Frame, UInt8Array
 from training import warps
-from training.expressions import ScriptedEvent
+from training.annotations.expression import ScriptedEvent
 from training.face_model import FaceModel
-from training.prepare import read_streams
+from training.preparation.prepare import read_streams
+from training.preparation.sequence_file import load_streams
 from training.recipe import load_recipe
 from training.script import ClipScript, Episode
 from training.stage import Stage
-from training.stream_file import load_streams
 from training.streams import simulate_streams, stream_script
 from training.warps import warped_faces
 

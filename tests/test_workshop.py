@@ -39,7 +39,7 @@ from training.datasets.classes import class_names
 from training.export import export_run
 from training.grid import run_grid, single
 from training.models import NETWORKS
-from training.prepare import prepare
+from training.preparation.prepare import prepare
 from training.recipe import load_recipe
 from training.train import train
 

@@ -141,8 +141,8 @@ def prepare(
     jobs: Jobs = CPUS,
 ) -> None:
     """Find the faces in a dataset; write what networks are trained on. Interrupted, it goes on."""
-    from training.prepare import prepare as run
-    from training.prepare import tell
+    from training.preparation.prepare import prepare as run
+    from training.preparation.prepare import tell
     from training.recipe import load_recipe
 
     spec = load_recipe(recipe, changes(settings)).spec

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from training import expressions
-from training.expressions import Motion, ScriptedEvent
+from training.annotations import expression
+from training.annotations.expression import ScriptedEvent
+from training.expressions import Motion
 from training.face_model import load_face_model
 from training.script import TIME_BASE, ClipScript
 from training.simulate import EVENT_FIELDS, event_rows, write_table, write_video
@@ -40,11 +42,11 @@ def _motion(script: ClipScript, names: tuple[str, ...]) -> Motion:
         expressions.blink(rng, motion, at)
     words = expressions.still(t, names)
     expressions.speech(np.random.default_rng(8), words)
-    talks = expressions.minimum_jerk((0.9 - t) / 0.3) + expressions.minimum_jerk((t - 13.1) / 0.3)
+    talks = expression.minimum_jerk((0.9 - t) / 0.3) + expression.minimum_jerk((t - 13.1) / 0.3)
     motion.weights[:] += 0.7 * words.weights * talks[:, None]
     motion.angles_deg[:] += 0.7 * words.angles_deg * talks[:, None] + script.pose_deg
     # The last second leads back to the first frame, because the clip is shown in a loop.
-    back = expressions.minimum_jerk((t - SECONDS + 1.0) / 1.0)[:, None]
+    back = expression.minimum_jerk((t - SECONDS + 1.0) / 1.0)[:, None]
     for course in (motion.angles_deg, motion.offset_cm, motion.gaze_deg, motion.weights):
         course += back * (course[0] - course)
     for event in script.events:

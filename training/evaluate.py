@@ -7,15 +7,13 @@ was spotted, without a video.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import pandas as pd
 
 from realtime.errors import KilasError
@@ -24,9 +22,9 @@ from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
 from realtime.parallel.process_pool import for_all
 from realtime.sources.video_file import VideoFile
-from realtime.spec import NONE_LABEL, ModelSpec
+from realtime.spec import NONE_LABEL
 from realtime.types import Event
-from training.made_from import sha256_of
+from training.annotations.tables import read_activities, read_clips, read_truth
 from training.metrics import (
     BOOTSTRAP_SEED,
     MATCH_IOU,
@@ -37,8 +35,8 @@ from training.metrics import (
     match,
     recognition,
 )
-from training.recipe import commit
-from training.tables import read_activities, read_clips, read_truth
+from training.model_file import check_unseen, weights_sha256
+from training.provenance import commit, sha256_of
 
 BELOW_POINTS = 5.0
 """A group that is further below the whole than this, in points (hundredths), is marked."""
@@ -368,35 +366,6 @@ def evaluate(
         "commit": commit(),
     }
     return dataclasses.replace(figures, about=about), spotted
-
-
-def check_unseen(spec: ModelSpec, subjects: Iterable[str], with_thresholds: bool = False) -> None:
-    """Raise KilasError when the model was trained on one of these people: figures on them, and
-    thresholds chosen on them, would flatter it. `with_thresholds`: or when its thresholds were
-    chosen on one of them, as figures want it."""
-    people = set(subjects)
-    uses = {"The model was trained": spec.provenance.get("subjects", ())}
-    if with_thresholds:
-        chosen_on = spec.provenance.get("thresholds", {})
-        uses["The model's thresholds were chosen"] = chosen_on.get("subjects", ())
-    for use, known in uses.items():
-        both = people.intersection(known)
-        if both:
-            raise KilasError(
-                f"{use} on {min(both)}, who is also among these people; measure on people that it "
-                "has never seen."
-            )
-
-
-def weights_sha256(model: Path) -> str:
-    """The hash of a model file's weights: names, shapes, types and values of its initialisers, in
-    hexadecimal. Figures and thresholds that are written into the file later do not change it."""
-    weights = hashlib.sha256()
-    for tensor in sorted(onnx.load(model).graph.initializer, key=lambda tensor: tensor.name):
-        values = onnx.numpy_helper.to_array(tensor)
-        weights.update(f"{tensor.name} {values.dtype} {values.shape}".encode())
-        weights.update(values.tobytes())
-    return weights.hexdigest()
 
 
 def results_of(figures: Figures) -> dict[str, Any]:

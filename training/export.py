@@ -23,9 +23,10 @@ import onnxruntime
 from keras import layers, ops
 
 from realtime.errors import ModelError
-from realtime.spec import METADATA_KEY, ModelSpec, SpottingSpec
+from realtime.spec import METADATA_KEY, ModelSpec
 from training.models import with_attention
-from training.recipe import Recipe, commit, weights_from
+from training.provenance import commit
+from training.recipe import Recipe, weights_from
 from training.train import NETWORK_FILE, RECORD_FILE
 
 BACK_END = "tensorflow"  # of Keras: tf2onnx reads its graphs
@@ -107,21 +108,6 @@ def export_run(run: Path, recipe: Recipe, path: Path) -> float:
         ) from error
     spec = dataclasses.replace(recipe.spec, provenance=provenance)
     return export(network, spec, path, both_sides=recipe.both_sides)
-
-
-def restate(path: Path, spotting: SpottingSpec | None = None, **facts: Any) -> None:
-    """Give a model file other spotting thresholds, or add facts to its provenance."""
-    file = onnx.load(path)
-    properties = {item.key: item.value for item in file.metadata_props}
-    spec = ModelSpec.from_json(properties[METADATA_KEY])
-    spec = dataclasses.replace(
-        spec, spotting=spotting or spec.spotting, provenance=spec.provenance | facts
-    )
-    onnx.helper.set_model_props(file, properties | {METADATA_KEY: spec.to_json()})
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
-        draft = Path(folder) / path.name
-        onnx.save(file, draft)
-        os.replace(draft, path)
 
 
 class _PlanarConv3D(layers.Conv3D):

@@ -11,7 +11,8 @@ import keras
 from realtime.spec import RegionLayout
 from training import devices
 from training.protocols import Fold
-from training.recipe import Recipe, commit
+from training.provenance import commit
+from training.recipe import Recipe
 from training.recognition_folds import recognise_fold, samples_of
 from training.results import FoldResult
 from training.spotting_folds import footage, spot_fold

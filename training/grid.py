@@ -19,17 +19,17 @@ from rich.console import Console
 from realtime.errors import KilasError
 from realtime.parallel.process_pool import run_tasks
 from realtime.types import UInt8Array
-from training.balance import check_balance
+from training.batches.balancing import check_balance
+from training.batches.samples import LeftOut, Samples
 from training.folds import FoldTask, content_key, run_fold
 from training.grid_report import FacesOf, write_report
-from training.made_from import keep_made_from, sha256_of
+from training.preparation.sequence_file import open_files
 from training.protocols import composite_note, plan_folds
+from training.provenance import keep_made_from, sha256_of
 from training.recipe import RECIPES, load_recipe, read_toml, weights_from
 from training.recognition_folds import samples_of
 from training.results import Prediction, Run, read_fold, write_fold
-from training.samples import LeftOut, Samples
 from training.spotting_folds import STATEMENT, VALIDATION_SHARE, footage
-from training.stream_file import open_files
 from training.train import build_network, for_data
 
 GRIDS = RECIPES / "grids"

@@ -42,7 +42,9 @@ from training.page import (
     tiles,
     tint,
 )
+from training.preparation.sequence_file import SIMULATED as SIMULATED_DATASET
 from training.protocols import PROTOCOLS, Protocol
+from training.provenance import write_json
 from training.published import (
     NOT_COMPARABLE,
     SPOTTING,
@@ -54,7 +56,7 @@ from training.published import (
     published_of,
     published_whole,
 )
-from training.results import FoldResult, Prediction, Run, write_json
+from training.results import FoldResult, Prediction, Run
 from training.run_details import (
     PARTS,
     dataset_title,
@@ -74,7 +76,6 @@ from training.run_figures import (
     spotting_figures,
     worst_predictions,
 )
-from training.stream_file import SIMULATED as SIMULATED_DATASET
 
 FacesOf = Callable[[Run, Prediction], tuple[UInt8Array, int] | None]
 """The aligned faces of a sample, uint8 [T, H, W], and which of them is the apex; None where they

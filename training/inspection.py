@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from realtime.errors import KilasError
+from training.batches.samples import Samples, read_samples
 from training.contact_sheet import draw_sheet, pick
+from training.preparation.sequence_file import load_files
 from training.protocols import people
 from training.recipe import Recipe
-from training.samples import Samples, read_samples
-from training.stream_file import load_files
 from training.train import for_data
 
 

@@ -22,7 +22,7 @@ from realtime.types import Frame
 from training import render, simulate
 from training.expressions import Motion
 from training.face_model import FaceModel, load_face_model
-from training.made_from import keep_made_from, sha256_of
+from training.provenance import keep_made_from, sha256_of
 from training.puppet import FaceFit, Puppet, RoomLight, fit_face
 from training.script import ClipScript, perform, plan_clip
 from training.stage import Camera, lighting

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import subprocess
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -120,7 +119,7 @@ class WindowSettings:
 class SampleSettings:
     """What models that only recognise are trained on: micro-expressions, one window each.
 
-    `augment`: transforms of `training.augment`, drawn anew in each epoch. `balance`: `weights`
+    `augment`: transforms of `training.batches.augmentation`, drawn anew in each epoch. `balance`: `weights`
     W_k = N / n_k, `smote` (synthetic samples until all classes are as large), or `none`.
     """
 
@@ -369,27 +368,3 @@ def _read_data(values: Any) -> Data:
 def _read_export(both_sides: bool = False) -> bool:
     check("[export]", [(type(both_sides) is not bool, "both_sides must be true or false")])
     return both_sides
-
-
-def commit() -> str:
-    """The commit that the working tree is at, and whether it was changed since; `unknown` outside
-    of a repository."""
-    head = _git("rev-parse", "HEAD")
-    if not head:
-        return "unknown"
-    return f"{head}, changed since" if _git("status", "--porcelain", "-uno") else head
-
-
-def _git(*arguments: str) -> str:
-    """What git says; nothing where there is none."""
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip()

@@ -11,11 +11,11 @@ import numpy as np
 from rich.console import Console
 
 from realtime.spec import ModelSpec
-from training.batches import plain_batches
+from training.batches.sample_batches import plain_batches
+from training.batches.samples import LeftOut, Samples, read_samples
 from training.protocols import Fold, people
 from training.recipe import Recipe
 from training.results import FoldResult, Part, Prediction
-from training.samples import LeftOut, Samples, read_samples
 from training.train import class_counts, fit_samples
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from realtime.errors import KilasError
 from training.evaluate import Figures, evaluate, results_of
-from training.export import export_run, restate
+from training.export import export_run
 from training.face_model import load_face_model
-from training.made_from import keep_made_from, sha256_of
+from training.model_file import restate
+from training.provenance import keep_made_from, sha256_of
 from training.recipe import Recipe, weights_from
 from training.report import write_evaluation
 from training.simulate import simulate

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from realtime.errors import KilasError
+from training.provenance import write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Prediction:
     """What a network said of one sample that it was not trained on.
 
     `sample`: row of the samples' table. `label`, `said`: classes. `probabilities`: one a class,
-    in the order of the run's labels. `is_copy`: see `training.stream_file.TABLE_COLUMNS`.
+    in the order of the run's labels. `is_copy`: see `training.preparation.sequence_file.TABLE_COLUMNS`.
     """
 
     sample: int
@@ -104,14 +104,6 @@ class Run:
     settings: dict[str, Any]
     varied: dict[str, Any]
     folds: tuple[FoldResult, ...] = field(default=())
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
 
 
 def write_fold(path: Path, result: FoldResult) -> None:

@@ -13,7 +13,9 @@ from fractions import Fraction
 import numpy as np
 
 from training import expressions
-from training.expressions import Motion, ScriptedEvent
+from training.annotations import expression
+from training.annotations.expression import ScriptedEvent
+from training.expressions import Motion
 
 TIME_BASE = Fraction(1, 90_000)
 """Clock of the videos, as in MPEG transport streams; frame times are multiples of it."""
@@ -285,7 +287,7 @@ def _play_episode(rng: np.random.Generator, motion: Motion, episode: Episode) ->
     part = expressions.still(t_s, motion.names)
     expressions.distract(rng, part, (episode.kind,))
     rest_s = episode.end_s - episode.start_s - t_s
-    level = expressions.minimum_jerk(t_s / FADE_S) * expressions.minimum_jerk(rest_s / FADE_S)
+    level = expression.minimum_jerk(t_s / FADE_S) * expression.minimum_jerk(rest_s / FADE_S)
     motion.weights[rows] += level[:, None] * part.weights
     motion.gaze_deg[rows] += level[:, None] * part.gaze_deg
     motion.angles_deg[rows] += level[:, None] * part.angles_deg

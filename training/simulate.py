@@ -18,13 +18,13 @@ from pathlib import Path
 import av
 
 from realtime.parallel.process_pool import for_all
+from training.annotations.tables import COURSE_FIELDS
 from training.appearance import looks_of
 from training.expressions import reach_mm
 from training.face_model import load_face_model
-from training.made_from import keep_made_from, sha256_of
+from training.provenance import keep_made_from, sha256_of
 from training.script import TIME_BASE, ClipScript, person_name, plan_clip
 from training.stage import Scene, Stage
-from training.tables import COURSE_FIELDS
 from training.truth import write_truth
 
 SUBJECTS_PER_CLIP = 0.34

@@ -18,16 +18,17 @@ from rich.console import Console
 
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Scores
+from training.batches.signal_runs import SignalRun, signal_runs
+from training.batches.windows import WindowBatches, Windows, collect_windows
 from training.datasets.classes import labels_of
 from training.fit import fit
 from training.metrics import MATCH_IOU, iou
+from training.preparation.sequence_file import load_files, load_streams
 from training.protocols import Fold, Rows
 from training.recipe import Recipe
 from training.results import Expression, FoldResult, Part, Watched
-from training.stream_file import load_files, load_streams
 from training.thresholds import best_thresholds, scores_of, spotted
 from training.train import fitted
-from training.windows import SignalRun, WindowBatches, Windows, collect_windows, signal_runs
 
 VALIDATION_SHARE = 0.15
 """Of the training subjects, to choose the thresholds on, where the recipe says less: one or two

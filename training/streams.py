@@ -21,10 +21,12 @@ from realtime.errors import KilasError
 from realtime.parallel.process_pool import for_all
 from realtime.spec import ModelSpec
 from realtime.types import Frame
-from training.expressions import ScriptedEvent, draw_event
+from training.annotations.expression import ScriptedEvent
+from training.expressions import draw_event
 from training.face_model import load_face_model
-from training.made_from import keep_made_from, sha256_of
-from training.prepare import read_streams
+from training.preparation.prepare import read_streams
+from training.preparation.sequence_file import Stream, write_streams
+from training.provenance import keep_made_from, sha256_of
 from training.script import (
     LONG_CLIP_S,
     ClipScript,
@@ -34,7 +36,6 @@ from training.script import (
     shifted,
 )
 from training.stage import Scene, Stage
-from training.stream_file import Stream, write_streams
 from training.warps import warped_faces
 
 FILE_S = 128.0

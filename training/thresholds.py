@@ -16,11 +16,10 @@ from realtime.preprocessing.motion import expression_nodes
 from realtime.spec import ModelSpec, SpottingSpec
 from realtime.spotting.spotter import Spotter
 from realtime.types import Event, FloatArray, Scores
-from training.evaluate import check_unseen
-from training.export import restate
+from training.batches.signal_runs import SignalRun, signal_runs
 from training.metrics import Interval, detection, match
-from training.stream_file import load_streams
-from training.windows import SignalRun, signal_runs
+from training.model_file import check_unseen, restate
+from training.preparation.sequence_file import load_streams
 
 CANDIDATES: dict[str, tuple[float, ...]] = {
     "enter": (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99),
@@ -48,7 +47,7 @@ def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> 
     give that F1.
 
     Each threshold is chosen while the others stand still. `prepared`: files and folders of
-    streams (`training.stream_file.load_streams`), of people that the model was not trained on: one
+    streams (`training.preparation.sequence_file.load_streams`), of people that the model was not trained on: one
     that it was trained on is an error, KilasError.
     """
     model = Model.load(model_file, device="cpu")

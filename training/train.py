@@ -17,16 +17,16 @@ from rich.console import Console
 from realtime.errors import KilasError
 from realtime.spec import ModelSpec
 from training import devices, models
-from training.batches import plain_batches, training_batches
+from training.batches.sample_batches import plain_batches, training_batches
+from training.batches.samples import Samples, read_samples
+from training.batches.signal_runs import signal_runs
+from training.batches.windows import WindowBatches, Windows, collect_windows
 from training.datasets.classes import class_names
 from training.fit import CHECKPOINT_FOLDER, Fitted, fit
-from training.made_from import keep_made_from, sha256_of
+from training.preparation.sequence_file import load_files, load_streams, open_files
 from training.protocols import Fold, people
-from training.recipe import Recipe, commit, weights_from
-from training.results import write_json
-from training.samples import Samples, read_samples
-from training.stream_file import load_files, load_streams, open_files
-from training.windows import WindowBatches, Windows, collect_windows, signal_runs
+from training.provenance import commit, keep_made_from, sha256_of, write_json
+from training.recipe import Recipe, weights_from
 
 RECORD_FILE = "training.json"
 NETWORK_FILE = "model.keras"
@@ -35,7 +35,7 @@ NETWORK_FILE = "model.keras"
 def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) -> Path:
     """Train the recipe's network; give the folder with `model.keras` and `training.json`.
 
-    `prepared`: files of streams and folders of such files (`training.stream_file`).
+    `prepared`: files of streams and folders of such files (`training.preparation.sequence_file`).
 
     Unless the recipe takes the best epoch, the weights are those of the last one: the held-out
     subjects choose nothing, so their figures are honest. An interrupted run goes on from its last

@@ -18,7 +18,7 @@ from realtime.faces.alignment import StableAlignment
 from realtime.faces.landmarks import VIEW_68
 from realtime.spec import FACE_SIZE
 from training import render
-from training.expressions import ACTION_UNITS, ScriptedEvent, intensity_at
+from training.annotations.expression import ACTION_UNITS, ScriptedEvent, intensity_at
 from training.script import ClipScript
 from training.stage import Stage
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from realtime.spec import FACE_SIZE
 from training import devices, models
-from training.augment import Augmentation
-from training.batches import SampleBatches
+from training.batches.augmentation import Augmentation
+from training.batches.sample_batches import SampleBatches
 from training.recipe import load_recipe
 
 SAMPLES = 256

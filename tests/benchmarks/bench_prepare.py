@@ -53,7 +53,7 @@ def write_clips(root: Path, clips: int) -> None:
 
 def measure(root: Path, jobs: int) -> None:
     """Prepare a dataset in this process; print what it took."""
-    from training.prepare import prepare
+    from training.preparation.prepare import prepare
     from training.recipe import load_recipe
 
     spec = load_recipe("triplepath-ha3dnet").spec

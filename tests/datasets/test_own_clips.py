@@ -9,9 +9,9 @@ import pytest
 from published_layouts import Cells, write_folder
 
 from realtime.errors import KilasError
+from training.annotations.tables import read_truth
 from training.datasets import read_dataset
 from training.datasets.records import FrameFiles, VideoRange
-from training.tables import read_truth
 
 COURSE = ("clip", "onset_s", "apex_s", "release_s", "offset_s", "label", "kind", "intensity")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from published_layouts import write_xls, write_xlsx
 
 from realtime.errors import KilasError
-from training.datasets.sheets import (
+from training.datasets.spreadsheets import (
     HEADER_ROWS,
     Row,
     SkipRow,

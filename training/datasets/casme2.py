@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.datasets.annotations import Event, gather
 from training.datasets.frames import find_clips, scan
+from training.datasets.gathering import Event, gather
 from training.datasets.records import Annotations
-from training.datasets.sheets import Row, find_spreadsheet, read_sheet
+from training.datasets.spreadsheets import Row, find_spreadsheet, read_sheet
 
 FPS = 200.0
 LABEL_FILE = "CASME2-coding-20140508.xlsx"

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.datasets.annotations import Event, gather
 from training.datasets.frames import find_clips, scan
+from training.datasets.gathering import Event, gather
 from training.datasets.records import Annotations
-from training.datasets.sheets import Row, SkipRow, find_spreadsheet, read_sheet
+from training.datasets.spreadsheets import Row, SkipRow, find_spreadsheet, read_sheet
 
 FPS = 30.0
 LABEL_FILE = "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"

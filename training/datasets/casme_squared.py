@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from realtime.errors import KilasError
-from training.datasets.annotations import Event, gather
 from training.datasets.classes import ELICITED
 from training.datasets.frames import Found, find_clips, scan
+from training.datasets.gathering import Event, gather
 from training.datasets.records import Annotations
-from training.datasets.sheets import (
+from training.datasets.spreadsheets import (
     Row,
     Sheet,
     SkipRow,

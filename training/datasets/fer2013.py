@@ -20,11 +20,11 @@ import numpy as np
 from realtime.errors import KilasError, SourceError
 from realtime.sources.images import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES, read_picture
 from realtime.types import UInt8Array
-from training.datasets.annotations import as_table, known_emotion, refuse_empty
 from training.datasets.classes import EMOTIONS
 from training.datasets.frames import in_order
+from training.datasets.gathering import as_table, known_emotion, refuse_empty
 from training.datasets.records import Annotations, Clip, Skipped, StillFile, StillRow
-from training.datasets.sheets import SkipRow, plain
+from training.datasets.spreadsheets import SkipRow, plain
 
 SIZE = 48
 """Side of a picture in pixels."""

@@ -15,11 +15,11 @@ from typing import Any
 import pandas as pd
 
 from realtime.spec import NONE_LABEL
-from training.datasets.annotations import Taken, as_table, known_emotion, refuse_empty
+from training.annotations.tables import Faults, examine_clips, examine_course, examine_truth
 from training.datasets.frames import numbered_pictures
+from training.datasets.gathering import Taken, as_table, known_emotion, refuse_empty
 from training.datasets.records import Annotations, Clip, FrameFiles, Skipped, VideoRange
-from training.datasets.sheets import SkipRow
-from training.tables import Faults, examine_clips, examine_course, examine_truth
+from training.datasets.spreadsheets import SkipRow
 
 KEPT = ("release_s", "intensity", "skew")
 """Columns of events.csv that are handed on where it has them."""

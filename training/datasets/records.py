@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
+LONGEST_LIST = 20
+"""Of skipped things that are told on the screen."""
+
 
 COLUMNS = (
     *("dataset", "subject", "clip", "kind", "onset", "apex", "offset", "apex_estimated"),
@@ -107,3 +111,19 @@ class Clips:
 
     by_name: Mapping[str, Clip]
     notes: tuple[str, ...]
+
+
+def tell_skipped(skipped: Sequence[Skipped], out: Path) -> list[str]:
+    """Lines that tell in short what was skipped; all of it goes into NAME.skipped.csv beside
+    `out`. Where nothing was, there is no such file, and no line."""
+    beside = out.with_name(f"{out.stem}.skipped.csv")
+    beside.unlink(missing_ok=True)
+    if not skipped:
+        return []
+    table = pd.DataFrame([(one.where, one.why) for one in skipped])
+    table.to_csv(beside, index=False, header=["where", "why"])
+    lines = [f"Skipped, {len(skipped)} in all (see {beside}):"]
+    lines += [f"  {one.where}: {one.why}" for one in skipped[:LONGEST_LIST]]
+    if len(skipped) > LONGEST_LIST:
+        lines.append(f"  and {len(skipped) - LONGEST_LIST} more")
+    return lines

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from training.datasets import samm
-from training.datasets.annotations import Event, gather, known_emotion
 from training.datasets.frames import SPREADSHEET_SUFFIXES, Found, find_clips, scan
+from training.datasets.gathering import Event, gather, known_emotion
 from training.datasets.records import Annotations
-from training.datasets.sheets import Row, SkipRow, find_spreadsheet, plain, read_sheet
+from training.datasets.spreadsheets import Row, SkipRow, find_spreadsheet, plain, read_sheet
 
 FPS = 200.0
 LABEL_FILE = "SAMM_LongVideos_V1_Release.xlsx"

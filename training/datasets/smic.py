@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from realtime.errors import KilasError
-from training.datasets.annotations import Event, gather
 from training.datasets.frames import find_clips, scan
+from training.datasets.gathering import Event, gather
 from training.datasets.records import Annotations
-from training.datasets.sheets import (
+from training.datasets.spreadsheets import (
     Row,
     Sheet,
     SkipRow,

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.types import Float32Array
-from training.balance import class_weights
-from training.look_ahead import Batch, LookAheadBatches
+from training.batches.balancing import class_weights
+from training.batches.prefetch import Batch, LookAheadBatches
 from training.macro.recipe import StillRecipe
 from training.macro.stills import LABELS, PLAIN_BATCH, Stills
 

@@ -22,7 +22,6 @@ from training.macro.calibration import (
     reliability,
 )
 from training.macro.stills import LABELS, NO_PART, Stills, in_parts, load_stills
-from training.made_from import sha256_of
 from training.metrics import (
     BOOTSTRAP_SEED,
     INTERVAL_PERCENT,
@@ -33,6 +32,7 @@ from training.metrics import (
     recognition,
 )
 from training.protocols import SPLIT_PERCENT, Fold
+from training.provenance import sha256_of
 
 FIGURES = ("accuracy", "uf1", "uar")
 """Of `training.metrics.Rates`; UF1 is also called macro F1."""

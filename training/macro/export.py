@@ -29,7 +29,7 @@ from training.macro.calibration import LEAST_LEFT, scores_of
 from training.macro.networks import in_float32
 from training.macro.stills import EYES_APART_PX, EYES_Y_PX, in_parts, load_stills
 from training.macro.train import NETWORK_FILE, RECORD_FILE, run
-from training.recipe import commit
+from training.provenance import commit
 
 SMALLEST_HALVED = 1000
 """Numbers of a kernel that is kept in half precision; smaller ones hardly matter to the file."""

@@ -17,9 +17,8 @@ from realtime.parallel.process_pool import in_order
 from realtime.sources.images import read_picture
 from realtime.types import UInt8Array
 from training.datasets.fer2013 import find_stills, read_still
-from training.datasets.records import Skipped, StillFile, StillRow
+from training.datasets.records import Skipped, StillFile, StillRow, tell_skipped
 from training.macro.stills import LABELS, NO_PART, Stills, load_stills, save_stills
-from training.prepare import tell_skipped
 
 NO_FACE = "No face was found in it; give a picture of a face from in front"
 
@@ -108,7 +107,7 @@ def _refuse(root: Path, out: Path) -> None:
 
 def tell(prepared: Prepared, out: Path) -> str:
     """What `prepare_stills` did, in words: pictures by part and class, exact copies, and what was
-    skipped as `training.prepare.tell_skipped` has it."""
+    skipped as `training.datasets.records.tell_skipped` has it."""
     stills = prepared.stills
     lines = [f"{out}: {len(stills)} faces."]
     for part in stills.parts:

@@ -29,7 +29,7 @@ class StillTraining(TrainingSettings):
     the beta distribution that two pictures are mixed by (Zhang et al., 2018), 0 for none.
     `average`: momentum of the running mean of the weights that is kept in the end, 0 for none;
     with the epoch `last` only.
-    `balance`: `weights` as in `training.balance`, or `none`. `precision`: Keras's dtype policy;
+    `balance`: `weights` as in `training.batches.balancing`, or `none`. `precision`: Keras's dtype policy;
     `auto`: the one that this machine gains from.
     """
 

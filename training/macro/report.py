@@ -32,7 +32,7 @@ from training.page import (
     table,
     tiles,
 )
-from training.results import write_json
+from training.provenance import write_json
 
 EVALUATION_FILE, REPORT_FILE = "evaluation.json", "report.html"
 

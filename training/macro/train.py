@@ -21,10 +21,8 @@ from training.macro.calibration import best_temperature
 from training.macro.networks import build, in_float32
 from training.macro.recipe import StillRecipe
 from training.macro.stills import LABELS, PLAIN_BATCH, in_parts, load_stills
-from training.made_from import keep_made_from, sha256_of
 from training.models import seed_kernels
-from training.recipe import commit
-from training.results import write_json
+from training.provenance import commit, keep_made_from, sha256_of, write_json
 
 NETWORK_FILE = "model.keras"
 RECORD_FILE = "training.json"

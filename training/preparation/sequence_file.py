@@ -24,8 +24,8 @@ import pandas as pd
 
 from realtime.errors import KilasError
 from realtime.spec import FACE_SIZE, ModelSpec
+from training.annotations.expression import ScriptedEvent
 from training.datasets.classes import labels_of
-from training.expressions import ScriptedEvent
 
 STORED = ("faces", "t_s", "stream", "clip", "subject", "table", "dataset", "rate_hz", "mask")
 """Arrays of a file."""

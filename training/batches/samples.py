@@ -19,9 +19,9 @@ import pandas as pd
 
 from realtime.errors import KilasError
 from realtime.spec import ModelSpec
+from training.batches.signal_runs import SignalRun, signal_runs
 from training.datasets.classes import labels_of
-from training.stream_file import StreamFile, load_files
-from training.windows import SignalRun, signal_runs
+from training.preparation.sequence_file import StreamFile, load_files
 
 Row = dict[Hashable, Any]
 
@@ -67,7 +67,7 @@ class LeftOut:
 def read_samples(
     prepared: Sequence[Path], spec: ModelSpec, classes: str, jobs: int = 1
 ) -> tuple[Samples, list[LeftOut]]:
-    """The samples of files of streams (`training.stream_file.load_files`), labelled as `spec` and
+    """The samples of files of streams (`training.preparation.sequence_file.load_files`), labelled as `spec` and
     `classes` (`training.datasets.CLASSES`) say.
 
     Raises KilasError when a file cannot be used, two files have the same expression, or no sample

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,3 +51,35 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise KilasError(f"{file} does not say what its folder was made from; give a new folder.")
     return found
+
+
+def commit() -> str:
+    """The commit that the working tree is at, and whether it was changed since; `unknown` outside
+    of a repository."""
+    head = _git("rev-parse", "HEAD")
+    if not head:
+        return "unknown"
+    return f"{head}, changed since" if _git("status", "--porcelain", "-uno") else head
+
+
+def _git(*arguments: str) -> str:
+    """What git says; nothing where there is none."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    unfinished.replace(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -29,11 +29,11 @@ from realtime.sources.images import read_picture
 from realtime.sources.video_file import VideoFile
 from realtime.spec import ModelSpec
 from realtime.types import Frame, UInt8Array
+from training.annotations.expression import ScriptedEvent
 from training.datasets import read_dataset
 from training.datasets.fer2013 import read_still
-from training.datasets.records import Clip, FrameFiles, Skipped, VideoRange
-from training.expressions import ScriptedEvent
-from training.stream_file import Stream, StreamWriter, WrittenClip, full_table
+from training.datasets.records import Clip, FrameFiles, Skipped, VideoRange, tell_skipped
+from training.preparation.sequence_file import Stream, StreamWriter, WrittenClip, full_table
 
 BEFORE_S = 2.0
 """What is read of a short clip before its first expression: the motion signal's baseline."""
@@ -47,9 +47,6 @@ STILL_FACE_PX = 192
 STILL_BORDER = 0.25
 """Margin around such a still, as a share of its side: the detector wants to see a head. Of 200
 pictures of FER2013 it finds 93 % with it and 87 % without."""
-
-LONGEST_LIST = 20
-"""Of skipped things that are told on the screen."""
 
 Span = tuple[float, float]
 """Beginning and end in seconds from the clip's first frame."""
@@ -172,22 +169,6 @@ def tell(summary: Summary, out: Path) -> str:
     lines += tell_skipped(summary.skipped, out)
     lines += [f"Note: {note}" for note in summary.notes]
     return "\n".join(lines)
-
-
-def tell_skipped(skipped: Sequence[Skipped], out: Path) -> list[str]:
-    """Lines that tell in short what was skipped; all of it goes into NAME.skipped.csv beside
-    `out`. Where nothing was, there is no such file, and no line."""
-    beside = out.with_name(f"{out.stem}.skipped.csv")
-    beside.unlink(missing_ok=True)
-    if not skipped:
-        return []
-    table = pd.DataFrame([(one.where, one.why) for one in skipped])
-    table.to_csv(beside, index=False, header=["where", "why"])
-    lines = [f"Skipped, {len(skipped)} in all (see {beside}):"]
-    lines += [f"  {one.where}: {one.why}" for one in skipped[:LONGEST_LIST]]
-    if len(skipped) > LONGEST_LIST:
-        lines.append(f"  and {len(skipped) - LONGEST_LIST} more")
-    return lines
 
 
 class Pictures:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from realtime.errors import KilasError
-from realtime.preprocessing.motion import BASELINE_SLOTS, BASELINE_STEP_S, MotionSignal
-from realtime.spec import LAYOUTS, NONE_LABEL, ModelSpec
+from realtime.preprocessing.motion import BASELINE_SLOTS, BASELINE_STEP_S
+from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Float32Array
-from training.expressions import ScriptedEvent, intensity_at
+from training.annotations.expression import ScriptedEvent, intensity_at
+from training.batches.augmentation import GAIN_RANGE, mirror
+from training.batches.signal_runs import SignalRun
 from training.recipe import TrainingSettings, WindowSettings
-from training.stream_file import Stream
 
 SHOWN = 0.2
 """Share of an expression's peak, seen against the baseline, from which a slot counts as it."""
@@ -27,10 +26,6 @@ HIDDEN = 0.05
 
 NO_LABEL = -1
 """Label of slots that neither train nor test."""
-
-GAIN_RANGE = (0.7, 1.4)
-"""Motion of each window is scaled by a factor from this range: faces and expressions of other
-sizes than those at hand."""
 
 EDGE_S = 0.3
 """How far from an expression a window without one still counts as its edge."""
@@ -55,21 +50,6 @@ class Windows:
         """float32 [B, T, R, H, W, C]."""
         slots = self.starts[chosen, None] + np.arange(frames)
         return self.signal[slots].astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class SignalRun:
-    """One unbroken run of the signal of a stream.
-
-    `signal`: [S, R, H, W, C]; `t_s`: float64 [S], seconds from the video's start; `events`: all
-    expressions of the video.
-    """
-
-    clip: str
-    subject: str
-    events: tuple[ScriptedEvent, ...]
-    t_s: npt.NDArray[np.float64]
-    signal: npt.NDArray[np.generic]
 
 
 def slot_labels(
@@ -100,19 +80,6 @@ def slot_labels(
         result[shown >= SHOWN] = label
         result[(shown > HIDDEN) & (shown < SHOWN)] = NO_LABEL
     return result
-
-
-def signal_runs(streams: Iterable[Stream], spec: ModelSpec, jobs: int) -> Iterator[SignalRun]:
-    """The signal of all streams, in their order, `jobs` streams at a time.
-
-    The signal stage is the live path's own; where it gives up, the stream is cut, as live.
-    Motion is kept as float16: its steps of 0.001 pixels are far below its noise.
-    """
-    waiting = iter(streams)
-    with ThreadPoolExecutor(jobs) as pool:
-        while group := list(islice(waiting, 8 * jobs)):
-            for runs in pool.map(lambda stream: _signal_runs(stream, spec), group):
-                yield from runs
 
 
 def collect_windows(runs: Iterable[SignalRun], spec: ModelSpec) -> Windows:
@@ -157,34 +124,6 @@ def _joined(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
         whole[first - len(part) : first] = part
         first -= len(part)
     return whole
-
-
-def _signal_runs(stream: Stream, spec: ModelSpec) -> list[SignalRun]:
-    def run(first: int, signal: list[npt.NDArray[np.generic]]) -> SignalRun:
-        t_s = stream.t_s[first : first + len(signal)]
-        return SignalRun(stream.clip, stream.subject, stream.events, t_s, np.stack(signal))
-
-    if spec.signal == "gray":
-        cuts = [
-            stream.faces[:, top:bottom, left:right, np.newaxis]
-            for left, top, right, bottom in LAYOUTS[spec.region_layout]
-        ]
-        return [run(0, list(np.stack(cuts, axis=1)))]
-    stage = MotionSignal(spec)
-    runs: list[SignalRun] = []
-    slots: list[npt.NDArray[np.generic]] = []
-    for number, face in enumerate(stream.faces):
-        signal = stage(face[np.newaxis])
-        if signal is not None:
-            slots.append(signal.astype(np.float16))
-            continue
-        stage.restart()
-        if slots:
-            runs.append(run(number - len(slots), slots))
-        slots = []
-    if slots:
-        runs.append(run(len(stream.faces) - len(slots), slots))
-    return runs
 
 
 class WindowBatches(keras.utils.PyDataset):
@@ -248,14 +187,3 @@ class WindowBatches(keras.utils.PyDataset):
             gain = random.uniform(*GAIN_RANGE, (len(chosen), 1, 1, 1, 1, 1))
             signal *= gain.astype(np.float32)
         return signal, self._windows.labels[chosen]
-
-
-def mirror(signal: Float32Array, spec: ModelSpec) -> Float32Array:
-    """The same windows, [B, T, R, H, W, C], of the face seen in a mirror: left and right regions
-    change places, and motion to the right becomes motion to the left."""
-    mirrored = signal[:, :, :, :, ::-1, :].copy()
-    if spec.region_layout == "triple":
-        mirrored = mirrored[:, :, [1, 0, 2]]
-    if spec.signal == "motion":
-        mirrored[..., 0] *= -1.0
-    return mirrored

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from realtime.errors import KilasError
-from training.expressions import ACTION_UNITS, KINDS, ScriptedEvent
+from training.annotations.expression import ACTION_UNITS, KINDS, ScriptedEvent
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 """What is taken for a video in a folder without clips.csv."""

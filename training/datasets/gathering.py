@@ -12,7 +12,7 @@ import pandas as pd
 from realtime.errors import KilasError
 from training.datasets.classes import EMOTIONS, spelled
 from training.datasets.records import COLUMNS, Annotations, Clip, Clips, FrameFiles, Skipped
-from training.datasets.sheets import Row, Sheet, SkipRow
+from training.datasets.spreadsheets import Row, Sheet, SkipRow
 
 GAPS_NAMED = 3
 """As many gaps of a clip are named in its note; the others are counted."""

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from realtime.spec import LAYOUTS, ModelSpec, RegionLayout
 from realtime.types import Float32Array, UInt8Array
-from training.augment import Augmentation, augment, augment_motion
-from training.balance import class_weights, smote
-from training.look_ahead import Batch, LookAheadBatches
+from training.batches.augmentation import Augmentation, augment, augment_motion
+from training.batches.balancing import class_weights, smote
+from training.batches.prefetch import Batch, LookAheadBatches
+from training.batches.samples import Samples
 from training.recipe import SampleSettings, TrainingSettings
-from training.samples import Samples
 
 PLAIN_BATCH = 64
 """Samples of a batch that only measures: the figures do not depend on it."""

@@ -18,7 +18,11 @@ import numpy.typing as npt
 from realtime.errors import KilasError
 from realtime.spec import FACE_SIZE, ModelSpec
 from realtime.types import Float32Array, UInt8Array
-from training.windows import GAIN_RANGE, mirror
+
+GAIN_RANGE = (0.7, 1.4)
+"""Motion of each window is scaled by a factor from this range: faces and expressions of other
+sizes than those at hand."""
+
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -180,3 +184,14 @@ def _vary(
                     + shift
                 )
                 varied[slot] = np.uint8(min(max(gray, black), white))
+
+
+def mirror(signal: Float32Array, spec: ModelSpec) -> Float32Array:
+    """The same windows, [B, T, R, H, W, C], of the face seen in a mirror: left and right regions
+    change places, and motion to the right becomes motion to the left."""
+    mirrored = signal[:, :, :, :, ::-1, :].copy()
+    if spec.region_layout == "triple":
+        mirrored = mirrored[:, :, [1, 0, 2]]
+    if spec.signal == "motion":
+        mirrored[..., 0] *= -1.0
+    return mirrored

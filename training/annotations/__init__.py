@@ -1,0 +1,1 @@
+"""Labelled expressions, and Kilas's own tables of them."""

@@ -1,0 +1,1 @@
+"""From face sequences to what Keras trains on."""

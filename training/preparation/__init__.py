@@ -1,0 +1,1 @@
+"""From videos to sequences of aligned faces, through the live stages."""
