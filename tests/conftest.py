@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 if TYPE_CHECKING:
-    from training.face_model import FaceModel
+    from training.rendering.face_model import FaceModel
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -32,7 +32,9 @@ def face_model(shared_data: Path) -> Path:
 @pytest.fixture(scope="session")
 def model(face_model: Path) -> FaceModel:
     """The face model of simulated people."""
-    from training.face_model import load_face_model  # compiles; tests of the monitor need not
+    from training.rendering.face_model import (
+        load_face_model,  # compiles; tests of the monitor need not
+    )
 
     return load_face_model(face_model)
 

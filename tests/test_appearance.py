@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.appearance import looks_of, make_actor
-from training.face_model import FaceModel
-from training.occluders import BEARDS, GLASSES
+from training.rendering.appearance import looks_of, make_actor
+from training.rendering.beard import BEARDS
+from training.rendering.face_model import FaceModel
+from training.rendering.glasses import GLASSES
 
 
 def test_a_person_looks_the_same_at_every_size(model: FaceModel) -> None:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training import expressions
 from training.annotations import expression
 from training.annotations.expression import ACTION_UNITS, ScriptedEvent, intensity_at
-from training.expressions import (
+from training.rendering.face_model import FaceModel
+from training.simulation import actions as expressions
+from training.simulation.actions import (
     DISTRACTIONS,
     MACRO_MM,
     MICRO_MM,
@@ -20,7 +21,6 @@ from training.expressions import (
     reach_mm,
     unit_weights,
 )
-from training.face_model import FaceModel
 
 
 @pytest.mark.parametrize("unit", ACTION_UNITS)

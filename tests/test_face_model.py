@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from realtime.errors import SourceError
-from training.face_model import load_face_model
+from training.rendering.face_model import load_face_model
 
 
 def test_a_file_that_is_no_face_model_is_refused(tmp_path: Path) -> None:

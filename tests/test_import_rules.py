@@ -24,14 +24,14 @@ ALLOWED: dict[str, set[str]] = {
     }
     | {"realtime.monitor", "realtime.monitor.layout", "realtime.monitor.reader"},
     "training": {"training", "realtime"},
-    "training.datasets": {"realtime", "training.expressions", "training.annotations.tables"},
+    "training.datasets": {"realtime", "training.simulation.actions", "training.annotations.tables"},
     "training.macro": {"training", "realtime"},
 }
 """Package or module: the prefixes of Kilas that it may import, beside itself."""
 
 FORBIDDEN: dict[str, set[str]] = {
     "training.datasets": {"realtime.web"},
-    "training.macro": {"training.grid", "training.simulate"},
+    "training.macro": {"training.grid", "training.simulation.videos"},
 }
 """Package or module: the prefixes that it may not import although a wider row allows them."""
 

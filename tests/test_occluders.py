@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.appearance import looks_of, make_actor
-from training.face_model import EYE, FaceModel
-from training.occluders import beard_cover
+from training.rendering.appearance import looks_of, make_actor
+from training.rendering.beard import beard_cover
+from training.rendering.face_model import EYE, FaceModel
 
 
 def wearer(model: FaceModel) -> int:

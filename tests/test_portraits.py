@@ -20,12 +20,15 @@ from hypothesis import strategies as st
 from realtime.errors import KilasError
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
-from training import expressions, portraits, render, simulate
-from training.expressions import Motion
-from training.face_model import FaceModel
-from training.portraits import Portrait, PortraitStage, load_portrait, load_portraits
-from training.script import ClipScript, plan_clip
-from training.stage import Stage
+from training.rendering import kernels as render
+from training.rendering.face_model import FaceModel
+from training.simulation import actions as expressions
+from training.simulation import portraits
+from training.simulation import videos as simulate
+from training.simulation.actions import Motion
+from training.simulation.portraits import Portrait, PortraitStage, load_portrait, load_portraits
+from training.simulation.scenario import ClipScript, plan_clip
+from training.simulation.scene import Stage
 
 UInt8Array = npt.NDArray[np.uint8]
 

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training import expressions
-from training.face_model import FaceModel
-from training.script import (
+from training.rendering.face_model import FaceModel
+from training.simulation import actions as expressions
+from training.simulation.scenario import (
     EVENT_GAP_S,
     FIRST_EVENT_S,
     LAST_EVENT_S,

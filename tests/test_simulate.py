@@ -13,12 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from realtime.errors import KilasError
-from training import simulate
 from training.__main__ import app, main
 from training.annotations.expression import ScriptedEvent, intensity_at
-from training.expressions import reach_mm
 from training.recipe import load_recipe
-from training.script import ClipScript
+from training.simulation import videos as simulate
+from training.simulation.actions import reach_mm
+from training.simulation.scenario import ClipScript
 
 
 def test_the_video_has_the_scripts_own_times(face_model: Path, tmp_path: Path) -> None:
@@ -124,25 +124,25 @@ def test_a_row_of_the_table_gives_the_same_intensity_and_its_displacement() -> N
 
 
 MODES = {
-    "": ("training.simulate.simulate", (3, 0, 6.0, 1, 0, None, False)),
+    "": ("training.simulation.videos.simulate", (3, 0, 6.0, 1, 0, None, False)),
     "--truth --subjects 2 --first-subject 7": (
-        "training.simulate.simulate",
+        "training.simulation.videos.simulate",
         (3, 0, 6.0, 1, 7, 2, True),
     ),
     "--seed 5 --portraits photos": (
-        "training.portraits.simulate_portraits",
+        "training.simulation.portraits.simulate_portraits",
         (Path("photos"), 3, 5, 6.0, 1),
     ),
     "--streams drawn --recipe kilas --seconds 9": (
-        "training.streams.simulate_streams",
+        "training.simulation.sequences.simulate_streams",
         (load_recipe("kilas").spec, 3, 0, 9.0, 1, 0, False, True),
     ),
     "--streams drawn --sparse": (
-        "training.streams.simulate_streams",
+        "training.simulation.sequences.simulate_streams",
         (load_recipe("kilas").spec, 3, 0, 6.0, 1, 0, False, False),
     ),
     "--streams warped --seed 4": (
-        "training.streams.simulate_streams",
+        "training.simulation.sequences.simulate_streams",
         (load_recipe("kilas").spec, 3, 4, 6.0, 1, 0, True, True),
     ),
 }
@@ -163,7 +163,9 @@ def test_the_command_does_what_its_options_say(
 
 def test_the_command_writes_the_demo_clip_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[object, ...]] = []
-    monkeypatch.setattr("training.demo.write_demo", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(
+        "training.simulation.demo_clip.write_demo", lambda *arguments: calls.append(arguments)
+    )
     command = ["simulate", "--face-model", "face.npz", "--out", "there", "--demo"]
     assert CliRunner().invoke(app, command).exit_code == 0
     assert calls == [(Path("there"), Path("face.npz"))]

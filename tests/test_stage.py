@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
-from training import expressions
 from training.annotations.expression import ScriptedEvent, intensity_at
-from training.face_model import FaceModel
-from training.script import ClipScript, plan_clip
-from training.stage import Stage
+from training.rendering.face_model import FaceModel
+from training.simulation import actions as expressions
+from training.simulation.scenario import ClipScript, plan_clip
+from training.simulation.scene import Stage
 
 
 def brow_raise(intensity: float = 0.6) -> ScriptedEvent:

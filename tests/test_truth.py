@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from realtime.faces.landmarks import view_68
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
-from training import expressions, simulate, truth
 from training.annotations.expression import ScriptedEvent, intensity_at
-from training.face_model import FaceModel
-from training.script import ClipScript, plan_clip
-from training.stage import Stage
+from training.rendering.face_model import FaceModel
+from training.simulation import actions as expressions
+from training.simulation import ground_truth as truth
+from training.simulation import videos as simulate
+from training.simulation.scenario import ClipScript, plan_clip
+from training.simulation.scene import Stage
 
 BARE_SUBJECT = 9
 """Somebody without glasses and beard."""

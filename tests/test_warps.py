@@ -12,16 +12,16 @@ from realtime.preprocessing.motion import GRID, MotionSignal
 from realtime.preprocessing.regions import extract_regions
 from realtime.spec import MOTION_STRIDE
 from realtime.types import Float32Array, Frame, UInt8Array
-from training import warps
 from training.annotations.expression import ScriptedEvent
-from training.face_model import FaceModel
 from training.preparation.prepare import read_streams
 from training.preparation.sequence_file import load_streams
 from training.recipe import load_recipe
-from training.script import ClipScript, Episode
-from training.stage import Stage
-from training.streams import simulate_streams, stream_script
-from training.warps import warped_faces
+from training.rendering.face_model import FaceModel
+from training.simulation import mesh_warping as warps
+from training.simulation.mesh_warping import warped_faces
+from training.simulation.scenario import ClipScript, Episode
+from training.simulation.scene import Stage
+from training.simulation.sequences import simulate_streams, stream_script
 
 SPEC = load_recipe("kilas").spec
 RATE_HZ = SPEC.rate_hz

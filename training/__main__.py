@@ -90,16 +90,16 @@ def simulate(
     """Film made-up people with micro-expressions, and write down exactly what they did."""
     _refuse_unused(context)
     if demo:
-        from training.demo import write_demo
+        from training.simulation.demo_clip import write_demo
 
         write_demo(out, face_model)
     elif portraits is not None:
-        from training.portraits import simulate_portraits
+        from training.simulation.portraits import simulate_portraits
 
         simulate_portraits(out, face_model, portraits, clips, seed, seconds, jobs)
     elif streams is not None:
         from training.recipe import load_recipe
-        from training.streams import simulate_streams
+        from training.simulation.sequences import simulate_streams
 
         spec = load_recipe(recipe).spec
         warped = streams == "warped"
@@ -107,7 +107,7 @@ def simulate(
             out, face_model, spec, clips, seed, seconds, jobs, first_subject, warped, not sparse
         )
     else:
-        from training.simulate import simulate as run
+        from training.simulation.videos import simulate as run
 
         run(out, face_model, clips, seed, seconds, jobs, first_subject, subjects, truth)
 

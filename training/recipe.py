@@ -145,7 +145,7 @@ class SimulatedSet:
 
     `seed` makes the clips; people are numbered from `first_subject`, and no two sets of a recipe
     may share one. `warped`: streams straight from the mesh. `dense`: streams shorter than
-    `training.script.LONG_CLIP_S` with more events than videos have. Videos have neither.
+    `training.simulation.scenario.LONG_CLIP_S` with more events than videos have. Videos have neither.
     """
 
     clips: int

@@ -8,13 +8,13 @@ from pathlib import Path
 from realtime.errors import KilasError
 from training.evaluate import Figures, evaluate, results_of
 from training.export import export_run
-from training.face_model import load_face_model
 from training.model_file import restate
 from training.provenance import keep_made_from, sha256_of
 from training.recipe import Recipe, weights_from
+from training.rendering.face_model import load_face_model
 from training.report import write_evaluation
-from training.simulate import simulate
-from training.streams import simulate_streams
+from training.simulation.sequences import simulate_streams
+from training.simulation.videos import simulate
 from training.thresholds import choose_thresholds
 from training.train import train
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from training import expressions
 from training.annotations import expression
 from training.annotations.expression import ScriptedEvent
-from training.expressions import Motion
-from training.face_model import load_face_model
-from training.script import TIME_BASE, ClipScript
-from training.simulate import EVENT_FIELDS, event_rows, write_table, write_video
-from training.stage import Stage
+from training.rendering.face_model import load_face_model
+from training.simulation import actions as expressions
+from training.simulation.actions import Motion
+from training.simulation.scenario import TIME_BASE, ClipScript
+from training.simulation.scene import Stage
+from training.simulation.videos import EVENT_FIELDS, event_rows, write_table, write_video
 
 SECONDS = 14.0
 FPS = 30.0

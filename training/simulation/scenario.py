@@ -12,10 +12,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from training import expressions
 from training.annotations import expression
 from training.annotations.expression import ScriptedEvent
-from training.expressions import Motion
+from training.simulation import actions as expressions
+from training.simulation.actions import Motion
 
 TIME_BASE = Fraction(1, 90_000)
 """Clock of the videos, as in MPEG transport streams; frame times are multiples of it."""

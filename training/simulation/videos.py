@@ -19,13 +19,13 @@ import av
 
 from realtime.parallel.process_pool import for_all
 from training.annotations.tables import COURSE_FIELDS
-from training.appearance import looks_of
-from training.expressions import reach_mm
-from training.face_model import load_face_model
 from training.provenance import keep_made_from, sha256_of
-from training.script import TIME_BASE, ClipScript, person_name, plan_clip
-from training.stage import Scene, Stage
-from training.truth import write_truth
+from training.rendering.appearance import looks_of
+from training.rendering.face_model import load_face_model
+from training.simulation.actions import reach_mm
+from training.simulation.ground_truth import write_truth
+from training.simulation.scenario import TIME_BASE, ClipScript, person_name, plan_clip
+from training.simulation.scene import Scene, Stage
 
 SUBJECTS_PER_CLIP = 0.34
 """A person comes back in about three clips, so that a few hundred people make a set."""
@@ -174,7 +174,7 @@ def simulate(
 
     People are numbered from `first_subject`; `subjects`: how many there are, by default a third
     of the number of clips; as many as clips: one a clip, in order. `truth`: also the files of
-    `training.truth.write_truth`. The tables are there from the start; clips that `out` holds
+    `training.simulation.ground_truth.write_truth`. The tables are there from the start; clips that `out` holds
     already are kept, so an interrupted run goes on where it was. Raises SourceError when
     `face_model` cannot be read, KilasError when `out` was made from other settings.
     """

@@ -1,6 +1,6 @@
 """Real faces that do what simulated people do: a folder of portrait photos as labelled videos.
 
-`simulate_portraits` writes the same kind of folder as `training.simulate.simulate`, from the
+`simulate_portraits` writes the same kind of folder as `training.simulation.videos.simulate`, from the
 same scripts, for the same camera; only the people are the user's own photos (see `puppet`).
 """
 
@@ -19,13 +19,15 @@ from realtime.errors import KilasError
 from realtime.faces.tracker import FaceTracker
 from realtime.parallel.process_pool import for_all
 from realtime.types import Frame
-from training import render, simulate
-from training.expressions import Motion
-from training.face_model import FaceModel, load_face_model
 from training.provenance import keep_made_from, sha256_of
-from training.puppet import FaceFit, Puppet, RoomLight, fit_face
-from training.script import ClipScript, perform, plan_clip
-from training.stage import Camera, lighting
+from training.rendering import kernels as render
+from training.rendering.face_model import FaceModel, load_face_model
+from training.simulation import videos as simulate
+from training.simulation.actions import Motion
+from training.simulation.camera import Camera, lighting
+from training.simulation.face_fitting import FaceFit, fit_face
+from training.simulation.reenactment import Puppet, RoomLight
+from training.simulation.scenario import ClipScript, perform, plan_clip
 
 Float32Array = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -269,7 +271,7 @@ def simulate_portraits(
     jobs: int = 1,
 ) -> None:
     """Writes `clips` clips of the people on the photos of a folder, and their tables, into the
-    folder `out`, as `training.simulate.simulate` does of made-up people.
+    folder `out`, as `training.simulation.videos.simulate` does of made-up people.
 
     Photos that cannot be used are named on standard error and left out. Clip i of a seed and
     of a folder is always the same; clips that `out` holds already are kept. Raises SourceError

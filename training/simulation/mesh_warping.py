@@ -27,12 +27,13 @@ from realtime.faces.landmarks import VIEW_68
 from realtime.preprocessing.motion import GRID
 from realtime.preprocessing.regions import extract_regions
 from realtime.spec import FACE_SIZE, MOTION_STRIDE
-from training import expressions, render
-from training.expressions import Motion
-from training.face_model import FaceModel
-from training.script import ClipScript, perform
-from training.stage import Stage
-from training.truth import LANDMARK_VERTICES, align
+from training.rendering import kernels as render
+from training.rendering.face_model import FaceModel
+from training.simulation import actions as expressions
+from training.simulation.actions import Motion
+from training.simulation.ground_truth import LANDMARK_VERTICES, align
+from training.simulation.scenario import ClipScript, perform
+from training.simulation.scene import Stage
 
 Float32Array = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]

@@ -2,7 +2,7 @@
 
 A stream sees what a camera sees of the same script: the picture is rendered, compressed as a
 video is, and the face found in it by the live path's own stages. Only the room around the face
-is cut away, and nothing is written but the aligned faces. Warped streams (`training.warps`) skip
+is cut away, and nothing is written but the aligned faces. Warped streams (`training.simulation.mesh_warping`) skip
 all that: they come straight from the mesh.
 """
 
@@ -22,12 +22,13 @@ from realtime.parallel.process_pool import for_all
 from realtime.spec import ModelSpec
 from realtime.types import Frame
 from training.annotations.expression import ScriptedEvent
-from training.expressions import draw_event
-from training.face_model import load_face_model
 from training.preparation.prepare import read_streams
 from training.preparation.sequence_file import Stream, write_streams
 from training.provenance import keep_made_from, sha256_of
-from training.script import (
+from training.rendering.face_model import load_face_model
+from training.simulation.actions import draw_event
+from training.simulation.mesh_warping import warped_faces
+from training.simulation.scenario import (
     LONG_CLIP_S,
     ClipScript,
     frame_times,
@@ -35,8 +36,7 @@ from training.script import (
     plan_clip,
     shifted,
 )
-from training.stage import Scene, Stage
-from training.warps import warped_faces
+from training.simulation.scene import Scene, Stage
 
 FILE_S = 128.0
 """Seconds of clips whose streams share a file: the work of a minute, so that is the most that an
@@ -174,7 +174,7 @@ def simulate_streams(
     """Write the streams of `clips` clips into the folder `out`; give the number of their slots.
 
     Each clip shows another person; they are numbered from `first_subject`. `warped`: straight
-    from the mesh (`training.warps`), which takes a fifth of the time and knows no hands; otherwise
+    from the mesh (`training.simulation.mesh_warping`), which takes a fifth of the time and knows no hands; otherwise
     every frame is drawn, compressed and read as the live path does. `dense`: clips under
     `LONG_CLIP_S` have more events than videos, for a network to learn from; without it they have
     as many, for thresholds to be chosen on. Files that `out` holds

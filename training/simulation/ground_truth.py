@@ -17,10 +17,10 @@ import numpy.typing as npt
 from realtime.faces.alignment import StableAlignment
 from realtime.faces.landmarks import VIEW_68
 from realtime.spec import FACE_SIZE
-from training import render
 from training.annotations.expression import ACTION_UNITS, ScriptedEvent, intensity_at
-from training.script import ClipScript
-from training.stage import Stage
+from training.rendering import kernels as render
+from training.simulation.scenario import ClipScript
+from training.simulation.scene import Stage
 
 Float32Array = npt.NDArray[np.float32]
 

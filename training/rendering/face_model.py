@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.errors import SourceError
-from training import render
+from training.rendering import kernels as render
 
 Float32Array = npt.NDArray[np.float32]
 Int32Array = npt.NDArray[np.int32]

@@ -1,0 +1,1 @@
+"""Acting of simulated people, and the truth about it."""
