@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.spec import ModelSpec
-from training.models import NETWORKS, build, seed_dropout
+from training.models.architectures import NETWORKS, build, seed_dropout
 
 LABELS = ("negative", "positive", "surprise")
 LEARNING_RATE = 0.003  # the scores are quite different after one step, and no class has won

@@ -15,7 +15,7 @@ pytest.importorskip("tensorflow", reason="the training extra is not installed")
 import keras
 from keras.ops import convert_to_numpy
 
-from training.blocks import (
+from training.models.layers import (
     NORMALISATIONS,
     Normalise,
     SpatialAttention,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from realtime.drawing.palette import class_colours
 from realtime.types import UInt8Array
-from training.contact_sheet import (
+from training.reports.contact_sheet import (
     CAPTIONS_PX,
     GAIN,
     MARGIN_PX,

@@ -21,7 +21,8 @@ from realtime.inference.model import Model
 from realtime.inference.onnx_file import WEIGHTS_FOLDER
 from realtime.spec import SpottingSpec
 from training.annotations.tables import read_activities, read_clips, read_truth
-from training.evaluate import (
+from training.evaluation.evaluate import evaluate, summary
+from training.evaluation.measures import (
     BY_CLIP,
     BY_EPISODE,
     CLIP_GROUPINGS,
@@ -36,13 +37,11 @@ from training.evaluate import (
     Group,
     Grouping,
     action_units,
-    evaluate,
     measure,
-    summary,
 )
 from training.model_file import check_unseen, weights_sha256
 from training.recipe import load_recipe, weights_from
-from training.report import evaluation_page, write_evaluation
+from training.reports.evaluation_report import evaluation_page, write_evaluation
 
 CLASSES = ("negative", "positive", "surprise")
 

@@ -22,10 +22,10 @@ pytest.importorskip("onnx", reason="the training extra is not installed")
 import onnx
 import onnxruntime
 
-from training import export as export_module
-from training import models
 from training.batches.augmentation import mirror
-from training.export import LARGEST_DIFFERENCE, export
+from training.models import architectures as models
+from training.models import export as export_module
+from training.models.export import LARGEST_DIFFERENCE, export
 
 
 def make_spec(architecture: str, signal: Signal, normalisation: str) -> ModelSpec:

@@ -16,11 +16,11 @@ import pytest
 from rich.console import Console
 
 from realtime.errors import KilasError
-from training import devices
 from training.batches.sample_batches import plain_batches, training_batches
 from training.batches.samples import Samples
-from training.fit import CHECKPOINT_FOLDER, LOGS_FOLDER, Fitted, fit
-from training.models import build
+from training.models import devices
+from training.models.architectures import build
+from training.models.training_loop import CHECKPOINT_FOLDER, LOGS_FOLDER, Fitted, fit
 from training.recipe import SampleSettings, TrainingSettings, load_recipe
 
 SMALL = {
@@ -157,11 +157,11 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from rich.console import Console
-from training import devices
+from training.models import devices
 devices._gpus = lambda: ["cpu:0", "cpu:1"]  # stand-ins for two graphics cards
 from test_fit import RECIPE, samples
-from training.protocols import Fold
-from training.train import fit_samples
+from training.evaluation.protocols import Fold
+from training.models.train import fit_samples
 fold = Fold("one", np.arange(9), np.arange(9, 12), np.arange(0))
 with devices.all_devices():
     assert tf.distribute.get_strategy().num_replicas_in_sync == 2

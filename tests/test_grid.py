@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 
 from realtime.errors import KilasError
-from training import grid as grids
-from training.folds import FoldTask
-from training.grid import GRIDS, load_grid, run_grid, single
+from training.evaluation.protocols import PROTOCOLS
+from training.evaluation.results import read_fold
+from training.experiments import grid as grids
+from training.experiments.folds import FoldTask
+from training.experiments.grid import GRIDS, load_grid, run_grid, single
+from training.experiments.spotting_folds import STATEMENT
 from training.preparation.sequence_file import Stream, StreamWriter, full_table
-from training.protocols import PROTOCOLS
 from training.recipe import load_recipe
-from training.results import read_fold
-from training.spotting_folds import STATEMENT
 
 LABELS = ("negative", "positive", "surprise")
 SMALL: dict[str, Any] = {

@@ -20,11 +20,9 @@ pytest.importorskip("matplotlib", reason="the training extra is not installed")
 from realtime.drawing.palette import Rgb
 from realtime.types import UInt8Array
 from training.datasets import DATASETS
-from training.evaluate import SIMULATED
-from training.grid_report import FacesOf, write_report
-from training.page import Row, Tinted, table
-from training.protocols import PROTOCOLS
-from training.published import (
+from training.evaluation.measures import SIMULATED
+from training.evaluation.protocols import PROTOCOLS
+from training.evaluation.published import (
     NOT_COMPARABLE,
     SPOTTING,
     base_name,
@@ -32,8 +30,10 @@ from training.published import (
     published_of,
     published_whole,
 )
-from training.results import FoldResult, Part, Prediction, Run, Watched
-from training.run_figures import run_figures, spotting_figures, worst_predictions
+from training.evaluation.results import FoldResult, Part, Prediction, Run, Watched
+from training.evaluation.run_metrics import run_figures, spotting_figures, worst_predictions
+from training.reports.grid_report import FacesOf, write_report
+from training.reports.html import Row, Tinted, table
 
 LABELS = ("negative", "positive", "surprise")
 

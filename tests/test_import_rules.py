@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
 
 FORBIDDEN: dict[str, set[str]] = {
     "training.datasets": {"realtime.web"},
-    "training.macro": {"training.grid", "training.simulation.videos"},
+    "training.macro": {"training.experiments.grid", "training.simulation.videos"},
 }
 """Package or module: the prefixes that it may not import although a wider row allows them."""
 
@@ -111,9 +111,13 @@ def test_every_folder_is_looked_into() -> None:
             "from realtime.recording.recorder import Contents",
             "realtime.recorder",
         ),
-        ("realtime.web.serve", "import training.grid", "training.grid"),
-        ("realtime.web.serve", "def f():\n    from training import grid", "training.grid"),
-        ("training.datasets.samm", "from training import grid", "training.grid"),
+        ("realtime.web.serve", "import training.experiments.grid", "training.experiments.grid"),
+        (
+            "realtime.web.serve",
+            "def f():\n    from training.experiments import grid",
+            "training.grid",
+        ),
+        ("training.datasets.samm", "from training.experiments import grid", "training.grid"),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, line: str, imported: str) -> None:

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from realtime.errors import KilasError
-from training.contact_sheet import (
+from training.preparation.sequence_file import Stream, StreamWriter, full_table
+from training.recipe import load_recipe
+from training.reports.contact_sheet import (
     CAPTIONS_PX,
     GAP_PX,
     HEADER_PX,
@@ -21,9 +23,7 @@ from training.contact_sheet import (
     TEXT_PX,
     TILE_PX,
 )
-from training.inspection import inspect
-from training.preparation.sequence_file import Stream, StreamWriter, full_table
-from training.recipe import load_recipe
+from training.reports.inspection import inspect
 
 RECIPE = load_recipe("triplepath-ha3dnet")
 SPEC = RECIPE.spec

@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import training.fit
 import training.macro.train
+import training.models.training_loop
 from realtime.errors import KilasError, ModelError
 from realtime.macro.model import MacroModel, MacroSpec
 from realtime.types import UInt8Array
 from training.__main__ import app
-from training.export import LARGEST_DIFFERENCE
 from training.macro.augment import Augmentation
 from training.macro.batches import StillBatches
 from training.macro.calibration import scores_of
@@ -37,7 +36,8 @@ from training.macro.networks import ARCHITECTURES, NORMALISATIONS, build, in_flo
 from training.macro.recipe import RECIPES, StillRecipe, StillTraining, load_still_recipe
 from training.macro.stills import LABELS, Stills, load_stills, save_stills
 from training.macro.train import NETWORK_FILE, RECORD_FILE, run, train_still
-from training.models import seed_kernels
+from training.models.architectures import seed_kernels
+from training.models.export import LARGEST_DIFFERENCE
 
 SMALL = {"stem": 4, "widths": (6, 8), "blocks": (1, 1), "dropout": 0.3}
 EPOCHS = 2
@@ -109,7 +109,9 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
         steps.append([np.array(weight) for weight in self.model.trainable_weights])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.fit._Record, "on_train_batch_end", record, raising=False)
+        patch.setattr(
+            training.models.training_loop._Record, "on_train_batch_end", record, raising=False
+        )
         train_still(data, RECIPE, out)
     return Finished(out, steps)
 

@@ -15,7 +15,7 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from training.metrics import (
+from training.evaluation.metrics import (
     RECOGNITION_FIGURES,
     Counts,
     Interval,

@@ -25,7 +25,14 @@ import keras
 from keras.ops import convert_to_numpy
 from one_step import batch, one_step, scores, started
 
-from training.models import NETWORKS, PATHS, build, seed_dropout, seed_kernels, with_attention
+from training.models.architectures import (
+    NETWORKS,
+    PATHS,
+    build,
+    seed_dropout,
+    seed_kernels,
+    with_attention,
+)
 from training.recipe import load_recipe
 
 Float32Array = npt.NDArray[np.float32]

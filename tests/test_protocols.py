@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
 from realtime.errors import KilasError
-from training.protocols import (
+from training.evaluation.protocols import (
     COMPOSITE,
     COMPOSITE_SUBJECTS,
     PROTOCOLS,

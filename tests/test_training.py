@@ -23,10 +23,10 @@ from training.annotations.expression import ScriptedEvent
 from training.annotations.tables import read_events
 from training.batches.windows import NO_LABEL, WindowBatches, Windows, slot_labels
 from training.datasets import DATASETS
-from training.export import export_run
-from training.protocols import PROTOCOLS
+from training.evaluation.protocols import PROTOCOLS
+from training.models.export import export_run
+from training.models.train import train
 from training.recipe import RECIPES, load_recipe
-from training.train import train
 
 LABELS = ("none", "negative", "positive", "surprise")
 RECIPE = """

@@ -36,12 +36,12 @@ from realtime.sources.video_file import VideoFile
 from training.__main__ import app
 from training.datasets import DATASETS
 from training.datasets.classes import class_names
-from training.export import export_run
-from training.grid import run_grid, single
-from training.models import NETWORKS
+from training.experiments.grid import run_grid, single
+from training.models.architectures import NETWORKS
+from training.models.export import export_run
+from training.models.train import train
 from training.preparation.prepare import prepare
 from training.recipe import load_recipe
-from training.train import train
 
 Image = npt.NDArray[np.uint8]
 

@@ -159,8 +159,8 @@ def inspect(
     settings: Settings = None,
 ) -> None:
     """Count classes and subjects of prepared data as a recipe sees them; draw a contact sheet."""
-    from training.inspection import inspect as run
     from training.recipe import load_recipe
+    from training.reports.inspection import inspect as run
 
     typer.echo(run(data, load_recipe(recipe, changes(settings)), out))
 
@@ -174,8 +174,8 @@ def train(
     jobs: Jobs = CPUS,
 ) -> None:
     """Train a recipe's network. An interrupted run goes on where it was."""
+    from training.models.train import train as run
     from training.recipe import load_recipe
-    from training.train import train as run
 
     run(data, load_recipe(recipe, changes(settings)), out, jobs)
 
@@ -188,7 +188,7 @@ def export(
     settings: Settings = None,
 ) -> None:
     """Write a trained network as one self-describing ONNX file."""
-    from training.export import export_run
+    from training.models.export import export_run
     from training.recipe import load_recipe
 
     difference = export_run(run, load_recipe(recipe, changes(settings)), out)
@@ -204,7 +204,7 @@ def thresholds(
 ) -> None:
     """Choose the spotting thresholds on people that were not trained on."""
     from realtime.inference.model import Model
-    from training.thresholds import choose_thresholds
+    from training.models.thresholds import choose_thresholds
 
     f1 = choose_thresholds(data, model, jobs)
     typer.echo(f"spotting F1 {f1:.3f} with {Model.load(model, device='cpu').spec.spotting}")
@@ -266,7 +266,7 @@ def _evaluate_recipe(
     jobs: int,
     scheduler: str | None,
 ) -> None:
-    from training.grid import run_grid, single
+    from training.experiments.grid import run_grid, single
 
     report = run_grid(single(recipe, protocol, settings), data, out, jobs=jobs, scheduler=scheduler)
     typer.echo(f"The report is {report}.")
@@ -281,15 +281,15 @@ def _evaluate_model(
     out: Path | None,
     jobs: int,
 ) -> None:
-    from training.evaluate import evaluate as run
-    from training.evaluate import summary
+    from training.evaluation.evaluate import evaluate as run
+    from training.evaluation.evaluate import summary
 
     if out is not None:  # says before hours of work if it cannot be made
         out.mkdir(parents=True, exist_ok=True)
     figures, spotted = run(videos, labels, model, jobs, sensitivity, macro)
     typer.echo(summary(figures))
     if out is not None:
-        from training.report import write_evaluation
+        from training.reports.evaluation_report import write_evaluation
 
         typer.echo(f"The report is {write_evaluation(out, figures, spotted)}.")
 
@@ -308,7 +308,7 @@ def grid(
     scheduler: Scheduler = None,
 ) -> None:
     """Run all settings of a grid on all datasets. Finished folds are not run again."""
-    from training.grid import load_grid, run_grid
+    from training.experiments.grid import load_grid, run_grid
 
     chosen = load_grid(name, changes(settings), only or ())
     typer.echo(f"The report is {run_grid(chosen, data, out, jobs=jobs, scheduler=scheduler)}.")
@@ -322,7 +322,7 @@ def reproduce(
     jobs: Jobs = CPUS,
 ) -> None:
     """From nothing to a model and its figures, as the recipe says. An interrupted call goes on."""
-    from training.evaluate import summary
+    from training.evaluation.evaluate import summary
     from training.recipe import load_recipe
     from training.reproduce import reproduce as run
 

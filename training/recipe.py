@@ -212,10 +212,10 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """`spec`: the model to be; `network`: arguments of `training.models.build`; `classes`: which
+    """`spec`: the model to be; `network`: arguments of `training.models.architectures.build`; `classes`: which
     emotion counts as which class (`training.datasets.CLASSES`); `data`: None for recipes whose
     data is not simulated; `both_sides`: the model file scores the face and its mirror image
-    (`training.models.with_attention`). A model with the label `none` is trained on `windows`,
+    (`training.models.architectures.with_attention`). A model with the label `none` is trained on `windows`,
     any other on `samples`; the other of the two is None."""
 
     spec: ModelSpec

@@ -6,17 +6,18 @@ import dataclasses
 from pathlib import Path
 
 from realtime.errors import KilasError
-from training.evaluate import Figures, evaluate, results_of
-from training.export import export_run
+from training.evaluation.evaluate import evaluate, results_of
+from training.evaluation.measures import Figures
 from training.model_file import restate
+from training.models.export import export_run
+from training.models.thresholds import choose_thresholds
+from training.models.train import train
 from training.provenance import keep_made_from, sha256_of
 from training.recipe import Recipe, weights_from
 from training.rendering.face_model import load_face_model
-from training.report import write_evaluation
+from training.reports.evaluation_report import write_evaluation
 from training.simulation.sequences import simulate_streams
 from training.simulation.videos import simulate
-from training.thresholds import choose_thresholds
-from training.train import train
 
 
 def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures:

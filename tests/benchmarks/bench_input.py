@@ -16,9 +16,10 @@ import keras
 import numpy as np
 
 from realtime.spec import FACE_SIZE
-from training import devices, models
 from training.batches.augmentation import Augmentation
 from training.batches.sample_batches import SampleBatches
+from training.models import architectures as models
+from training.models import devices
 from training.recipe import load_recipe
 
 SAMPLES = 256

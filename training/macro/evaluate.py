@@ -14,15 +14,7 @@ import numpy.typing as npt
 from realtime.errors import KilasError
 from realtime.macro.model import MacroModel
 from realtime.types import Float32Array, FloatArray, UInt8Array
-from training.macro.calibration import (
-    Bin,
-    calibration_error,
-    error_by_halves,
-    log_loss,
-    reliability,
-)
-from training.macro.stills import LABELS, NO_PART, Stills, in_parts, load_stills
-from training.metrics import (
+from training.evaluation.metrics import (
     BOOTSTRAP_SEED,
     INTERVAL_PERCENT,
     RESAMPLES,
@@ -31,11 +23,19 @@ from training.metrics import (
     rates,
     recognition,
 )
-from training.protocols import SPLIT_PERCENT, Fold
+from training.evaluation.protocols import SPLIT_PERCENT, Fold
+from training.macro.calibration import (
+    Bin,
+    calibration_error,
+    error_by_halves,
+    log_loss,
+    reliability,
+)
+from training.macro.stills import LABELS, NO_PART, Stills, in_parts, load_stills
 from training.provenance import sha256_of
 
 FIGURES = ("accuracy", "uf1", "uar")
-"""Of `training.metrics.Rates`; UF1 is also called macro F1."""
+"""Of `training.evaluation.metrics.Rates`; UF1 is also called macro F1."""
 
 TIMED_RUNS, WARM_UP_RUNS = 200, 20
 """Of single faces; the median of so many varies by a few percent."""

@@ -24,11 +24,11 @@ from onnx import numpy_helper
 from realtime.errors import ModelError
 from realtime.macro.model import FACE_PX, INPUT, METADATA_KEY, SCORES, MacroModel, MacroSpec
 from realtime.types import UInt8Array
-from training.export import BACK_END, LARGEST_DIFFERENCE, OPSET
 from training.macro.calibration import LEAST_LEFT, scores_of
 from training.macro.networks import in_float32
 from training.macro.stills import EYES_APART_PX, EYES_Y_PX, in_parts, load_stills
 from training.macro.train import NETWORK_FILE, RECORD_FILE, run
+from training.models.export import BACK_END, LARGEST_DIFFERENCE, OPSET
 from training.provenance import commit
 
 SMALLEST_HALVED = 1000

@@ -8,9 +8,10 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from realtime.drawing.palette import BLUE
+from training.evaluation.metrics import Estimate
 from training.macro.evaluate import FIGURES, PartFigures, StillFigures
-from training.metrics import Estimate
-from training.page import (
+from training.provenance import write_json
+from training.reports.html import (
     FAINT,
     INK,
     NOTHING,
@@ -27,12 +28,11 @@ from training.page import (
     number,
     page,
     paragraph,
-    plot,
     plots,
     table,
     tiles,
 )
-from training.provenance import write_json
+from training.reports.plots import plot
 
 EVALUATION_FILE, REPORT_FILE = "evaluation.json", "report.html"
 

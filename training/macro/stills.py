@@ -19,7 +19,7 @@ from realtime.errors import KilasError
 from realtime.macro.model import FACE_PX
 from realtime.types import UInt8Array
 from training.datasets.fer2013 import MIXED_PART, digest
-from training.protocols import USAGES, Fold, plan_folds
+from training.evaluation.protocols import USAGES, Fold, plan_folds
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven classes of FER2013, in its order."""
@@ -59,7 +59,7 @@ class Copies:
 @dataclass(frozen=True, slots=True, eq=False)
 class Stills:
     """Gray faces. `images`: uint8 [N, 48, 48]; `labels`: int64 [N], place in LABELS; `usage`:
-    str [N], the part that each is in: one of `training.protocols.USAGES`, MIXED_PART, or
+    str [N], the part that each is in: one of `training.evaluation.protocols.USAGES`, MIXED_PART, or
     nothing."""
 
     images: UInt8Array
@@ -85,7 +85,7 @@ class Stills:
         return np.bincount(self.labels[rows], minlength=len(LABELS))
 
     def fold(self, protocol: str, seed: int, validation_share: float) -> Fold:
-        """Who is trained on and who is tested: see `training.protocols.plan_folds`, which raises
+        """Who is trained on and who is tested: see `training.evaluation.protocols.plan_folds`, which raises
         KilasError where the protocol does not suit these pictures."""
         table = pd.DataFrame(
             {

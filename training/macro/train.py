@@ -14,14 +14,14 @@ from rich.console import Console
 
 from realtime.errors import KilasError
 from realtime.types import FloatArray, UInt8Array
-from training import devices
-from training.fit import CHECKPOINT_FOLDER, fit
 from training.macro.batches import StillBatches
 from training.macro.calibration import best_temperature
 from training.macro.networks import build, in_float32
 from training.macro.recipe import StillRecipe
 from training.macro.stills import LABELS, PLAIN_BATCH, in_parts, load_stills
-from training.models import seed_kernels
+from training.models import devices
+from training.models.architectures import seed_kernels
+from training.models.training_loop import CHECKPOINT_FOLDER, fit
 from training.provenance import commit, keep_made_from, sha256_of, write_json
 
 NETWORK_FILE = "model.keras"

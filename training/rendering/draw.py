@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from realtime.types import Float32Array, Int32Array
+from training.rendering.appearance import Actor
+from training.rendering.face_model import FaceModel
 from training.rendering.kernels import (
     FAST,
     NOTHING,
@@ -23,10 +24,6 @@ from training.rendering.kernels import (
     shade_pixels,
     shade_vertices,
 )
-
-if TYPE_CHECKING:
-    from training.rendering.appearance import Actor
-    from training.rendering.face_model import FaceModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,11 @@ Everything works in linear light until `develop` makes an 8-bit picture of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from realtime.types import Float32Array, Int32Array, UInt8Array
-
-if TYPE_CHECKING:
-    pass
 
 NOTHING = -1
 """Triangle id of a pixel that no triangle covers."""

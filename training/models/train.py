@@ -16,15 +16,16 @@ from rich.console import Console
 
 from realtime.errors import KilasError
 from realtime.spec import ModelSpec
-from training import devices, models
 from training.batches.sample_batches import plain_batches, training_batches
 from training.batches.samples import Samples, read_samples
 from training.batches.signal_runs import signal_runs
 from training.batches.windows import WindowBatches, Windows, collect_windows
 from training.datasets.classes import class_names
-from training.fit import CHECKPOINT_FOLDER, Fitted, fit
+from training.evaluation.protocols import Fold, people
+from training.models import architectures as models
+from training.models import devices
+from training.models.training_loop import CHECKPOINT_FOLDER, Fitted, fit
 from training.preparation.sequence_file import load_files, load_streams, open_files
-from training.protocols import Fold, people
 from training.provenance import commit, keep_made_from, sha256_of, write_json
 from training.recipe import Recipe, weights_from
 
@@ -195,7 +196,7 @@ def fit_samples(
     keep: bool = False,
     console: Console,
 ) -> tuple[keras.Model, Fitted]:
-    """Train on the training side of a fold; see `training.fit.fit`."""
+    """Train on the training side of a fold; see `training.models.training_loop.fit`."""
     assert recipe.samples is not None
     spec, settings, sharing = recipe.spec, recipe.training, devices.sharing()
     batches = training_batches(samples, fold.train, spec, recipe.samples, settings, sharing)

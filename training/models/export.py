@@ -24,10 +24,10 @@ from keras import layers, ops
 
 from realtime.errors import ModelError
 from realtime.spec import METADATA_KEY, ModelSpec
-from training.models import with_attention
+from training.models.architectures import with_attention
+from training.models.train import NETWORK_FILE, RECORD_FILE
 from training.provenance import commit
 from training.recipe import Recipe, weights_from
-from training.train import NETWORK_FILE, RECORD_FILE
 
 BACK_END = "tensorflow"  # of Keras: tf2onnx reads its graphs
 
@@ -42,11 +42,11 @@ CHECKED_BATCHES = (1, 5)  # more than one, because the batch must be free
 
 
 def export(model: keras.Model, spec: ModelSpec, path: Path, *, both_sides: bool = False) -> float:
-    """Write `model` (from `training.models.build`) with its spec to `path`, whole or not at all.
+    """Write `model` (from `training.models.architectures.build`) with its spec to `path`, whole or not at all.
 
     The file has the input `signal` [N, T, R, H, W, C] and the outputs `scores` [N, labels] and,
     where the network has hybrid attention, `attention` [N, R, T', H', W'], N free, all in float32;
-    `both_sides` as in `training.models.with_attention`. Returns the largest difference between its
+    `both_sides` as in `training.models.architectures.with_attention`. Returns the largest difference between its
     outputs and those of Keras on random windows; raises ModelError, and leaves `path` as it was,
     when that is `LARGEST_DIFFERENCE` or more, or Keras runs on another back end than BACK_END.
     """

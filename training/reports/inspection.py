@@ -11,11 +11,11 @@ import pandas as pd
 
 from realtime.errors import KilasError
 from training.batches.samples import Samples, read_samples
-from training.contact_sheet import draw_sheet, pick
+from training.evaluation.protocols import people
+from training.models.train import for_data
 from training.preparation.sequence_file import load_files
-from training.protocols import people
 from training.recipe import Recipe
-from training.train import for_data
+from training.reports.contact_sheet import draw_sheet, pick
 
 
 def inspect(prepared: Sequence[Path], recipe: Recipe, sheet: Path | None) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 import keras
 
 from realtime.spec import RegionLayout
-from training import devices
-from training.protocols import Fold
+from training.evaluation.protocols import Fold
+from training.evaluation.results import FoldResult
+from training.experiments.recognition_folds import recognise_fold, samples_of
+from training.experiments.spotting_folds import footage, spot_fold
+from training.models import devices
 from training.provenance import commit
 from training.recipe import Recipe
-from training.recognition_folds import recognise_fold, samples_of
-from training.results import FoldResult
-from training.spotting_folds import footage, spot_fold
 
 
 @dataclass(frozen=True, slots=True)

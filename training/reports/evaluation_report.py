@@ -13,17 +13,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from realtime.drawing.palette import BLUE, GREEN, VERMILLION
-from training.evaluate import BELOW_POINTS, TIMES, Figures, Group, Groups, Part
-from training.metrics import MATCH_IOU
-from training.page import (
+from training.evaluation.measures import BELOW_POINTS, TIMES, Figures, Group, Groups, Part
+from training.evaluation.metrics import MATCH_IOU
+from training.reports.html import (
     INK,
     NOTHING,
-    Dot,
     Html,
     Row,
     confusion_table,
     css_colour,
-    dots,
     figure_cell,
     heading,
     interval,
@@ -31,11 +29,11 @@ from training.page import (
     number,
     page,
     paragraph,
-    plot,
     plots,
     table,
     tiles,
 )
+from training.reports.plots import Dot, dots, plot
 
 LONGEST_LIST = 200
 """Rows of a list on the page; the files beside it have all."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.spec import NONE_LABEL
-from training.metrics import (
+from training.evaluation.metrics import (
     RECOGNITION_FIGURES,
     Counts,
     Estimate,
@@ -24,7 +24,7 @@ from training.metrics import (
     ratio,
     recognition,
 )
-from training.results import Prediction, Run, Watched
+from training.evaluation.results import Prediction, Run, Watched
 
 FIGURES = ("accuracy", "uf1", "uar")
 """What runs are compared by."""
@@ -119,7 +119,7 @@ def run_figures(run: Run) -> RunFigures:
 def _classes(
     labels: Sequence[str], confusion: npt.NDArray[np.float64], missed: npt.NDArray[np.float64]
 ) -> tuple[ClassFigures, ...]:
-    """confusion: [C, C]; missed: [C], see `training.metrics.recognition`."""
+    """confusion: [C, C]; missed: [C], see `training.evaluation.metrics.recognition`."""
     named = recognition(confusion, missed)
     truths, said = confusion.sum(axis=1) + missed, confusion.sum(axis=0)
     return tuple(
@@ -206,7 +206,7 @@ class SpottingFigures:
     """What a run has spotted in whole recordings, those of all folds together.
 
     `truths`, `spotted`, `false`: see `SpottedSubject`. `figures`: those of
-    `training.metrics.Rates`. `confusion`: rows truth, columns said, of what was spotted; `missed`:
+    `training.evaluation.metrics.Rates`. `confusion`: rows truth, columns said, of what was spotted; `missed`:
     how many were not, of each class. `by_subject`: the best first.
     """
 

@@ -10,8 +10,16 @@ from matplotlib.axes import Axes
 
 from realtime.drawing.palette import BLUE, VERMILLION, class_marks
 from training.datasets import DATASETS
-from training.metrics import Estimate
-from training.page import (
+from training.evaluation.metrics import Estimate
+from training.evaluation.results import Part, Run
+from training.evaluation.run_metrics import (
+    FIGURES,
+    ClassFigures,
+    RunFigures,
+    SpottingFigures,
+    spots,
+)
+from training.reports.html import (
     INK,
     NOTHING,
     Html,
@@ -29,14 +37,12 @@ from training.page import (
     number,
     paragraph,
     percent,
-    plot,
     plots,
     small,
     span,
     table,
 )
-from training.results import Part, Run
-from training.run_figures import FIGURES, ClassFigures, RunFigures, SpottingFigures, spots
+from training.reports.plots import plot
 
 PARTS = ("train", "validation", "test")
 """Of a fold."""

@@ -21,14 +21,14 @@ from realtime.types import Scores
 from training.batches.signal_runs import SignalRun, signal_runs
 from training.batches.windows import WindowBatches, Windows, collect_windows
 from training.datasets.classes import labels_of
-from training.fit import fit
-from training.metrics import MATCH_IOU, iou
+from training.evaluation.metrics import MATCH_IOU, iou
+from training.evaluation.protocols import Fold, Rows
+from training.evaluation.results import Expression, FoldResult, Part, Watched
+from training.models.thresholds import best_thresholds, scores_of, spotted
+from training.models.train import fitted
+from training.models.training_loop import fit
 from training.preparation.sequence_file import load_files, load_streams
-from training.protocols import Fold, Rows
 from training.recipe import Recipe
-from training.results import Expression, FoldResult, Part, Watched
-from training.thresholds import best_thresholds, scores_of, spotted
-from training.train import fitted
 
 VALIDATION_SHARE = 0.15
 """Of the training subjects, to choose the thresholds on, where the recipe says less: one or two

@@ -13,10 +13,10 @@ from rich.console import Console
 from realtime.spec import ModelSpec
 from training.batches.sample_batches import plain_batches
 from training.batches.samples import LeftOut, Samples, read_samples
-from training.protocols import Fold, people
+from training.evaluation.protocols import Fold, people
+from training.evaluation.results import FoldResult, Part, Prediction
+from training.models.train import class_counts, fit_samples
 from training.recipe import Recipe
-from training.results import FoldResult, Part, Prediction
-from training.train import class_counts, fit_samples
 
 
 @functools.lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from realtime.errors import KilasError
-from training.models import seed_dropout
+from training.models.architectures import seed_dropout
 from training.recipe import TrainingSettings
 
 CHECKPOINT_FOLDER = "checkpoint"

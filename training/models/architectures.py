@@ -27,7 +27,7 @@ import numpy as np
 from keras import layers, ops
 
 from realtime.spec import ModelSpec, RegionLayout
-from training.blocks import (
+from training.models.layers import (
     ATTENTION_KERNEL,
     REDUCTION,
     Mirror,
@@ -235,7 +235,7 @@ def build(spec: ModelSpec, **arguments: Any) -> keras.Model:
     normalisation and the softmax stay in float32.
 
     Raises ValueError when there is no such architecture, it takes another layout of regions, the
-    spec names a normalisation that is not in `training.blocks.NORMALISATIONS`, or a size is none;
+    spec names a normalisation that is not in `training.models.layers.NORMALISATIONS`, or a size is none;
     TypeError when an argument is none of the network's.
     """
     if spec.architecture not in NETWORKS:

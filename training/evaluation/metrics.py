@@ -155,7 +155,7 @@ def counts_by_subject(
 
     labels, said, subjects: [N], of the tested samples of all folds together; classes: in the
     order of the confusion's rows. Subjects of different datasets need different names
-    (`training.protocols.people`). With these `estimates` gives RECOGNITION_FIGURES of the pooled
+    (`training.evaluation.protocols.people`). With these `estimates` gives RECOGNITION_FIGURES of the pooled
     folds, with intervals over subjects.
     """
     place = {name: number for number, name in enumerate(classes)}

@@ -17,7 +17,7 @@ from realtime.spec import ModelSpec, SpottingSpec
 from realtime.spotting.spotter import Spotter
 from realtime.types import Event, FloatArray, Scores
 from training.batches.signal_runs import SignalRun, signal_runs
-from training.metrics import Interval, detection, match
+from training.evaluation.metrics import Interval, detection, match
 from training.model_file import check_unseen, restate
 from training.preparation.sequence_file import load_streams
 

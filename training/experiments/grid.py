@@ -21,16 +21,16 @@ from realtime.parallel.process_pool import run_tasks
 from realtime.types import UInt8Array
 from training.batches.balancing import check_balance
 from training.batches.samples import LeftOut, Samples
-from training.folds import FoldTask, content_key, run_fold
-from training.grid_report import FacesOf, write_report
+from training.evaluation.protocols import composite_note, plan_folds
+from training.evaluation.results import Prediction, Run, read_fold, write_fold
+from training.experiments.folds import FoldTask, content_key, run_fold
+from training.experiments.recognition_folds import samples_of
+from training.experiments.spotting_folds import STATEMENT, VALIDATION_SHARE, footage
+from training.models.train import build_network, for_data
 from training.preparation.sequence_file import open_files
-from training.protocols import composite_note, plan_folds
 from training.provenance import keep_made_from, sha256_of
 from training.recipe import RECIPES, load_recipe, read_toml, weights_from
-from training.recognition_folds import samples_of
-from training.results import Prediction, Run, read_fold, write_fold
-from training.spotting_folds import STATEMENT, VALIDATION_SHARE, footage
-from training.train import build_network, for_data
+from training.reports.grid_report import FacesOf, write_report
 
 GRIDS = RECIPES / "grids"
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
-from training.results import Run
+from training.evaluation.results import Run
 
 TABLE = Path(__file__).parent / "published.csv"
 

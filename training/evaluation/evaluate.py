@@ -1,0 +1,208 @@
+"""Whole labelled videos through the live chain, and how well their events were found.
+
+`evaluate` watches the videos; `measure` makes all figures from tables of what was true and what
+was spotted, without a video.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from realtime.errors import KilasError
+from realtime.inference.model import Model
+from realtime.macro.model import MacroModel
+from realtime.monitor import Monitor
+from realtime.parallel.process_pool import for_all
+from realtime.sources.video_file import VideoFile
+from realtime.spec import NONE_LABEL
+from realtime.types import Event
+from training.annotations.tables import read_activities, read_clips, read_truth
+from training.evaluation.measures import BELOW_POINTS, EVENT_COLUMNS, Figures, measure
+from training.evaluation.metrics import (
+    BOOTSTRAP_SEED,
+    MATCH_IOU,
+    RESAMPLES,
+    Estimate,
+)
+from training.model_file import check_unseen, weights_sha256
+from training.provenance import commit, sha256_of
+
+
+def spot(video: Path, monitor: Monitor) -> tuple[list[Event], float]:
+    """All events of one video, and its length in seconds, by the chain that `analyze` runs."""
+    events: list[Event] = []
+    end_s = 0.0
+    with VideoFile(video) as source:
+        for update in monitor.updates(source):
+            events += update.events
+            end_s = update.frame.t_s
+    return events, end_s
+
+
+def _spot_task(task: tuple[Path, str, float, bool]) -> tuple[list[Event], float]:
+    video, model, sensitivity, macro = task
+    with Monitor(model, device="cpu", live=False, macro=macro, sensitivity=sensitivity) as monitor:
+        return spot(video, monitor)
+
+
+def _macro_facts() -> dict[str, str]:
+    loaded = MacroModel.load()
+    return {
+        "name": loaded.spec.name,
+        "version": loaded.spec.version,
+        "sha256": loaded.sha256,
+    }
+
+
+def watch(
+    videos: Path,
+    clips: pd.DataFrame,
+    model: str,
+    jobs: int,
+    sensitivity: float = 0.5,
+    macro: bool = True,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The clips with their `length_s`, and a row of EVENT_COLUMNS for each spotted event."""
+    tasks = [(videos / clip, model, sensitivity, macro) for clip in clips["clip"]]
+    found = for_all(_spot_task, tasks, jobs, "watching clips")
+    rows = [
+        (clip, event.onset_s, event.apex_s, event.offset_s, event.label, event.score)
+        for clip, (events, _) in zip(clips["clip"], found, strict=True)
+        for event in events
+    ]
+    lengths_s = [length_s for _, length_s in found]
+    return clips.assign(length_s=lengths_s), pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
+
+
+def evaluate(
+    videos: Path,
+    labels_csv: Path,
+    model: str,
+    jobs: int,
+    sensitivity: float = 0.5,
+    macro: bool = True,
+) -> tuple[Figures, pd.DataFrame]:
+    """Figures of one model on a folder of labelled videos, and its spotted events.
+
+    `videos`: the clips, and clips.csv and activities.csv where there are; `labels_csv`: see
+    `read_truth`.
+    `sensitivity`: see `SpottingSpec.at`; `macro`: whether the spotter knows of macro-expressions,
+    as it does in `analyze`. Raises KilasError when the tables cannot be used, a video
+    is missing, or the model knows one of the people: it was trained, or its thresholds chosen, on
+    them.
+    """
+    clips, truth, activities = read_clips(videos), read_truth(labels_csv), read_activities(videos)
+    loaded = Model.load(model, device="cpu")
+    spec = loaded.spec
+    classes = [label for label in spec.labels if label != NONE_LABEL]
+    _check(clips, truth, classes)
+    check_unseen(spec, clips.get("subject", ()), with_thresholds=True)
+    clips, spotted = watch(videos, clips, model, jobs, sensitivity, macro)
+    figures, spotted = measure(clips, truth, spotted, classes, activities)
+    beside = (videos / "clips.csv", labels_csv, videos / "activities.csv")
+    tables = [path for path in beside if path.is_file()]
+    about = {
+        "protocol": (
+            f"Whole videos through the live chain, every frame, no picture left out. A spotted "
+            f"interval is right when its IoU with a true micro-expression is at least "
+            f"{MATCH_IOU}, each at most once; counts are pooled over all clips (MEGC)."
+        ),
+        "intervals": (
+            f"95 %, bootstrap over {'subjects' if 'subject' in clips else 'clips'}, "
+            f"{RESAMPLES} draws, seed {BOOTSTRAP_SEED}"
+        ),
+        "model": {
+            "name": spec.name,
+            "version": spec.version,
+            "file": loaded.path.name,
+            "weights_sha256": weights_sha256(loaded.path),
+            "sensitivity": sensitivity,
+            "spotting": dataclasses.asdict(spec.spotting.at(sensitivity)),
+            # Earlier results would otherwise nest into each other at each export.
+            "provenance": {k: v for k, v in spec.provenance.items() if k != "results"},
+        },
+        "macro_model": _macro_facts() if macro else None,
+        "data": {
+            "sha256": {path.name: sha256_of(path) for path in tables},
+            "seeds": [] if "seed" not in clips else sorted(clips["seed"].astype(str).unique()),
+        },
+        "device": loaded.device,
+        "commit": commit(),
+    }
+    return dataclasses.replace(figures, about=about), spotted
+
+
+def results_of(figures: Figures) -> dict[str, Any]:
+    """What a model file keeps of its figures: not the lists of single events."""
+    kept = ("whole", "classes", "confusion", "missed", "about")
+    return {name: value for name, value in dataclasses.asdict(figures).items() if name in kept}
+
+
+def _check(clips: pd.DataFrame, truth: pd.DataFrame, classes: Sequence[str]) -> None:
+    """Raise KilasError for labels that no clip or no class belongs to, before hours of work."""
+    lost = sorted(set(truth["clip"]) - set(clips["clip"]))
+    if lost:
+        raise KilasError(
+            f"The labels name clips that are not among the videos, such as {lost[0]}; give the "
+            "labels of these videos, with file names as they are."
+        )
+    strange = sorted(set(truth["label"][truth["kind"] == "micro"].astype(str)) - set(classes))
+    if strange:
+        raise KilasError(
+            f"The model does not know the label {strange[0]}; it knows {', '.join(classes)}. "
+            "Rename the labels or take a model that has them."
+        )
+
+
+def summary(figures: Figures) -> str:
+    """The figures as text, for a terminal and a model card."""
+    whole = figures.whole
+    labels = [one.label for one in figures.classes]
+    confusion = pd.DataFrame(figures.confusion, labels, labels)
+    confusion["missed"] = figures.missed
+    counts: dict[str, int] = {}
+    for event in figures.false_events:
+        counts[event["cause"]] = counts.get(event["cause"], 0) + 1
+    causes = ", ".join(f"{cause} {n}" for cause, n in sorted(counts.items(), key=lambda c: -c[1]))
+    value = {name: _text(one) for name, one in whole.figures.items()}
+    lines = [
+        figures.source,
+        f"{whole.micro_expressions} micro-expressions in {whole.clips} clips "
+        f"({whole.minutes:.1f} minutes)",
+        f"spotting at IoU {MATCH_IOU}: precision {value['precision']}, "
+        f"recall {value['recall']}, F1 {value['f1']}",
+        f"recognition, missed ones as errors: UF1 {value['uf1']}, UAR {value['uar']}; "
+        f"STRS {value['strs']}",
+        f"false events a minute: {value['false_per_minute']} ({causes or 'none'})",
+    ]
+    lines += [
+        f"{time} error: median {one.median_ms:.0f} ms, 95 % within {one.p95_ms:.0f} ms"
+        for time, one in whole.timing.items()
+    ]
+    below = [
+        (group.part.micro_expressions, f"{groups.title} {group.name}: {group.points:+.1f} points")
+        for groups in (*figures.clip_groups, *figures.event_groups)
+        for group in groups.groups
+        if group.is_below
+    ]
+    below.sort(reverse=True)
+    if below:
+        lines.append(
+            f"{len(below)} groups are more than {BELOW_POINTS:g} points below the whole, the "
+            "largest of them:"
+        )
+        lines += [f"  {text} ({n} micro-expressions)" for n, text in below[:5]]
+    return "\n".join([*lines, *figures.notes, confusion.to_string()])
+
+
+def _text(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "unknown"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"

@@ -1,0 +1,395 @@
+"""The report of trained and tested runs: one page, and one file with all its figures."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from realtime.drawing.palette import class_marks
+from realtime.types import UInt8Array
+from training.evaluation.measures import SIMULATED
+from training.evaluation.protocols import PROTOCOLS, Protocol
+from training.evaluation.published import (
+    NOT_COMPARABLE,
+    SPOTTING,
+    Published,
+    published,
+    published_whole,
+)
+from training.evaluation.results import Prediction, Run
+from training.evaluation.run_metrics import (
+    confidence,
+    predictions_of,
+    run_figures,
+    spots,
+    spotting_figures,
+    worst_predictions,
+)
+from training.preparation.sequence_file import SIMULATED as SIMULATED_DATASET
+from training.provenance import write_json
+from training.reports.contact_sheet import GAIN, strip
+from training.reports.grid_results import (
+    Result,
+    Spotting,
+    best_of_datasets,
+    best_of_each,
+    best_result,
+    results_to_json,
+    runs_of,
+    unseen_rank,
+)
+from training.reports.html import (
+    NOTHING,
+    Html,
+    Row,
+    counted,
+    details,
+    duration,
+    figure_cell,
+    heading,
+    interval,
+    joined,
+    link,
+    listed,
+    number,
+    page,
+    paragraph,
+    percent,
+    small,
+    table,
+    tiles,
+)
+from training.reports.plots import picture
+from training.reports.protocol_section import INTERVAL_NOTE, NO_INTERVAL_NOTE, protocol_section
+from training.reports.run_details import (
+    dataset_title,
+    run_details,
+    shared_settings,
+    spotting_details,
+)
+
+FacesOf = Callable[[Run, Prediction], tuple[UInt8Array, int] | None]
+"""The aligned faces of a sample, uint8 [T, H, W], and which of them is the apex; None where they
+cannot be had."""
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    runs: Sequence[Run],
+    *,
+    notes: Sequence[str] = (),
+    faces_of: FacesOf | None = None,
+) -> Path:
+    """Write report.html and report.json into `folder`; give the page's path.
+
+    `runs`: those that spot have a part of the page of their own. `notes`: sentences for the top of
+    the page, such as what was left out. `faces_of`: where the pictures of wrongly named clips come
+    from; there are none without it. Runs without a finished fold are named and left out.
+    """
+    finished = [run for run in runs if run.folds]
+    unfinished = [run for run in runs if not run.folds]
+    # What comes first is what can be compared with the papers, then what the field asks for.
+    finished.sort(key=lambda run: PROTOCOLS[run.protocol].is_subject_independent)
+    results = [
+        Result(run, run_figures(run), f"run-{place}")
+        for place, run in enumerate((run for run in finished if not spots(run)), start=1)
+    ]
+    spotting = [
+        Spotting(run, spotting_figures(run), f"spotting-{place}")
+        for place, run in enumerate((run for run in finished if spots(run)), start=1)
+    ]
+    write_json(folder / "report.json", results_to_json(title, results, unfinished, notes, spotting))
+    report = folder / "report.html"
+    text = _page(title, results, unfinished, notes, faces_of, spotting)
+    report.write_text(text, encoding="utf-8")
+    return report
+
+
+# What report.html shows.
+
+
+def _page(
+    title: str,
+    results: Sequence[Result],
+    unfinished: Sequence[Run],
+    notes: Sequence[str],
+    faces_of: FacesOf | None,
+    spotting: Sequence[Spotting],
+) -> str:
+    protocols = list(dict.fromkeys(result.run.protocol for result in results))
+    body = [
+        *_warnings(results, spotting),
+        *_unfinished(unfinished, has_any=bool(results or spotting)),
+        *([_headlines(results)] if results else []),
+        *(paragraph(note, "faint") for note in notes),
+        *_overview(results, protocols),
+        *(block for name in protocols for block in protocol_section(PROTOCOLS[name], results)),
+        *_spotting(spotting),
+        *_worst(results, faces_of),
+        *_each_run(results),
+        *_about(results),
+    ]
+    return page(title, _subtitle(results, spotting), body)
+
+
+def _subtitle(results: Sequence[Result], spotting: Sequence[Spotting]) -> str:
+    shown = runs_of(results, spotting)
+    systems = list(dict.fromkeys(run.system for run in shown))
+    datasets = list(dict.fromkeys(dataset_title(run.dataset) for run in shown))
+    return f"{listed(systems)} on {listed(datasets)}." if shown else ""
+
+
+def _warnings(results: Sequence[Result], spotting: Sequence[Spotting]) -> list[Html]:
+    datasets = [{one.dataset for one in predictions_of(result.run)} for result in results]
+    datasets += [{one.run.dataset} for one in spotting]
+    simulated = [SIMULATED_DATASET in some for some in datasets]
+    if not any(simulated):
+        return []
+    which = "" if all(simulated) else f"Of the dataset {SIMULATED_DATASET}: "
+    return [paragraph(which + SIMULATED, "warning")]
+
+
+def _unfinished(unfinished: Sequence[Run], *, has_any: bool) -> list[Html]:
+    found = []
+    if not has_any:
+        found.append(paragraph("No run has a finished fold, so there are no figures to report."))
+    if unfinished:
+        names = "; ".join(
+            f"{run.system}, {run.name}, {dataset_title(run.dataset)}, {run.protocol}"
+            for run in unfinished
+        )
+        found.append(paragraph(f"Without a finished fold, and so not here: {names}.", "warning"))
+    return found
+
+
+def _headlines(results: Sequence[Result]) -> Html:
+    runs = [result.run for result in results]
+    folds = [fold for run in runs for fold in run.folds]
+    # One dataset's samples have the same numbers in all its runs.
+    samples = {
+        (run.dataset, one.dataset, one.subject, one.clip, one.sample)
+        for run in runs
+        for one in predictions_of(run)
+    }
+    subjects = {(dataset, subject) for _, dataset, subject, _, _ in samples if subject}
+    datasets = len({run.dataset for run in runs})
+    protocols = len({run.protocol for run in runs})
+    facts = [
+        (str(len(runs)), "Runs", f"of {counted(len({run.system for run in runs}), 'system')}"),
+        (str(len(folds)), "Networks trained", "one for each fold of a run"),
+        (str(len(samples)), "Samples tested", f"of {counted(datasets, 'dataset')}"),
+        (str(len(subjects)) if subjects else "unknown", "People tested", ""),
+        (str(protocols), "Protocol" if protocols == 1 else "Protocols", ""),
+        (duration(sum(fold.seconds for fold in folds)), "Training time", "of all folds together"),
+    ]
+    return tiles(facts)
+
+
+def _overview(results: Sequence[Result], protocols: Sequence[str]) -> list[Html]:
+    """The same system under each protocol, beside what was published of it."""
+    pairs = list(dict.fromkeys((result.run.system, result.run.dataset) for result in results))
+    quoted = {pair: published_whole(*pair) for pair in pairs}
+    is_quoted = any(quoted.values())
+    if len(protocols) < 2 and not is_quoted:
+        return []
+    rows = []
+    for pair in pairs:
+        own = [one for one in results if (one.run.system, one.run.dataset) == pair]
+        bests = [best_result(one for one in own if one.run.protocol == name) for name in protocols]
+        theirs = quoted[pair]
+        rows.append(
+            Row(
+                (
+                    joined((pair[0], small(dataset_title(pair[1])))),
+                    *[NOTHING if theirs is None else _quote(theirs)] * is_quoted,
+                    *(NOTHING if best is None else _overview_cell(best) for best in bests),
+                )
+            )
+        )
+    header = (
+        "system",
+        *[joined(("published", small("by its authors")))] * is_quoted,
+        *(
+            joined((PROTOCOLS[name].title, small(_independence(PROTOCOLS[name]))))
+            for name in protocols
+        ),
+    )
+    return [
+        heading("The same systems under each protocol"),
+        paragraph(
+            "In each cell: accuracy in %, macro F1 (UF1), and in small letters its 95 % interval "
+            "over subjects. Of several runs, the one with the highest UF1 in the test."
+        ),
+        table(header, rows),
+        *([paragraph(NOT_COMPARABLE, "faint")] if is_quoted else []),
+    ]
+
+
+def _independence(protocol: Protocol) -> str:
+    if protocol.is_subject_independent:
+        return "people never seen in training"
+    return "not subject-independent"
+
+
+def _overview_cell(result: Result) -> Html:
+    found = result.figures.figures
+    text = f"{percent(found['accuracy'])} · {number(found['uf1'])}"
+    return joined((link(result.anchor, text), small(interval(found["uf1"], 2))))
+
+
+def _quote(one: Published) -> Html:
+    figures = (one.accuracy_percent, one.f1)
+    text = " · ".join(NOTHING if figure is None else str(figure) for figure in figures)
+    return joined((text, small(PROTOCOLS[one.protocol].title)))
+
+
+# What was spotted, and what was wrong.
+
+
+def _spotting(spotting: Sequence[Spotting]) -> list[Html]:
+    """All runs that spot, beside what was published, and each of them."""
+    if not spotting:
+        return []
+    names = {"f1": 3, "precision": 3, "recall": 3, "strs": 3, "false_per_minute": 2}
+    rows = [
+        Row(
+            (
+                joined((link(one.anchor, one.run.system), small(_spotting_words(one.run)))),
+                *(figure_cell(one.figures.figures[name], digits) for name, digits in names.items()),
+            )
+        )
+        for one in spotting
+    ]
+    datasets = {one.run.dataset for one in spotting}
+    rows += [
+        Row(
+            (
+                joined((one.system, small(f"{dataset_title(one.dataset)}; {one.source}"))),
+                *(_printed(getattr(one, name, None)) for name in names),
+            ),
+            "quoted",
+        )
+        for one in published()
+        if one.protocol == SPOTTING and one.dataset in datasets
+    ]
+    protocols = dict.fromkeys(one.run.protocol for one in spotting)
+    statements = [f"{PROTOCOLS[name].title}: {PROTOCOLS[name].statement}" for name in protocols]
+    lacks_intervals = any(one.figures.subjects < 2 for one in spotting)
+    return [
+        heading("Spotting"),
+        *(paragraph(statement) for statement in statements),
+        paragraph(
+            "F1 of spotted intervals that overlap a true one by at least half; STRS is that times "
+            "the macro F1 of their classes."
+        ),
+        table(
+            ("system", "F1", "precision", "recall", "STRS", "false a minute"), rows, style="long"
+        ),
+        paragraph(INTERVAL_NOTE, "faint"),
+        *([paragraph(NO_INTERVAL_NOTE, "faint")] if lacks_intervals else []),
+        *(
+            details(
+                f"{one.run.system}, {_spotting_words(one.run)}: "
+                f"spotting F1 {number(one.figures.figures['f1'])}, "
+                f"STRS {number(one.figures.figures['strs'])}",
+                spotting_details(one.run, one.figures),
+                anchor=one.anchor,
+                is_open=len(spotting) == 1,
+            )
+            for one in spotting
+        ),
+    ]
+
+
+def _spotting_words(run: Run) -> str:
+    name = "" if run.name == run.system else run.name
+    title = PROTOCOLS[run.protocol].title
+    return ", ".join(filter(None, (name, dataset_title(run.dataset), title)))
+
+
+def _printed(figure: object) -> str:
+    return NOTHING if figure is None else str(figure)
+
+
+def _worst(results: Sequence[Result], faces_of: FacesOf | None) -> list[Html]:
+    if faces_of is None:
+        return []
+    blocks: list[Html] = []
+    for result in best_of_datasets(results):
+        run, marks = result.run, class_marks(result.run.labels)
+        pictures = []
+        for one in worst_predictions(run):
+            found = faces_of(run, one)
+            if found is None:
+                continue
+            words = (
+                f"true {marks[one.label]} {one.label}, said {marks[one.said]} {one.said} "
+                f"({confidence(run, one):.2f}); {_whose(one)}clip {one.clip}"
+            )
+            pictures.append(picture(strip(*found), f"Aligned face around the apex: {words}", words))
+        if pictures:
+            where = f"{result.name}, {dataset_title(run.dataset)}, {result.protocol.title}"
+            blocks += [heading(where, 3), *pictures]
+    if not blocks:
+        return []
+    return [
+        heading("Wrong, and sure of it"),
+        paragraph(
+            "Of the best run of each dataset, tested on people never seen where there are such "
+            "runs, the samples that were named wrongly with the highest probability. In order of "
+            "time, the apex underlined; last: what changed from the first picture to the apex, "
+            f"{GAIN} times as strong."
+        ),
+        *blocks,
+    ]
+
+
+def _whose(one: Prediction) -> str:
+    return f"subject {one.subject}, " if one.subject else ""
+
+
+# Each run.
+
+
+def _each_run(results: Sequence[Result]) -> list[Html]:
+    if not results:
+        return []
+    best = {result.anchor for result in best_of_each(results)}
+    opened = max(results, key=unseen_rank)
+    shared = shared_settings([result.run for result in results])
+    blocks = [
+        heading("Each run"),
+        paragraph("★ the best of its dataset under its protocol, by UF1. A click opens a run."),
+    ]
+    order = list(dict.fromkeys(map(_place, results)))
+    ordered = sorted(results, key=lambda result: order.index(_place(result)))
+    for (dataset, protocol), group in itertools.groupby(ordered, _place):
+        blocks.append(heading(f"{dataset}, {protocol}", 3))
+        for result in group:
+            found = result.figures.figures
+            summary = (
+                f"{'★ ' * (result.anchor in best)}{result.name}: UF1 {number(found['uf1'])}, "
+                f"UAR {number(found['uar'])}, accuracy {percent(found['accuracy'])} %"
+            )
+            body = run_details(result.run, result.figures, shared)
+            is_open = result is opened
+            blocks.append(details(summary, body, anchor=result.anchor, is_open=is_open))
+    return blocks
+
+
+def _place(result: Result) -> tuple[str, str]:
+    """Dataset and protocol, in words."""
+    return dataset_title(result.run.dataset), result.protocol.title
+
+
+def _about(results: Sequence[Result]) -> list[Html]:
+    shared = shared_settings([result.run for result in results])
+    if not shared:
+        return []
+    return [
+        heading("How they were made"),
+        paragraph("What all runs have in common; what is a run's own stands with it."),
+        table(("setting", "value"), [Row(line) for line in shared.items()], style="text"),
+    ]

@@ -1,0 +1,161 @@
+"""Results of a grid, ranked and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.evaluation.protocols import PROTOCOLS, Protocol
+from training.evaluation.published import Published, published
+from training.evaluation.results import FoldResult, Run
+from training.evaluation.run_metrics import RunFigures, SpottingFigures
+from training.reports.run_details import PARTS
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run beside its figures. `anchor`: of its place on the page."""
+
+    run: Run
+    figures: RunFigures
+    anchor: str
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """What the best is chosen by."""
+        return tuple(self.figures.figures[name].value or 0.0 for name in ("uf1", "uar", "accuracy"))
+
+    @property
+    def protocol(self) -> Protocol:
+        return PROTOCOLS[self.run.protocol]
+
+    @property
+    def name(self) -> str:
+        """System and name; the name alone where it begins with the system."""
+        system, name = self.run.system, self.run.name
+        return name if name.startswith(system) else f"{system}, {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spotting:
+    """A run that spots beside its figures. `anchor`: of its place on the page."""
+
+    run: Run
+    figures: SpottingFigures
+    anchor: str
+
+
+def runs_of(results: Sequence[Result], spotting: Sequence[Spotting]) -> list[Run]:
+    return [result.run for result in results] + [one.run for one in spotting]
+
+
+# What report.json holds.
+
+
+def results_to_json(
+    title: str,
+    results: Sequence[Result],
+    unfinished: Sequence[Run],
+    notes: Sequence[str],
+    spotting: Sequence[Spotting],
+) -> dict[str, Any]:
+    best = {result.anchor for result in best_of_each(results)}
+    shown = runs_of(results, spotting)
+    datasets = {run.dataset for run in shown}
+    return {
+        "title": title,
+        "notes": list(notes),
+        "protocols": {
+            name: dataclasses.asdict(PROTOCOLS[name])
+            for name in dict.fromkeys(run.protocol for run in shown)
+        },
+        "runs": [_run_json(result, is_best=result.anchor in best) for result in results],
+        "unfinished": [
+            {
+                "name": run.name,
+                "system": run.system,
+                "dataset": run.dataset,
+                "protocol": run.protocol,
+            }
+            for run in unfinished
+        ],
+        "spotting": [_spotting_json(one) for one in spotting],
+        "published": [_published_json(one) for one in published() if one.dataset in datasets],
+    }
+
+
+def _run_json(result: Result, *, is_best: bool) -> dict[str, Any]:
+    folds = [
+        _fold_json(fold) | {"right": sum(one.said == one.label for one in fold.predictions)}
+        for fold in result.run.folds
+    ]
+    return {
+        **_about_json(result.run),
+        "is_best_of_dataset_and_protocol": is_best,
+        **dataclasses.asdict(result.figures),
+        "folds": folds,
+    }
+
+
+def _spotting_json(one: Spotting) -> dict[str, Any]:
+    return {
+        **_about_json(one.run),
+        **dataclasses.asdict(one.figures),
+        "folds": [_fold_json(fold) | {"history": fold.history} for fold in one.run.folds],
+    }
+
+
+def _about_json(run: Run) -> dict[str, Any]:
+    """All of a run but its folds."""
+    return {
+        field.name: getattr(run, field.name)
+        for field in dataclasses.fields(run)
+        if field.name != "folds"
+    }
+
+
+def _fold_json(fold: FoldResult) -> dict[str, Any]:
+    return {
+        "fold": fold.fold,
+        **{name: dataclasses.asdict(getattr(fold, name)) for name in PARTS},
+        "epoch": fold.epoch,
+        "seconds": fold.seconds,
+        "commit": fold.commit,
+    }
+
+
+def _published_json(one: Published) -> dict[str, Any]:
+    figures = {
+        name: None if getattr(one, name) is None else float(getattr(one, name))
+        for name in ("accuracy_percent", "f1", "uar", "strs")
+    }
+    return {**dataclasses.asdict(one), **figures}
+
+
+def best_result(results: Iterable[Result]) -> Result | None:
+    return max(results, key=lambda result: result.rank, default=None)
+
+
+def unseen_rank(result: Result) -> tuple[bool, tuple[float, ...]]:
+    """Figures on people never seen go before all others."""
+    return result.protocol.is_subject_independent, result.rank
+
+
+def best_of_each(results: Sequence[Result]) -> list[Result]:
+    """The best run of each protocol and dataset."""
+    found: dict[tuple[str, str], Result] = {}
+    for result in results:
+        key = (result.run.protocol, result.run.dataset)
+        if key not in found or result.rank > found[key].rank:
+            found[key] = result
+    return list(found.values())
+
+
+def best_of_datasets(results: Sequence[Result]) -> list[Result]:
+    """The best run of each dataset, on people never seen where there are such runs."""
+    found: dict[str, Result] = {}
+    for result in sorted(best_of_each(results), key=unseen_rank):
+        found[result.run.dataset] = result
+    return list(found.values())
