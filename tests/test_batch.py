@@ -21,8 +21,7 @@ import pandas as pd
 import pytest
 
 from realtime.analysis import analyze
-from realtime.batch import outputs as batch_folders
-from realtime.batch import runner as batch
+from realtime.batch import outputs, runner
 from realtime.batch.inputs import Input, find_inputs
 from realtime.batch.outputs import Wanted, make_room
 from realtime.batch.runner import analyze_batch
@@ -75,14 +74,14 @@ def expected(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What this process makes of the clips, one after the other."""
     out = tmp_path_factory.mktemp("expected")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(batch, "run_tasks", run_here)
+        patched.setattr(runner, "run_tasks", run_here)
         analyze_batch(find_inputs([str(clips)]), out, options=OPTIONS, report=False)
     return out
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "run_tasks", run_here)
+    monkeypatch.setattr(runner, "run_tasks", run_here)
 
 
 def run(inputs: Sequence[Input], out: Path, **more: Any) -> pd.DataFrame:
@@ -225,7 +224,7 @@ def test_a_defect_fails_alone_and_asks_for_a_report(
             raise ZeroDivisionError("by nought")
         return analyze(path, folder, **options)
 
-    monkeypatch.setattr(batch, "analyze", analyze_or_break)
+    monkeypatch.setattr(runner, "analyze", analyze_or_break)
     table = run(find_inputs([str(clips / "0.mp4"), str(clips / "1.mp4")]), tmp_path)
     assert list(table["status"]) == ["failed", "done"]
     assert table["reason"][0].startswith("ZeroDivisionError: by nought; please report")
@@ -244,7 +243,7 @@ def test_what_was_finished_before_an_end_is_in_the_summary_and_skipped_next_time
 
     inputs = find_inputs([str(clips / f"{number}.mp4") for number in range(4)])
     with monkeypatch.context() as patched:
-        patched.setattr(batch, "analyze", analyze_until_two)
+        patched.setattr(runner, "analyze", analyze_until_two)
         ends = KeyboardInterrupt if what == "ctrl-c" else KilasError
         with pytest.raises(ends, match=None if what == "ctrl-c" else "no space left"):
             run(inputs, tmp_path)
@@ -265,7 +264,7 @@ def test_a_model_that_cannot_be_used_ends_everything_before_the_first_file(
     for finder, model in (("find_model", "kilas"), ("find_macro", "kilas-macro")):
         (weights / f"{model}.onnx").write_bytes(b"others")
         with monkeypatch.context() as patched:
-            patched.setattr(batch, finder, lambda name: weights / f"{name}.onnx")
+            patched.setattr(runner, finder, lambda name: weights / f"{name}.onnx")
             with pytest.raises(ModelError, match=rf"{model}\.onnx is another one"):
                 run(inputs, tmp_path / "out")
     assert [file.name for file in (tmp_path / "out").iterdir()] == [SUMMARY_FILE]
@@ -326,7 +325,7 @@ def test_a_session_that_is_being_written_is_left_alone(
     shutil.copytree(expected / "0", folder)
     facts = json.loads((folder / "session.json").read_text()) | {"status": "recording"}
     (folder / "session.json").write_text(json.dumps(facts))
-    monkeypatch.setattr(batch_folders, "QUIET_S", 0.0)
+    monkeypatch.setattr(outputs, "QUIET_S", 0.0)
     with FolderLock(folder) as lock:
         assert lock.take()
         table = run(find_inputs([str(clips / "0.mp4")]), tmp_path)
@@ -443,7 +442,7 @@ def test_the_summary_is_never_cut_before_there_is_a_new_one(
         found.append(summary.read_bytes())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(batch, "analyze", stop)
+    monkeypatch.setattr(runner, "analyze", stop)
     with pytest.raises(KeyboardInterrupt):
         run(find_inputs([str(clips / "bad.mp4"), str(clips / "1.mp4")]), tmp_path / "out")
     assert found == [before]
@@ -542,7 +541,7 @@ def test_a_disk_that_takes_nothing_more_ends_all(
     def fill(*_: Any, **__: Any) -> Any:
         raise RecordingError("stopped") from OSError(number, "full")
 
-    monkeypatch.setattr(batch, "analyze", fill)
+    monkeypatch.setattr(runner, "analyze", fill)
     with pytest.raises(KilasError, match="no space left"):
         run(find_inputs([str(clips)]), tmp_path)
 
@@ -553,13 +552,13 @@ def die_at_two(task: Any, on_update: None) -> Any:
     return REAL_DO(task, on_update)
 
 
-REAL_DO = batch._do
+REAL_DO = runner._do
 
 
 def test_a_file_that_ends_its_process_fails_alone(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "_do", die_at_two)
+    monkeypatch.setattr(runner, "_do", die_at_two)
     table = run(find_inputs([str(clips / f"{number}.mp4") for number in (3, 2)]), tmp_path)
     assert statuses(table) == {"3": "done", "2": "failed"}
     assert "2.mp4 ended its process" in table["reason"][1]

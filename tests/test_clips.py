@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.recording import clip_frames
-from realtime.recording import clip_maker as clips
+from realtime.recording import clip_frames, clip_maker
 from realtime.recording.clip_frames import CROP_PX
 from realtime.recording.clip_maker import CLIPS_BUSY, CLIPS_WITHOUT_FACE, ClipMaker
 from realtime.types import Event, Face, Float32Array, Frame, UInt8Array, Update
@@ -291,7 +290,7 @@ def stuck_maker(folder: Path) -> tuple[ClipMaker, threading.Event]:
 
 def test_live_clips_that_find_no_place_are_counted(tmp_path: Path) -> None:
     maker, go_on = stuck_maker(tmp_path)
-    for number in range(clips.MAX_WAITING + 2):
+    for number in range(clip_maker.MAX_WAITING + 2):
         maker.event(2 + number, EVENT)
     maker.add(update(1.9))
     assert maker.drops == {CLIPS_BUSY: 2}
@@ -302,7 +301,7 @@ def test_live_clips_that_find_no_place_are_counted(tmp_path: Path) -> None:
 def test_what_was_not_begun_in_time_is_left_out_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clips, "JOIN_S", 0.05)
+    monkeypatch.setattr(clip_maker, "JOIN_S", 0.05)
     maker, go_on = stuck_maker(tmp_path)
     for number in range(3):
         maker.event(2 + number, EVENT)
@@ -314,7 +313,7 @@ def test_what_was_not_begun_in_time_is_left_out_at_the_end(
 def test_memory_is_bounded_and_the_newest_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clips, "RING_BYTES", 50 * 3 * CROP_PX * CROP_PX)
+    monkeypatch.setattr(clip_maker, "RING_BYTES", 50 * 3 * CROP_PX * CROP_PX)
     maker = ClipMaker(tmp_path, LABELS, wait=True)
     for t_s in times(0, 2, 30):
         maker.add(update(t_s, faces=(0, 1)))
@@ -331,7 +330,7 @@ def test_a_full_disk_is_told_once_and_leaves_no_half_file(
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(clips, "_encode", full)
+    monkeypatch.setattr(clip_maker, "_encode", full)
     maker = ClipMaker(tmp_path, LABELS, wait=True)
     for t_s in times(0, 2.2, 30):
         maker.add(update(t_s))
@@ -368,20 +367,20 @@ def test_who_asked_is_told_of_each_clip_when_it_is_there(tmp_path: Path) -> None
 def test_who_asked_is_told_of_clips_that_there_will_not_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clips, "JOIN_S", 0.05)
+    monkeypatch.setattr(clip_maker, "JOIN_S", 0.05)
     told: list[tuple[int, bool]] = []
     maker, go_on = stuck_maker(tmp_path)
     maker._on_made = lambda *what: told.append(what)
-    for number in range(clips.MAX_WAITING + 1):
+    for number in range(clip_maker.MAX_WAITING + 1):
         maker.event(2 + number, EVENT)
     maker.add(update(1.9))
-    assert told == [(clips.MAX_WAITING + 2, False)]
+    assert told == [(clip_maker.MAX_WAITING + 2, False)]
     maker.close(until_s=0.0)
-    assert told[1:] == [(2 + number, False) for number in range(clips.MAX_WAITING)]
+    assert told[1:] == [(2 + number, False) for number in range(clip_maker.MAX_WAITING)]
     go_on.set()
     maker._thread.join(10)
     assert told[-1] == (1, True)
-    assert len(told) == clips.MAX_WAITING + 2
+    assert len(told) == clip_maker.MAX_WAITING + 2
 
 
 def test_after_a_failure_nobody_waits_for_a_clip(
@@ -390,7 +389,7 @@ def test_after_a_failure_nobody_waits_for_a_clip(
     def full(path: Path, pictures: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(clips, "_encode", full)
+    monkeypatch.setattr(clip_maker, "_encode", full)
     told: list[tuple[int, bool]] = []
     maker = ClipMaker(tmp_path, LABELS, wait=True, on_made=lambda *what: told.append(what))
     for item in usual():
@@ -419,7 +418,7 @@ def test_clips_leave_the_processor_to_the_live_picture(tmp_path: Path) -> None:
         maker.add(item)
     maker.event(1, EVENT)
     maker.close()
-    assert seen == [min(19, before + clips.CLIPS_NICENESS)]
+    assert seen == [min(19, before + clip_maker.CLIPS_NICENESS)]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 

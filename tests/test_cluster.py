@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from realtime.errors import KilasError
-from realtime.parallel import dask_cluster as cluster
+from realtime.parallel import dask_cluster
 from realtime.parallel.process_pool import run_tasks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -268,7 +268,7 @@ def test_a_result_that_died_with_its_worker_is_made_again(
 def test_a_task_that_ends_every_worker_is_named(
     machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "FETCH_S", 3.0)  # of a task whose result died with its worker
+    monkeypatch.setattr(dask_cluster, "FETCH_S", 3.0)  # of a task whose result died with its worker
     for _ in range(2):
         machines.add_worker()
     with pytest.raises(KilasError, match=r"^1 ended 2 workers"):
@@ -297,7 +297,7 @@ def test_the_others_go_on_after_a_task_that_ended_every_worker(machines: Machine
 def test_waiting_for_workers_is_said(
     machines: Machines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cluster, "GONE_S", 0.5)
+    monkeypatch.setattr(dask_cluster, "GONE_S", 0.5)
     late = threading.Timer(1.5, machines.add_worker)  # later than GONE_S: none was there before
     late.start()
     with pytest.raises(KilasError, match=r"none has come back .* at 1\."):
@@ -358,7 +358,7 @@ def test_a_worker_without_kilas_is_refused(machines: Machines, tmp_path: Path) -
 def test_a_scheduler_that_is_not_there_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_S", 0.5)
+    monkeypatch.setattr(dask_cluster, "CONNECT_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(KilasError, match=f"No scheduler answers at tcp://127.0.0.1:{port}"):

@@ -23,7 +23,7 @@ import onnx
 import onnxruntime
 
 from training.batches.augmentation import mirror
-from training.models import architectures as models
+from training.models import architectures
 from training.models import export as export_module
 from training.models.export import LARGEST_DIFFERENCE, export
 
@@ -36,7 +36,7 @@ def make_spec(architecture: str, signal: Signal, normalisation: str) -> ModelSpe
         labels=("none", "positive", "surprise"),
         rate_hz=30.0,
         frames=8,
-        region_layout=models.NETWORKS[architecture].layout,
+        region_layout=architectures.NETWORKS[architecture].layout,
         signal=signal,
         normalisation=normalisation,
         provenance={"seed": 5},
@@ -55,7 +55,7 @@ EVERY_NETWORK = [
     make_spec("MER-3DCNN", "gray", "z-score of the window"),
     make_spec("MER-3DCNN", "motion", MOTION.normalisation),
 ]
-assert {spec.architecture for spec in EVERY_NETWORK} == set(models.NETWORKS)
+assert {spec.architecture for spec in EVERY_NETWORK} == set(architectures.NETWORKS)
 
 ATTENTIVE = ("TriplePath-HA3DNet", "HA-3DNet", "HA-3DSENet")
 
@@ -64,8 +64,8 @@ def name_of(spec: ModelSpec) -> str:
     return f"{spec.architecture}-{spec.signal}"
 
 
-def small(spec: ModelSpec) -> models.keras.Model:
-    return models.build(spec, dense=6)
+def small(spec: ModelSpec) -> architectures.keras.Model:
+    return architectures.build(spec, dense=6)
 
 
 def windows(spec: ModelSpec, count: int) -> npt.NDArray[np.generic]:
@@ -77,10 +77,10 @@ def windows(spec: ModelSpec, count: int) -> npt.NDArray[np.generic]:
 
 
 def run_keras(
-    network: models.keras.Model, spec: ModelSpec, signal: npt.NDArray[np.generic]
+    network: architectures.keras.Model, spec: ModelSpec, signal: npt.NDArray[np.generic]
 ) -> list[npt.NDArray[np.float32]]:
-    full = models.with_attention(network, spec)
-    return [np.asarray(one) for one in models.keras.tree.flatten(full(signal))]
+    full = architectures.with_attention(network, spec)
+    return [np.asarray(one) for one in architectures.keras.tree.flatten(full(signal))]
 
 
 @pytest.mark.parametrize("spec", EVERY_NETWORK, ids=name_of)
@@ -111,7 +111,7 @@ def test_any_pooling_and_padding_can_be_exported(
     tmp_path: Path, padding: Literal["same", "valid"]
 ) -> None:
     # 3 slots and 4 nodes leave a rest in both cases, which pooling drops.
-    network = models.build(MOTION, dense=4, padding=padding, pool=(3, 7, 4))
+    network = architectures.build(MOTION, dense=4, padding=padding, pool=(3, 7, 4))
     assert export(network, MOTION, tmp_path / "model.onnx") < LARGEST_DIFFERENCE
 
 
@@ -119,7 +119,7 @@ def test_any_pooling_and_padding_can_be_exported(
 def test_a_second_convolution_can_be_exported(
     tmp_path: Path, padding: Literal["same", "valid"]
 ) -> None:
-    network = models.build(MOTION, input_pool=2, second_filters=5, dense=4, padding=padding)
+    network = architectures.build(MOTION, input_pool=2, second_filters=5, dense=4, padding=padding)
     assert network.get_layer("second_convolution_lower").filters == 5
     assert export(network, MOTION, tmp_path / "model.onnx") < LARGEST_DIFFERENCE
 
@@ -142,7 +142,7 @@ def test_a_file_can_score_the_face_and_its_mirror_image(tmp_path: Path, spec: Mo
 
 @pytest.fixture
 def half_precision(request: pytest.FixtureRequest) -> Iterator[None]:
-    config = models.keras.config
+    config = architectures.keras.config
     before = config.dtype_policy()
     config.set_dtype_policy(request.param)
     yield
@@ -166,7 +166,7 @@ def test_files_compute_in_float32_whatever_the_network_was_trained_in(
     assert onnx.TensorProto.FLOAT in kinds
     assert not kinds & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 
-    models.keras.config.set_dtype_policy("float32")
+    architectures.keras.config.set_dtype_policy("float32")
     exact = small(spec)
     exact.set_weights(network.get_weights())
     window = windows(spec, 2)
@@ -177,7 +177,7 @@ def test_files_compute_in_float32_whatever_the_network_was_trained_in(
 
 def test_another_back_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = small(MOTION)
-    monkeypatch.setattr(models.keras.config, "backend", lambda: "jax")
+    monkeypatch.setattr(architectures.keras.config, "backend", lambda: "jax")
     with pytest.raises(ModelError, match="back end jax; set KERAS_BACKEND=tensorflow"):
         export(network, MOTION, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -185,7 +185,7 @@ def test_another_back_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_network_that_was_saved_can_be_exported(tmp_path: Path) -> None:
     small(MOTION).save(tmp_path / "model.keras")
-    network = models.keras.models.load_model(tmp_path / "model.keras")
+    network = architectures.keras.models.load_model(tmp_path / "model.keras")
     assert export(network, MOTION, tmp_path / "model.onnx") < LARGEST_DIFFERENCE
 
 

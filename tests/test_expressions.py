@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from training.annotations import expression
 from training.annotations.expression import ACTION_UNITS, ScriptedEvent, intensity_at
 from training.rendering.face_model import FaceModel
-from training.simulation import actions as expressions
+from training.simulation import actions
 from training.simulation.actions import (
     DISTRACTIONS,
     MACRO_MM,
@@ -47,7 +47,7 @@ def test_every_expression_is_strong_enough_to_be_seen(seed: int, kind: str) -> N
 
 def test_every_mix_is_made_of_known_units() -> None:
     for label, mixes in MIXES.items():
-        assert label in expressions.LABELS
+        assert label in actions.LABELS
         for units, odds in mixes:
             assert odds > 0
             assert unit_weights(units, 0.0)
@@ -67,9 +67,9 @@ def test_a_side_moves_alone() -> None:
 @pytest.mark.parametrize("kind", DISTRACTIONS)
 def test_every_distraction_goes_on_in_a_long_clip(kind: str, model: FaceModel) -> None:
     t_s = np.arange(0.0, 60.0, 1 / 30)
-    motion = expressions.still(t_s, model.names)
+    motion = actions.still(t_s, model.names)
     DISTRACTIONS[kind](np.random.default_rng(3), motion)
-    rest = expressions.still(t_s, model.names)
+    rest = actions.still(t_s, model.names)
     fields = ("weights", "gaze_deg", "angles_deg", "offset_cm", "hand")
     moved = np.zeros(len(t_s), bool)
     for field in fields:
@@ -118,6 +118,6 @@ def test_one_sided_units_move_one_side() -> None:
 
 
 def test_all_units_are_shapes_of_the_face_model(model: FaceModel) -> None:
-    for label in expressions.LABELS:
+    for label in actions.LABELS:
         for units, _ in MIXES[label]:
             assert set(unit_weights(units, 0.0)) <= set(model.names)

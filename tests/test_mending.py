@@ -28,8 +28,7 @@ from realtime.recording import recorder
 from realtime.recording.recorder import Contents, SessionRecorder
 from realtime.recording.recovery import mend
 from realtime.session.reader import load_session
-from realtime.storage import durable_file as disk_file
-from realtime.storage import folder_lock
+from realtime.storage import durable_file, folder_lock
 from realtime.storage.durable_file import DiskFile, SyncThread, replace_file
 from realtime.storage.folder_lock import LOCK_FILE, FolderLock
 from realtime.types import Event, Update
@@ -641,7 +640,7 @@ def test_first_bytes_of_a_file_change_after_its_end_is_on_the_disk(
 def test_sync_thread_syncs_and_then_replaces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk_file, "SYNC_EVERY_S", 0.01)
+    monkeypatch.setattr(durable_file, "SYNC_EVERY_S", 0.01)
     path = tmp_path / "a"
     seen: list[bool] = []
     thread = SyncThread([lambda: seen.append(path.exists())])
@@ -658,7 +657,7 @@ def test_sync_thread_syncs_and_then_replaces(
 def test_sync_thread_tells_that_the_disk_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk_file, "SYNC_EVERY_S", 0.01)
+    monkeypatch.setattr(durable_file, "SYNC_EVERY_S", 0.01)
 
     def fail() -> None:
         raise OSError(errno.EIO, "Input/output error")
@@ -676,7 +675,7 @@ def test_sync_thread_tells_that_the_disk_failed(
 def test_every_file_of_a_running_recording_reaches_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk_file, "SYNC_EVERY_S", 0.01)
+    monkeypatch.setattr(durable_file, "SYNC_EVERY_S", 0.01)
     synced: dict[str, set[str]] = {}
     sync = DiskFile.sync
 

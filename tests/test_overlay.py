@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.display import overlay as overlay_module
+from realtime.display import overlay
 from realtime.display.event_timeline import FLASH_S, TIMELINE_S
 from realtime.display.overlay import Overlay
 from realtime.drawing import shapes
@@ -115,8 +115,8 @@ class Words:
             self.plates.append(box)
             plate(image, box, **rest)
 
-        monkeypatch.setattr(overlay_module, "write", spy_write)
-        monkeypatch.setattr(overlay_module, "_plate", spy_plate)
+        monkeypatch.setattr(overlay, "write", spy_write)
+        monkeypatch.setattr(overlay, "_plate", spy_plate)
 
     @property
     def texts(self) -> list[str]:

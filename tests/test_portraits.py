@@ -20,11 +20,9 @@ from hypothesis import strategies as st
 from realtime.errors import KilasError
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
-from training.rendering import kernels as render
+from training.rendering import kernels
 from training.rendering.face_model import FaceModel
-from training.simulation import actions as expressions
-from training.simulation import portraits
-from training.simulation import videos as simulate
+from training.simulation import actions, portraits, videos
 from training.simulation.actions import Motion
 from training.simulation.portraits import Portrait, PortraitStage, load_portrait, load_portraits
 from training.simulation.scenario import ClipScript, plan_clip
@@ -95,10 +93,10 @@ def quiet_script(portrait: Portrait, **changes: object) -> ClipScript:
 
 def motion_of(script: ClipScript, model: FaceModel, units: str = "", size: float = 1.0) -> Motion:
     """Nothing in the first frame, and these action units in all others."""
-    motion = expressions.still(np.array(script.t_s), model.names)
+    motion = actions.still(np.array(script.t_s), model.names)
     motion.angles_deg[:] += script.pose_deg
     if units:
-        for shape, gain in expressions.unit_weights(units, 0.0).items():
+        for shape, gain in actions.unit_weights(units, 0.0).items():
             motion.weights[1:, model.names.index(shape)] += size * gain
     return motion
 
@@ -124,7 +122,7 @@ def test_a_face_that_does_nothing_is_the_photo_itself(ann: Portrait, model: Face
     x1, y1 = np.minimum(corner + size, ann.photo_bgr.shape[1::-1])
     same = ann.photo_bgr[y0:y1, x0:x1, ::-1].astype(int)
     part = shown[y0 - corner[1] : y1 - corner[1], x0 - corner[0] : x1 - corner[0]]
-    curve = render.tone_curve(script.gamma, script.contrast)
+    curve = kernels.tone_curve(script.gamma, script.contrast)
     developed = curve[np.rint(part * (len(curve) - 1)).astype(int)].astype(int)
     assert np.abs(developed - same).max() <= 1
 
@@ -270,12 +268,12 @@ def test_tables_say_what_the_videos_hold_and_finished_clips_are_kept(
     assert "broken.jpg" in capsys.readouterr().err
     clips = pd.read_csv(tmp_path / "clips.csv")
     events = pd.read_csv(tmp_path / "events.csv")
-    assert tuple(clips.columns) == simulate.CLIP_FIELDS
-    assert tuple(events.columns) == simulate.EVENT_FIELDS
+    assert tuple(clips.columns) == videos.CLIP_FIELDS
+    assert tuple(events.columns) == videos.EVENT_FIELDS
     assert set(clips["subject"]) <= {"ann", "ben"}
     assert clips[["skin", "hair", "glasses", "beard"]].isna().all(axis=None)
     activities = pd.read_csv(tmp_path / "activities.csv")
-    assert tuple(activities.columns) == simulate.ACTIVITY_FIELDS
+    assert tuple(activities.columns) == videos.ACTIVITY_FIELDS
     assert "hand" not in set(activities["kind"])
     for clip in clips.itertuples():
         assert clip.events == (events["clip"] == clip.clip).sum()

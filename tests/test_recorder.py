@@ -41,7 +41,7 @@ from realtime.recording.recorder import (
 )
 from realtime.session.reader import load_session
 from realtime.spec import ModelSpec
-from realtime.storage import durable_file as disk_file
+from realtime.storage import durable_file
 from realtime.types import Event, Face, Frame, MacroScores, Scores, State, UInt8Array, Update
 
 SPEC = ModelSpec(
@@ -649,7 +649,7 @@ def test_full_disk_leaves_what_was_written(
     needed = sum((whole / name).stat().st_size for name in ("video.mp4", "scores.csv"))
     needed += (whole / "events.csv").stat().st_size
     disk = SmallDisk(needed - missing_bytes)
-    monkeypatch.setattr(disk_file, "open", disk.open, raising=False)
+    monkeypatch.setattr(durable_file, "open", disk.open, raising=False)
     session = SessionRecorder(tmp_path / "a", SPEC, {}, None, True, origin_s=0.0)
     with pytest.raises(RecordingError, match="no space left") as caught:
         write_all(session, updates, then_close=True)
@@ -665,7 +665,7 @@ def test_full_disk_leaves_what_was_written(
 
 
 def test_full_disk_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_file, "open", SmallDisk(10).open, raising=False)
+    monkeypatch.setattr(durable_file, "open", SmallDisk(10).open, raising=False)
     with pytest.raises(RecordingError, match="choose another folder"):
         SessionRecorder(tmp_path / "a", SPEC, {}, None, True)
 

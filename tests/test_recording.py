@@ -17,7 +17,7 @@ import pytest
 
 from realtime.errors import RecordingError
 from realtime.monitor import Monitor
-from realtime.recording import live_recording as recordings
+from realtime.recording import live_recording
 from realtime.recording.live_recording import Finished, Recording
 from realtime.recording.recorder import Contents
 from realtime.recording.recovery import complete
@@ -99,11 +99,11 @@ def test_the_run_goes_on_while_a_recording_is_finished(
 ) -> None:
     slow = tmp_path / "slow.py"
     slow.write_text("import time\ntime.sleep(60)\n")
-    monkeypatch.setattr(recordings, "COMMAND_LINE", slow)
+    monkeypatch.setattr(live_recording, "COMMAND_LINE", slow)
     began = []
-    run = recordings.subprocess.run
+    run = live_recording.subprocess.run
     monkeypatch.setattr(
-        recordings.subprocess, "run", lambda *a, **k: began.append(a) or run(*a, timeout=2, **k)
+        live_recording.subprocess, "run", lambda *a, **k: began.append(a) or run(*a, timeout=2, **k)
     )
     recording = make_recording(tmp_path / "out", [])
     recording.start()
@@ -117,7 +117,7 @@ def test_the_run_goes_on_while_a_recording_is_finished(
     recording.start()
     write(recording, 5, 5)
     assert recording.is_on
-    with pytest.raises(recordings.subprocess.TimeoutExpired):
+    with pytest.raises(live_recording.subprocess.TimeoutExpired):
         recording.__exit__(None, None, None)
 
 
@@ -126,7 +126,7 @@ def test_a_report_that_fails_is_said_and_the_recording_kept(
 ) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("import sys\nsys.exit('No paper left.')\n")
-    monkeypatch.setattr(recordings, "COMMAND_LINE", broken)
+    monkeypatch.setattr(live_recording, "COMMAND_LINE", broken)
     said: list[str] = []
     with make_recording(tmp_path / "out", said) as recording:
         recording.start()

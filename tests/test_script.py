@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.rendering.face_model import FaceModel
-from training.simulation import actions as expressions
+from training.simulation import actions
 from training.simulation.scenario import (
     EVENT_GAP_S,
     FIRST_EVENT_S,
@@ -44,7 +44,7 @@ def test_a_third_of_the_clips_has_no_event_and_every_distraction_occurs() -> Non
     share = np.mean([not script.events for script in scripts])
     assert 0.25 < share < 0.42
     met = {kind for script in scripts for kind in script.distractions}
-    assert met == set(expressions.DISTRACTIONS)
+    assert met == set(actions.DISTRACTIONS)
     assert {event.kind for script in scripts for event in script.events} == {"micro", "macro"}
 
 
@@ -73,7 +73,7 @@ def test_an_episode_moves_the_face_only_while_it_lasts_and_without_a_jump(
     model: FaceModel,
 ) -> None:
     t_s = np.arange(0, 12, 0.02)
-    for kind in expressions.DISTRACTIONS:
+    for kind in actions.DISTRACTIONS:
         quiet = ClipScript("clip.mp4", (5,), 3, tuple(t_s), idle=0.0)
         script = dataclasses.replace(quiet, episodes=(Episode(3.0, 9.0, kind),))
         motion, resting = perform(script, model.names), perform(quiet, model.names)

@@ -16,7 +16,7 @@ from realtime.errors import KilasError
 from training.__main__ import app, main
 from training.annotations.expression import ScriptedEvent, intensity_at
 from training.recipe import load_recipe
-from training.simulation import videos as simulate
+from training.simulation import videos
 from training.simulation.actions import reach_mm
 from training.simulation.scenario import ClipScript
 
@@ -25,7 +25,7 @@ def test_the_video_has_the_scripts_own_times(face_model: Path, tmp_path: Path) -
     t_s = (0.0, 0.03, 0.1, 0.11, 0.5, 0.52)
     path = tmp_path / "clip.mp4"
     script = ClipScript("clip.mp4", (5,), 3, t_s, size_wh=(256, 256), face_px=160.0)
-    simulate.render_clip(script, face_model, path)
+    videos.render_clip(script, face_model, path)
     with av.open(str(path)) as container:
         times = [float(frame.time) for frame in container.decode(video=0)]
     np.testing.assert_allclose(times, t_s, atol=1e-5)
@@ -37,7 +37,7 @@ SET: dict[str, Any] = {"clips": 3, "seed": 106, "seconds": 3.0, "subjects": 2}
 
 def test_sets_do_not_depend_on_the_number_of_processes(face_model: Path, tmp_path: Path) -> None:
     for jobs in (1, 2):
-        simulate.simulate(tmp_path / str(jobs), face_model, jobs=jobs, **SET | {"clips": 2})
+        videos.simulate(tmp_path / str(jobs), face_model, jobs=jobs, **SET | {"clips": 2})
     names = sorted(file.name for file in (tmp_path / "1").iterdir())
     tables = ["activities.csv", "clips.csv", "events.csv"]
     assert names == sorted([f"clip_0000{i}.mp4" for i in range(2)] + tables + ["made_from.json"])
@@ -48,12 +48,12 @@ def test_sets_do_not_depend_on_the_number_of_processes(face_model: Path, tmp_pat
 def test_tables_say_what_the_videos_hold_and_finished_clips_are_kept(
     face_model: Path, tmp_path: Path
 ) -> None:
-    simulate.simulate(tmp_path, face_model, **SET)
+    videos.simulate(tmp_path, face_model, **SET)
     clips = pd.read_csv(tmp_path / "clips.csv")
-    assert tuple(clips.columns) == simulate.CLIP_FIELDS
-    assert tuple(pd.read_csv(tmp_path / "events.csv").columns) == simulate.EVENT_FIELDS
+    assert tuple(clips.columns) == videos.CLIP_FIELDS
+    assert tuple(pd.read_csv(tmp_path / "events.csv").columns) == videos.EVENT_FIELDS
     activities = pd.read_csv(tmp_path / "activities.csv")
-    assert tuple(activities.columns) == simulate.ACTIVITY_FIELDS
+    assert tuple(activities.columns) == videos.ACTIVITY_FIELDS
     assert set(clips["subject"]) <= {"simulated-0", "simulated-1"}
     for clip in clips.itertuples():
         kinds = activities.loc[activities["clip"] == clip.clip, "kind"]
@@ -66,7 +66,7 @@ def test_tables_say_what_the_videos_hold_and_finished_clips_are_kept(
 
     before = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.mp4")}
     (tmp_path / "clip_00001.mp4").unlink()
-    simulate.simulate(tmp_path, face_model, **SET)
+    videos.simulate(tmp_path, face_model, **SET)
     after = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.mp4")}
     assert {name for name in before if before[name] != after[name]} == {"clip_00001.mp4"}
 
@@ -79,14 +79,14 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[ClipScript]:
     def plan(_: object, tasks: list[tuple[ClipScript, Path, Path, bool]], *__: object) -> None:
         scripts.extend(task[0] for task in tasks)
 
-    monkeypatch.setattr(simulate, "for_all", plan)
+    monkeypatch.setattr(videos, "for_all", plan)
     return scripts
 
 
 def test_as_many_people_as_clips_are_one_a_clip(
     planned: list[ClipScript], face_model: Path, tmp_path: Path
 ) -> None:
-    simulate.simulate(tmp_path, face_model, 6, first_subject=40, subjects=6)
+    videos.simulate(tmp_path, face_model, 6, first_subject=40, subjects=6)
     assert [script.subject for script in planned] == list(range(40, 46))
     assert pd.read_csv(tmp_path / "clips.csv")["subject"].nunique() == 6
 
@@ -94,8 +94,8 @@ def test_as_many_people_as_clips_are_one_a_clip(
 def test_a_larger_set_of_the_same_people_begins_with_the_same_clips(
     planned: list[ClipScript], face_model: Path, tmp_path: Path
 ) -> None:
-    simulate.simulate(tmp_path, face_model, 3, subjects=2)
-    simulate.simulate(tmp_path, face_model, 5, subjects=2)
+    videos.simulate(tmp_path, face_model, 3, subjects=2)
+    videos.simulate(tmp_path, face_model, 5, subjects=2)
     assert planned[3:6] == planned[:3]
 
 
@@ -105,10 +105,10 @@ def test_a_larger_set_of_the_same_people_begins_with_the_same_clips(
 def test_a_folder_of_other_settings_is_refused(
     change: dict[str, Any], planned: list[ClipScript], face_model: Path, tmp_path: Path
 ) -> None:
-    simulate.simulate(tmp_path, face_model, **SET)
+    videos.simulate(tmp_path, face_model, **SET)
     tables = (tmp_path / "clips.csv").read_text()
     with pytest.raises(KilasError, match=rf"other settings \({next(iter(change))},"):
-        simulate.simulate(tmp_path, face_model, **SET | change)
+        videos.simulate(tmp_path, face_model, **SET | change)
     assert (tmp_path / "clips.csv").read_text() == tables
     assert len(planned) == 3
 
@@ -116,7 +116,7 @@ def test_a_folder_of_other_settings_is_refused(
 def test_a_row_of_the_table_gives_the_same_intensity_and_its_displacement() -> None:
     event = ScriptedEvent(1.2, 1.4, 1.5, 1.7, "surprise", "micro", 0.5, "1+2*0.8")
     script = ClipScript("clip.mp4", (5,), 3, (0.0, 3.0), events=(event,))
-    table = pd.DataFrame(simulate.event_rows(script))
+    table = pd.DataFrame(videos.event_rows(script))
     (row,) = table.itertuples()
     t_s = np.linspace(1, 2, 30)
     np.testing.assert_array_equal(intensity_at(row, t_s), intensity_at(event, t_s))

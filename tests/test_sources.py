@@ -26,8 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import SourceError
-from realtime.sources import video_file as sources
-from realtime.sources import webcam
+from realtime.sources import video_file, webcam
 from realtime.sources.live_source import STALENESS_S, LiveSource
 from realtime.sources.network_stream import NetworkStream
 from realtime.sources.opening import DEMO_PATH, open_source
@@ -958,7 +957,7 @@ class TestOpenSource:
     def cameras(self, monkeypatch: pytest.MonkeyPatch) -> list[Camera]:
         """The cameras that the system lists; a test fills it."""
         listed: list[Camera] = []
-        monkeypatch.setattr(sources, "_candidates", lambda: listed)
+        monkeypatch.setattr(video_file, "_candidates", lambda: listed)
         return listed
 
     def test_auto_takes_the_first_camera_that_delivers(self, cameras: list[Camera]) -> None:

@@ -11,7 +11,7 @@ from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
 from training.annotations.expression import ScriptedEvent, intensity_at
 from training.rendering.face_model import FaceModel
-from training.simulation import actions as expressions
+from training.simulation import actions
 from training.simulation.scenario import ClipScript, plan_clip
 from training.simulation.scene import Stage
 
@@ -38,7 +38,7 @@ def quiet_script(**changes: object) -> ClipScript:
 def turning(model: FaceModel, deg_per_s: float, exposure_s: float) -> npt.NDArray[np.uint8]:
     """The middle one of three frames of a head that turns evenly through the front view."""
     t_s = np.array([0.0, 0.1, 0.2])
-    motion = expressions.still(t_s, model.names)
+    motion = actions.still(t_s, model.names)
     motion.angles_deg[:, 0] = deg_per_s * (t_s - 0.1)
     script = quiet_script(t_s=tuple(t_s), exposure_s=exposure_s)
     return Stage(script, model, motion).frame(1)

@@ -17,9 +17,7 @@ from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
 from training.annotations.expression import ScriptedEvent, intensity_at
 from training.rendering.face_model import FaceModel
-from training.simulation import actions as expressions
-from training.simulation import ground_truth as truth
-from training.simulation import videos as simulate
+from training.simulation import actions, ground_truth, videos
 from training.simulation.scenario import ClipScript, plan_clip
 from training.simulation.scene import Stage
 
@@ -52,7 +50,7 @@ def test_landmarks_lie_where_the_live_tracker_finds_them(model: FaceModel) -> No
     with FaceTracker(max_faces=1) as track:
         (face,) = track(Frame(0, 0.0, stage.frame(0)))
     found = view_68(face.points_xy)
-    true = truth.frame_truth(stage, 0).landmarks_xy
+    true = ground_truth.frame_truth(stage, 0).landmarks_xy
     away = np.linalg.norm(found - true, axis=1) / 220.0
     assert away[17:].max() < 0.06
     assert np.abs((found - true)[17:].mean(0)).max() < 0.015 * 220.0
@@ -60,12 +58,12 @@ def test_landmarks_lie_where_the_live_tracker_finds_them(model: FaceModel) -> No
 
 def test_a_face_at_rest_has_no_flow_whatever_its_pose(model: FaceModel) -> None:
     stage = Stage(quiet_script(event("1+2"), pose_deg=(15.0, -5.0, 8.0)), model)
-    np.testing.assert_array_equal(truth.frame_truth(stage, 0).flow_xy, 0.0)
-    assert np.abs(truth.frame_truth(stage, 1).flow_xy).max() > 1.0
+    np.testing.assert_array_equal(ground_truth.frame_truth(stage, 0).flow_xy, 0.0)
+    assert np.abs(ground_truth.frame_truth(stage, 1).flow_xy).max() > 1.0
 
 
 def test_raised_brows_flow_up_and_the_mouth_stays(model: FaceModel) -> None:
-    flow_xy = truth.frame_truth(Stage(quiet_script(event("1+2")), model), 1).flow_xy
+    flow_xy = ground_truth.frame_truth(Stage(quiet_script(event("1+2")), model), 1).flow_xy
     brows, mouth = flow_xy[3:7, 6:26, 1], flow_xy[23:, 8:24]
     assert brows.mean() < -1.0
     assert np.abs(mouth).max() < 0.3
@@ -75,7 +73,7 @@ def test_raised_brows_flow_up_and_the_mouth_stays(model: FaceModel) -> None:
 def test_flow_undoes_what_the_expression_did_to_the_picture(model: FaceModel, units: str) -> None:
     stage = Stage(quiet_script(event(units, 0.5), distance_cm=90.0), model)
     rest, moved = (stage.frame(i) for i in (0, 1))
-    frame = truth.frame_truth(stage, 1)
+    frame = ground_truth.frame_truth(stage, 1)
 
     def aligned(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         # Truth counts pixels from their corner, OpenCV from their centre.
@@ -98,7 +96,7 @@ def test_flow_undoes_what_the_expression_did_to_the_picture(model: FaceModel, un
 def test_intensities_are_those_of_the_script(intensity: float, skew: float) -> None:
     t_s = np.linspace(0, 1, 30)
     one = event("4+12L+26*0.5", intensity, skew)
-    found = dict(zip(truth.UNITS, truth.unit_intensities([one], t_s).T, strict=True))
+    found = dict(zip(ground_truth.UNITS, ground_truth.unit_intensities([one], t_s).T, strict=True))
     course = intensity_at(one, t_s)
     np.testing.assert_allclose(found["4L"], np.clip(course * (1 + skew), 0, 1), atol=1e-6)
     np.testing.assert_allclose(found["4R"], np.clip(course * (1 - skew), 0, 1), atol=1e-6)
@@ -109,17 +107,17 @@ def test_intensities_are_those_of_the_script(intensity: float, skew: float) -> N
 
 
 def test_units_of_all_expressions_have_a_column() -> None:
-    for label in expressions.LABELS:
-        for units, _ in expressions.MIXES[label]:
-            assert truth.unit_intensities([event(units)], [0.45]).max() > 0
+    for label in actions.LABELS:
+        for units, _ in actions.MIXES[label]:
+            assert ground_truth.unit_intensities([event(units)], [0.45]).max() > 0
 
 
 def test_truth_is_written_beside_the_clip_and_made_up_for(face_model: Path, tmp_path: Path) -> None:
     options = {"clips": 1, "seed": 41, "seconds": 3.0, "subjects": 2}
-    simulate.simulate(tmp_path, face_model, **options)  # type: ignore[arg-type]
+    videos.simulate(tmp_path, face_model, **options)  # type: ignore[arg-type]
     video = (tmp_path / "clip_00000.mp4").read_bytes()
     assert not (tmp_path / "clip_00000.npz").exists()
-    simulate.simulate(tmp_path, face_model, truth=True, **options)  # type: ignore[arg-type]
+    videos.simulate(tmp_path, face_model, ground_truth=True, **options)  # type: ignore[arg-type]
     assert (tmp_path / "clip_00000.mp4").read_bytes() == video
     script = plan_clip(41, 0, 3.0, 0, 2)
     n = len(script.t_s)
@@ -134,8 +132,8 @@ def test_truth_is_written_beside_the_clip_and_made_up_for(face_model: Path, tmp_
         "t_s": (n,),
         "shapes": (names,),
         "weights": (n, names),
-        "units": (len(truth.UNITS),),
-        "unit_intensity": (n, len(truth.UNITS)),
+        "units": (len(ground_truth.UNITS),),
+        "unit_intensity": (n, len(ground_truth.UNITS)),
         "head_deg": (n, 3),
         "landmarks_xy": (n, 68, 2),
         "aligned": (n, 2, 3),

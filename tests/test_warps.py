@@ -17,7 +17,7 @@ from training.preparation.prepare import read_streams
 from training.preparation.sequence_file import load_streams
 from training.recipe import load_recipe
 from training.rendering.face_model import FaceModel
-from training.simulation import mesh_warping as warps
+from training.simulation import mesh_warping
 from training.simulation.mesh_warping import warped_faces
 from training.simulation.scenario import ClipScript, Episode
 from training.simulation.scene import Stage
@@ -89,7 +89,7 @@ def test_no_hand_passes_before_a_face_that_is_only_moved(model: FaceModel) -> No
 def test_nodes_lie_where_the_regions_are_cut(axis: int, model: FaceModel) -> None:
     one = script("4", "negative")
     stage = Stage(one, model)
-    face = warps._Face(stage, one, model.names)
+    face = mesh_warping._Face(stage, one, model.names)
     # A picture whose gray says where it is: the number of its column or row.
     ramp = np.indices(one.size_wh[::-1])[1 - axis].astype(np.uint8)
     cut = extract_regions(np.repeat(ramp[..., None], 3, 2), face.aligned, "single")[0]

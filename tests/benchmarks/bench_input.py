@@ -18,8 +18,7 @@ import numpy as np
 from realtime.spec import FACE_SIZE
 from training.batches.augmentation import Augmentation
 from training.batches.sample_batches import SampleBatches
-from training.models import architectures as models
-from training.models import devices
+from training.models import architectures, devices
 from training.recipe import load_recipe
 
 SAMPLES = 256
@@ -60,7 +59,7 @@ def main(rounds: int) -> None:
     }
     networks = {"by itself": {}, "with the shipped model's sizes": load_recipe("kilas").network}
     for name, arguments in networks.items():
-        network = models.build(spec, **arguments)
+        network = architectures.build(spec, **arguments)
         network.compile("adam", "sparse_categorical_crossentropy")
         timer = Timer()
         taken_s: dict[str, list[list[float]]] = {feed: [] for feed in feeds}

@@ -13,7 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from realtime.web import access as doors
+from realtime.web import access
 from realtime.web.access import SMALL_BODY_BYTES, Account, Doors
 
 HOST = "http://127.0.0.1:7860"
@@ -185,12 +185,12 @@ def test_a_wrong_password_is_told_slowly(
     async def sleep(time_s: float) -> None:
         waited.append(time_s)
 
-    monkeypatch.setattr(doors.asyncio, "sleep", sleep)
+    monkeypatch.setattr(access.asyncio, "sleep", sleep)
     browser = _browser(account=Account("lab", "s3cret"))
     answer = browser.post("/login", data=fields)
     assert answer.status_code == 403
     assert 'role="alert">That is not the name and password' in answer.text
-    assert waited == [doors.WRONG_PASSWORD_S]
+    assert waited == [access.WRONG_PASSWORD_S]
     assert browser.get("/who").status_code == 401
 
 
@@ -205,7 +205,7 @@ def test_while_a_wrong_password_is_slowed_no_other_is_looked_at(
         answer = await asyncio.to_thread(browser.post, "/login", data=right)
         meanwhile.append(answer.status_code)
 
-    monkeypatch.setattr(doors.asyncio, "sleep", sleep)
+    monkeypatch.setattr(access.asyncio, "sleep", sleep)
     browser.post("/login", data={"user": "lab", "password": "guess"})
     assert meanwhile == [429]
     assert browser.post("/login", data=right).status_code == 303
@@ -250,7 +250,7 @@ def test_of_guesses_at_the_same_time_one_is_looked_at(monkeypatch: pytest.Monkey
         passwords = ("a", "b", "c", "d", "s3cret")
         return await asyncio.gather(*(guess(password, together) for password in passwords))
 
-    monkeypatch.setattr(doors, "WRONG_PASSWORD_S", 0.2)
+    monkeypatch.setattr(access, "WRONG_PASSWORD_S", 0.2)
     assert sorted(asyncio.run(guess_all())) in (
         [403, 429, 429, 429, 429],
         [303, 403, 429, 429, 429],

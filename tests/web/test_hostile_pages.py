@@ -15,7 +15,7 @@ import pytest
 from live_pages import LiveServer, Page, demo_frames, frame, until
 from websockets.exceptions import ConnectionClosed
 
-from realtime.web.live import service as live
+from realtime.web.live import service
 from realtime.web.live.model_pool import Models
 from realtime.web.live.protocol import MAX_PICTURE_BYTES
 
@@ -168,7 +168,7 @@ def test_damaged_pictures_without_end_are_cut_off(bad: Page) -> None:
 def test_a_page_that_says_nothing_is_cut_off(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "HELLO_S", 0.2)
+    monkeypatch.setattr(service, "HELLO_S", 0.2)
     with Page(server, "bad") as page:
         assert page.cut_off() == (1008, "the page did not say hello")
 
@@ -183,7 +183,7 @@ def test_a_thousand_frames_a_second_are_slowed(bad: Page, good: GoodPage) -> Non
         bad.send(frame(seq, 1000.0 + seq, JPEG))
     while bad.wait_for("update")["seq"] < count - 1:
         pass
-    assert time.monotonic() - began_s > (count - live.BURST) / live.MESSAGES_HZ * 0.9
+    assert time.monotonic() - began_s > (count - service.BURST) / service.MESSAGES_HZ * 0.9
     assert good.count > before + 10
 
 
@@ -197,7 +197,7 @@ def test_a_flood_of_words_is_slowed(bad: Page, good: GoodPage) -> None:
         bad.say("record", on=number % 2 == 0)
     bad.say("stop")
     bad.wait_for("stopped")
-    assert time.monotonic() - began_s > (300 - live.BURST) / live.MESSAGES_HZ * 0.9
+    assert time.monotonic() - began_s > (300 - service.BURST) / service.MESSAGES_HZ * 0.9
     assert good.count > before + 10
 
 
@@ -228,7 +228,7 @@ def test_starting_and_leaving_without_end_takes_no_place_for_long(
 def test_a_page_that_does_not_read_is_cut_off(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "SEND_S", 0.5)
+    monkeypatch.setattr(service, "SEND_S", 0.5)
     with LiveServer(models, tmp_path, max_sessions=1) as server:
         server.use_small_buffers()
         ours = socket.socket()
@@ -254,7 +254,7 @@ def send_without_end(page: Page) -> None:
 def test_more_sockets_than_the_server_bears_are_sent_away(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "MAX_SOCKETS", 2)
+    monkeypatch.setattr(service, "MAX_SOCKETS", 2)
     with LiveServer(models, tmp_path, max_sessions=1) as server:
         with Page(server) as first, Page(server) as second, Page(server) as third:
             first.hello()

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from realtime.web.uploads import receiver as module
+from realtime.web.uploads import receiver
 from realtime.web.uploads.receiver import Inbox, ReceivingBlocks
 
 MAX_VIDEO_BYTES = 2**20
@@ -108,12 +108,12 @@ def test_one_that_breaks_off_leaves_nothing(inbox: Inbox, received: Path) -> Non
 def test_no_more_is_taken_than_there_is_room_for(
     browser: TestClient, received: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LEAST_ROOM_BYTES", 0)
+    monkeypatch.setattr(receiver, "LEAST_ROOM_BYTES", 0)
     session = received.parent / "kept" / "session"
     session.mkdir()
     (session / "video.mp4").write_bytes(bytes(MAX_VIDEO_BYTES // 2))  # counts as MIN_BYTES
-    sent = [_send(browser, "small.mp4") for _ in range(module.ROOM_UPLOADS)]
-    assert [answer.status_code for answer in sent] == [200] * (module.ROOM_UPLOADS - 1) + [507]
+    sent = [_send(browser, "small.mp4") for _ in range(receiver.ROOM_UPLOADS)]
+    assert [answer.status_code for answer in sent] == [200] * (receiver.ROOM_UPLOADS - 1) + [507]
     assert "no room for another video" in sent[-1].text
     Path(sent[0].json()[0]).unlink()
     Path(sent[0].json()[0]).parent.rmdir()
@@ -122,7 +122,7 @@ def test_no_more_is_taken_than_there_is_room_for(
 
 def test_the_disk_is_never_filled(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _send(browser, "a.mp4").status_code == 200
-    monkeypatch.setattr(module, "FREE_BYTES", 2**62)
+    monkeypatch.setattr(receiver, "FREE_BYTES", 2**62)
     assert _send(browser, "a.mp4").status_code == 507
 
 

@@ -22,7 +22,7 @@ from live_pages import HANG_S, LiveServer, Page, demo_frames, frame, jpeg_of, un
 from websockets.exceptions import ConnectionClosed
 
 from realtime.monitor import Monitor
-from realtime.recording import live_recording as recordings
+from realtime.recording import live_recording
 from realtime.recording.video_writer import VideoWriter
 from realtime.web.live import run, visit
 from realtime.web.live.browser_camera import BrowserCamera
@@ -49,7 +49,7 @@ def _no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording's report takes seconds, and says nothing here."""
     quick = tmp_path / "quick.py"
     quick.touch()
-    monkeypatch.setattr(recordings, "COMMAND_LINE", quick)
+    monkeypatch.setattr(live_recording, "COMMAND_LINE", quick)
 
 
 without_report = pytest.mark.usefixtures("_no_report")

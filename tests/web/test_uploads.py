@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from realtime.errors import KilasError
 from realtime.sources.opening import DEMO_PATH
 from realtime.web import limits
-from realtime.web.uploads import jobs as module
+from realtime.web.uploads import jobs
 from realtime.web.uploads.jobs import Analysed, Finishing, Owner, Step, Uploads
 
 ANN: Owner = ("ann", "page-1")
@@ -149,9 +149,9 @@ def test_too_long_a_video_is_told(
     uploads: Uploads, received: Path, short_clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _receive(received, short_clip)
-    monkeypatch.setattr(module, "MAX_VIDEO_S", 0.4)
+    monkeypatch.setattr(jobs, "MAX_VIDEO_S", 0.4)
     with pytest.raises(KilasError, match="longer than an hour"):
-        module._look_at(path)
+        jobs._look_at(path)
 
 
 def test_dropping_ends_the_process_at_once(
@@ -164,7 +164,7 @@ def test_dropping_ends_the_process_at_once(
     (upload,) = uploads._uploads.values()
     assert upload.process is not None
     own, its = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, upload.process.pid or 0))
-    assert its == min(19, own + module.NICENESS)
+    assert its == min(19, own + jobs.NICENESS)
     uploads.drop(ANN)
     assert not upload.process.is_alive()
     assert [one for one in news if isinstance(one, Analysed)] == []
@@ -218,7 +218,7 @@ def test_what_no_page_takes_is_removed_in_minutes(uploads: Uploads, received: Pa
         folder.mkdir()
         (folder / "a.mp4").write_bytes(b"a")
     empty.touch()
-    ago_s = time.time() - module.RECEIVED_S - 1
+    ago_s = time.time() - jobs.RECEIVED_S - 1
     for path in (stale / "a.mp4", stale, coming, empty):  # a.mp4 in coming was just written to
         os.utime(path, (ago_s, ago_s))
     uploads.sweep()

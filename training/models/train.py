@@ -22,8 +22,7 @@ from training.batches.signal_runs import signal_runs
 from training.batches.windows import WindowBatches, Windows, collect_windows
 from training.datasets.classes import class_names
 from training.evaluation.protocols import Fold, people
-from training.models import architectures as models
-from training.models import devices
+from training.models import architectures, devices
 from training.models.training_loop import CHECKPOINT_FOLDER, Fitted, fit
 from training.preparation.sequence_file import load_files, load_streams, open_files
 from training.provenance import commit, keep_made_from, sha256_of, write_json
@@ -85,10 +84,10 @@ def build_network(recipe: Recipe) -> keras.Model:
     """The untrained network of a recipe, whose kernels follow from its seed. Raises KilasError
     when it cannot be built."""
     try:
-        network = models.build(recipe.spec, **recipe.network)
+        network = architectures.build(recipe.spec, **recipe.network)
     except (TypeError, ValueError) as error:
         raise KilasError(f"The recipe's network cannot be built: {error}") from error
-    models.seed_kernels(network, recipe.training.seed)
+    architectures.seed_kernels(network, recipe.training.seed)
     return network
 
 

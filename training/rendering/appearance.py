@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.types import Float32Array, Int32Array
-from training.rendering import beard
+from training.rendering import beard, kernels
 from training.rendering import glasses as occluders
-from training.rendering import kernels as render
 from training.rendering.beard import Beard
 from training.rendering.face_model import (
     CLOTH,
@@ -253,7 +252,7 @@ def make_actor(model: FaceModel, subject: int, face_px: float, skin: float | Non
         glasses = _fitted_glasses(model, subject, looks.glasses, face)
     on_skin = np.zeros(len(face), bool)
     on_skin[model.triangles[np.isin(model.parts, (FACE, HEAD))].ravel()] = True
-    normals = render.vertex_normals(model.neutral, model.triangles)
+    normals = kernels.vertex_normals(model.neutral, model.triangles)
 
     if looks.beard.length_cm:
         lift = beard.beard_lift_cm(looks.beard, model.neutral) * on_skin

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.errors import SourceError
-from training.rendering import kernels as render
+from training.rendering import kernels
 
 Float32Array = npt.NDArray[np.float32]
 Int32Array = npt.NDArray[np.int32]
@@ -100,7 +100,7 @@ def _visibility(neutral: Float32Array, triangles: Int32Array) -> tuple[Float32Ar
     radius = np.sqrt(1 - y * y)
     directions = np.stack([radius * np.cos(k * golden), y, radius * np.sin(k * golden)], 1)
     directions = directions.astype(np.float32)
-    normals = render.vertex_normals(neutral, triangles)
+    normals = kernels.vertex_normals(neutral, triangles)
     centre = (neutral.max(0) + neutral.min(0)) / 2
     extent = float(np.abs(neutral - centre).max()) * 1.5
     seen = np.zeros((count, len(neutral)), np.float32)
@@ -112,7 +112,7 @@ def _visibility(neutral: Float32Array, triangles: Int32Array) -> tuple[Float32Ar
         xyz = local.astype(np.float32)
         xyz[:, :2] = (xyz[:, :2] / extent + 1) * (size / 2)
         surface = xyz.copy()
-        depth, _ = render.rasterise(surface, triangles, (size, size), two_sided=True)
+        depth, _ = kernels.rasterise(surface, triangles, (size, size), two_sided=True)
         column = np.clip(np.rint(xyz[:, 0]).astype(int), 0, size - 1)
         row = np.clip(np.rint(xyz[:, 1]).astype(int), 0, size - 1)
         seen[index] = xyz[:, 2] < depth[row, column] + 0.25

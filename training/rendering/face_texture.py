@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from realtime.types import Float32Array
-from training.rendering import beard
-from training.rendering import kernels as render
+from training.rendering import beard, kernels
 from training.rendering.beard import Beard
 from training.rendering.face_model import EYE, FaceModel
 from training.rendering.textures import is_ear, noise, smooth, to_linear
@@ -30,9 +29,9 @@ def position_map(model: FaceModel, part: int, size: int) -> Float32Array:
     xyz = np.zeros((len(corners) * 3, 3), np.float32)
     xyz[:, :2] = uv.reshape(-1, 2) * size - 0.5
     loose = np.arange(len(xyz), dtype=np.int32).reshape(-1, 3)
-    _, ids = render.rasterise(xyz, loose, (size, size), two_sided=True)
+    _, ids = kernels.rasterise(xyz, loose, (size, size), two_sided=True)
     covered = ids >= 0
-    weights = render.barycentric(xyz, loose, ids)
+    weights = kernels.barycentric(xyz, loose, ids)
     points = np.zeros((size, size, 3), np.float32)
     points[covered] = (model.neutral[corners[ids[covered]]] * weights[..., None]).sum(1)
     # Texels outside every triangle take their nearest neighbour, for bilinear sampling.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.types import Float32Array, UInt8Array
-from training.rendering import kernels as render
+from training.rendering import kernels
 from training.simulation.scenario import ClipScript
 
 _GRAY_STEP = 0.0038
@@ -59,7 +59,7 @@ class Camera:
         width, height = script.size_wh
         self._script = script
         self._rng = rng
-        self._curve = render.tone_curve(script.gamma, script.contrast)
+        self._curve = kernels.tone_curve(script.gamma, script.contrast)
         v, u = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)
         self._falloff = (1 - rng.uniform(0, 0.18) * (u * u + v * v) / 2).astype(np.float32)
         # Grain of sensors is soft after demosaicing, and stronger in colour.
@@ -85,7 +85,7 @@ class Camera:
             np.float32, copy=False
         )
         at = (int(self._rng.integers(300)), int(self._rng.integers(380)))
-        picture = render.develop(
+        picture = kernels.develop(
             blurred,
             self._white * np.float32(gain),
             self._curve,

@@ -9,7 +9,7 @@ import numpy as np
 from training.annotations import expression
 from training.annotations.expression import ScriptedEvent
 from training.rendering.face_model import load_face_model
-from training.simulation import actions as expressions
+from training.simulation import actions
 from training.simulation.actions import Motion
 from training.simulation.scenario import TIME_BASE, ClipScript
 from training.simulation.scene import Stage
@@ -36,12 +36,12 @@ def _motion(script: ClipScript, names: tuple[str, ...]) -> Motion:
     """Someone who sits, blinks and sways a little, and says a word or two at both ends."""
     rng = np.random.default_rng(_SEED)
     t = np.array(script.t_s)
-    motion = expressions.still(t, names)
-    expressions.sway(rng, motion, 0.6)
+    motion = actions.still(t, names)
+    actions.sway(rng, motion, 0.6)
     for at in (1.1, 3.3, 5.4, 7.5, 11.3, 13.3):
-        expressions.blink(rng, motion, at)
-    words = expressions.still(t, names)
-    expressions.speech(np.random.default_rng(8), words)
+        actions.blink(rng, motion, at)
+    words = actions.still(t, names)
+    actions.speech(np.random.default_rng(8), words)
     talks = expression.minimum_jerk((0.9 - t) / 0.3) + expression.minimum_jerk((t - 13.1) / 0.3)
     motion.weights[:] += 0.7 * words.weights * talks[:, None]
     motion.angles_deg[:] += 0.7 * words.angles_deg * talks[:, None] + script.pose_deg
@@ -50,7 +50,7 @@ def _motion(script: ClipScript, names: tuple[str, ...]) -> Motion:
     for course in (motion.angles_deg, motion.offset_cm, motion.gaze_deg, motion.weights):
         course += back * (course[0] - course)
     for event in script.events:
-        expressions.play_event(motion, event)
+        actions.play_event(motion, event)
     np.clip(motion.weights, 0, 1, out=motion.weights)
     return motion
 

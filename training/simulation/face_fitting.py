@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Float32Array, Float64Array, Frame, Int32Array
-from training.rendering import kernels as render
+from training.rendering import kernels
 from training.rendering.face_model import FACE, FACE_HEIGHT_CM, FaceModel
-from training.simulation import actions as expressions
+from training.simulation import actions
 from training.simulation.scenario import ClipScript
 from training.simulation.scene import CENTRE_CM, Stage
 
@@ -62,13 +62,13 @@ def mesh_anchors(model: FaceModel) -> Anchors:
         script = ClipScript(
             "", (7_303, subject), subject, (0.0,), size_wh=(size, size), face_px=330.0, noise=0.0
         )
-        stage = Stage(script, model, expressions.still(np.zeros(1), model.names))
+        stage = Stage(script, model, actions.still(np.zeros(1), model.names))
         with FaceTracker(max_faces=1) as track:
             found = track(Frame(0, 0.0, stage.frame(0)))
         if not found:
             continue
         xyz = stage.placed(0)  # counted from the picture's corner, as the tracker does
-        _, ids = render.rasterise(xyz, skin, (size, size))
+        _, ids = kernels.rasterise(xyz, skin, (size, size))
         points_xy = found[0].points_xy
         column, row = np.clip(np.rint(points_xy).astype(int), 0, size - 1).T
         on_skin = np.flatnonzero(ids[row, column] >= 0)

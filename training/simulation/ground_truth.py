@@ -18,7 +18,7 @@ from realtime.faces.alignment import StableAlignment
 from realtime.faces.landmarks import VIEW_68
 from realtime.spec import FACE_SIZE
 from training.annotations.expression import ACTION_UNITS, ScriptedEvent, intensity_at
-from training.rendering import kernels as render
+from training.rendering import kernels
 from training.simulation.scenario import ClipScript
 from training.simulation.scene import Stage
 
@@ -94,9 +94,9 @@ def frame_truth(stage: Stage, index: int) -> FrameTruth:
     on_grid = rest.copy()
     on_grid[:, :2] = (rest[:, :2] @ turn + aligned[:, 2] - _STEP / 2) / _STEP
     triangles = stage.actor.triangles
-    _, ids = render.rasterise(on_grid, triangles, (FLOW_GRID, FLOW_GRID))
+    _, ids = kernels.rasterise(on_grid, triangles, (FLOW_GRID, FLOW_GRID))
     shown = ids >= 0
-    weights = render.barycentric(on_grid, triangles, ids)
+    weights = kernels.barycentric(on_grid, triangles, ids)
     shift = ((moved - rest)[triangles[ids[shown]], :2] * weights[..., None]).sum(1)
     flow_xy = np.zeros((FLOW_GRID, FLOW_GRID, 2), np.float32)
     flow_xy[shown] = shift @ turn

@@ -27,9 +27,9 @@ from realtime.faces.landmarks import VIEW_68
 from realtime.preprocessing.motion import GRID
 from realtime.preprocessing.regions import extract_regions
 from realtime.spec import FACE_SIZE, MOTION_STRIDE
-from training.rendering import kernels as render
+from training.rendering import kernels
 from training.rendering.face_model import FaceModel
-from training.simulation import actions as expressions
+from training.simulation import actions
 from training.simulation.actions import Motion
 from training.simulation.ground_truth import LANDMARK_VERTICES, align
 from training.simulation.scenario import ClipScript, perform
@@ -64,7 +64,7 @@ class _Face:
     def __init__(self, stage: Stage, script: ClipScript, names: tuple[str, ...]) -> None:
         shapes = len(names)
         lid_rows = 2 * (LID_STEPS - 1)
-        motion = expressions.still(np.zeros(1 + shapes + 4 + 2 + lid_rows), names)
+        motion = actions.still(np.zeros(1 + shapes + 4 + 2 + lid_rows), names)
         motion.angles_deg[:] = script.pose_deg
         motion.weights[np.arange(1, 1 + shapes), np.arange(shapes)] = 1.0
         look, turn, light = 1 + shapes, 3 + shapes, 5 + shapes
@@ -111,10 +111,10 @@ class _Face:
         to_node = 0.5 * (MOTION_STRIDE - 1)
         on_grid[:, :2] = (self._rest @ self._turn + self.aligned[:, 2] - to_node) / MOTION_STRIDE
         triangles = stage.actor.triangles
-        _, ids = render.rasterise(on_grid, triangles, (GRID, GRID))
+        _, ids = kernels.rasterise(on_grid, triangles, (GRID, GRID))
         self._shown = ids >= 0
         self._corners = triangles[ids[self._shown]]
-        self._weights = render.barycentric(on_grid, triangles, ids)
+        self._weights = kernels.barycentric(on_grid, triangles, ids)
 
     def _field(self, stage: Stage, row: int, aligned_anew: bool = False) -> Float32Array:
         """How the nodes move in a row of the stage's motion: float32 [GRID, GRID, 2].

@@ -20,9 +20,9 @@ from realtime.faces.tracker import FaceTracker
 from realtime.parallel.process_pool import for_all
 from realtime.types import Frame
 from training.provenance import keep_made_from, sha256_of
-from training.rendering import kernels as render
+from training.rendering import kernels
 from training.rendering.face_model import FaceModel, load_face_model
-from training.simulation import videos as simulate
+from training.simulation import videos
 from training.simulation.actions import Motion
 from training.simulation.camera import Camera, lighting
 from training.simulation.face_fitting import FaceFit, fit_face
@@ -207,7 +207,7 @@ class PortraitStage:
         corner = np.rint(face.centre_xy - np.array(script.place) * (width, height)).astype(int)
         face = face.placed(1.0, -corner)
         part = _cut(photo_bgr, corner - margin, (width + 2 * margin, height + 2 * margin))
-        curve = render.tone_curve(script.gamma, script.contrast)
+        curve = kernels.tone_curve(script.gamma, script.contrast)
         in_linear = np.interp(np.arange(256), curve, np.linspace(0, 1, len(curve)))
         linear = in_linear.astype(np.float32)[part[..., ::-1]]
         self._puppet = Puppet(model, face, linear, margin, room)
@@ -252,13 +252,13 @@ def clip_row(script: ClipScript, portraits: list[Portrait]) -> dict[str, object]
     """The clip's row of clips.csv. The subject is the photo's name; what a photo does not say
     of a person stays empty."""
     unsaid = dict.fromkeys(("skin", "hair", "glasses", "beard"), "")
-    return simulate.clip_row(script) | {"subject": portraits[script.subject].name} | unsaid
+    return videos.clip_row(script) | {"subject": portraits[script.subject].name} | unsaid
 
 
 def _film_task(task: tuple[ClipScript, Portrait, Path, Path]) -> None:
     script, portrait, face_model, path = task
     stage = PortraitStage(script, load_face_model(face_model), portrait)
-    simulate.write_video(path, script, stage, "ultrafast")
+    videos.write_video(path, script, stage, "ultrafast")
 
 
 def simulate_portraits(
@@ -290,7 +290,7 @@ def simulate_portraits(
     }
     keep_made_from(out, made_from)
     scripts = [plan_portrait_clip(seed, i, seconds, portraits) for i in range(clips)]
-    simulate.write_tables(out, scripts, [clip_row(script, portraits) for script in scripts])
+    videos.write_tables(out, scripts, [clip_row(script, portraits) for script in scripts])
     tasks = [
         (script, portraits[script.subject], face_model, out / script.name)
         for script in scripts

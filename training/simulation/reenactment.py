@@ -18,7 +18,7 @@ import numba
 import numpy as np
 
 from realtime.types import Float32Array, Float64Array, Int32Array, UInt8Array
-from training.rendering import kernels as render
+from training.rendering import kernels
 from training.rendering.face_model import EYE, FACE, MOUTH, FaceModel
 from training.simulation.face_fitting import FaceFit
 from training.simulation.scene import NECK_CM, rotation
@@ -94,7 +94,7 @@ def _shade(
     out: Float32Array,
 ) -> None:
     """Gray light [V] on matt skin. normals [V, 3], directions [L, 3] and up [3] in the model's
-    frame; the rest as in `render.Lights`, without colour."""
+    frame; the rest as in `kernels.Lights`, without colour."""
     wrap = np.float32(_WRAP)
     one, zero = np.float32(1), np.float32(0)
     for v in range(normals.shape[0]):
@@ -351,7 +351,7 @@ class Puppet:
 
     def _add_shapes(self, base: Float32Array, weights: Float64Array, out: Float32Array) -> None:
         mesh = self._mesh
-        render.deform_into(
+        kernels.deform_into(
             base,
             mesh.starts,
             mesh.delta_vertices,
@@ -382,8 +382,8 @@ class Puppet:
 
     def _rasterise(self) -> None:
         self._depth.fill(np.inf)
-        self._ids.fill(render.NOTHING)
-        render.rasterise_into(self._xyz, self._mesh.triangles, self._depth, self._ids, False)
+        self._ids.fill(kernels.NOTHING)
+        kernels.rasterise_into(self._xyz, self._mesh.triangles, self._depth, self._ids, False)
 
     def _shine_on(self, turned: Float64Array, key_gain: float, key_turn: float) -> None:
         """Light on the vertices of a head that is turned [3, 3]."""
@@ -395,7 +395,7 @@ class Puppet:
         colours = room.colours.copy()
         colours[0] *= key_gain
         head = turned @ self._fit.rotation
-        render.normals_into(self._points, self._mesh.triangles, self._normals)
+        kernels.normals_into(self._points, self._mesh.triangles, self._normals)
         _shade(
             self._normals,
             self._openness,
@@ -413,7 +413,7 @@ class Puppet:
         pose, fit = self._rest_pose, self._fit
         height, width = self._ids.shape
         head = (fit.points @ pose[:, :3].T + pose[:, 3]).astype(np.float32)
-        depth, ids = render.rasterise(head, model.triangles, (width, height))
+        depth, ids = kernels.rasterise(head, model.triangles, (width, height))
         at = self._nodes * np.float32(self._step)
         known = _sampled((ids >= 0).astype(np.float32), at)
         depth = _sampled(np.where(ids >= 0, depth, np.float32(0)), at)

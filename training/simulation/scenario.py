@@ -14,7 +14,7 @@ import numpy as np
 
 from training.annotations import expression
 from training.annotations.expression import ScriptedEvent
-from training.simulation import actions as expressions
+from training.simulation import actions
 from training.simulation.actions import Motion
 
 TIME_BASE = Fraction(1, 90_000)
@@ -145,7 +145,7 @@ def place_events(rng: np.random.Generator, seconds: float) -> tuple[ScriptedEven
         left = room - used - (EVENT_GAP_S if drawn else 0.0)
         if left < 0.5:
             break
-        event = expressions.draw_event(rng, str(kind) if left > 0.9 else "micro", left)
+        event = actions.draw_event(rng, str(kind) if left > 0.9 else "micro", left)
         drawn.append(event)
         used += event.offset_s + (EVENT_GAP_S if len(drawn) > 1 else 0.0)
     order = rng.permutation(len(drawn))
@@ -162,7 +162,7 @@ def place_events(rng: np.random.Generator, seconds: float) -> tuple[ScriptedEven
 
 def draw_kinds(rng: np.random.Generator, odds: tuple[float, ...]) -> tuple[str, ...]:
     """Kinds of activity that go on at a time; `odds` of none, one, two and so on."""
-    kinds = list(expressions.DISTRACTIONS)
+    kinds = list(actions.DISTRACTIONS)
     count = int(rng.choice(len(odds), p=odds))
     # Speech and head turns are what live monitors meet most, so they come twice as often.
     weight = np.array([2.0 if kind in ("speech", "turn", "gaze") else 1.0 for kind in kinds])
@@ -261,18 +261,18 @@ def _place(
 def perform(script: ClipScript, names: tuple[str, ...]) -> Motion:
     """What the person does in each frame of a script, for the shapes `names` of a face model."""
     rng = np.random.default_rng([*script.seed, 2])
-    motion = expressions.still(np.array(script.t_s), names)
+    motion = actions.still(np.array(script.t_s), names)
     if script.idle > 0:
-        expressions.sway(rng, motion, script.idle)
+        actions.sway(rng, motion, script.idle)
         if "blinks" not in script.distractions:
-            expressions.blinks(rng, motion)
-    expressions.distract(rng, motion, script.distractions)
+            actions.blinks(rng, motion)
+    actions.distract(rng, motion, script.distractions)
     for episode in script.episodes:
         _play_episode(rng, motion, episode)
     motion.angles_deg[:] += script.pose_deg
     motion.angles_deg[:] = np.clip(motion.angles_deg, (-30, -22, -20), (30, 22, 20))
     for event in script.events:
-        expressions.play_event(motion, event)
+        actions.play_event(motion, event)
     np.clip(motion.weights, 0, 1, out=motion.weights)
     return motion
 
@@ -284,8 +284,8 @@ def _play_episode(rng: np.random.Generator, motion: Motion, episode: Episode) ->
         return
     rows = slice(first, last)
     t_s = motion.t_s[rows] - episode.start_s
-    part = expressions.still(t_s, motion.names)
-    expressions.distract(rng, part, (episode.kind,))
+    part = actions.still(t_s, motion.names)
+    actions.distract(rng, part, (episode.kind,))
     rest_s = episode.end_s - episode.start_s - t_s
     level = expression.minimum_jerk(t_s / FADE_S) * expression.minimum_jerk(rest_s / FADE_S)
     motion.weights[rows] += level[:, None] * part.weights
