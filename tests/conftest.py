@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from support.paths import SHARED_DATA
+
 if TYPE_CHECKING:
     from training.rendering.face_model import FaceModel
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")

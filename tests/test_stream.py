@@ -24,8 +24,8 @@ from realtime.recording.video_writer import VideoWriter
 from realtime.session.reader import load_session
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
+from support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 WITHOUT_DISPLAY = {
     name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")
 }

@@ -40,7 +40,8 @@ MAXRSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
 def write_clips(root: Path, clips: int) -> None:
     """In the layout of SMIC-HS. The face moves a little where an expression is shown."""
     import skimage.data
-    from published_layouts import Image, Shot, write_smic
+
+    from support.dataset_layouts import Image, Shot, write_smic
 
     face = cv2.resize(skimage.data.astronaut()[:300, 40:440, ::-1], (640, 480))
 

@@ -26,9 +26,8 @@ CLIP_BYTES = 50_000
 
 
 def main(minutes: float, rounds: int) -> None:
-    from made_sessions import write_session
-
     from realtime.reports.session_report import write_report
+    from support.sessions import write_session
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_session(

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
-from web_server import LATE_MS, Network, Visitor, visitors, web_server
 
 from realtime.inference.model import DEFAULT_MODEL, find_model
 from realtime.macro.model import MacroModel
+from support.web_server import LATE_MS, Network, Visitor, visitors, web_server
 
 Come = Callable[..., Visitor]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_sessions import write_session
 from playwright.sync_api import Browser, Page, expect
 
 from realtime.inference.model import DEFAULT_MODEL, find_model
@@ -17,6 +16,7 @@ from realtime.inference.model_card import card_excerpt
 from realtime.macro.model import DEFAULT_MACRO, find_macro
 from realtime.reports.batch_report import write_collection_report
 from realtime.reports.session_report import write_report
+from support.sessions import write_session
 
 DRAWN = "html[data-timeline=drawn]"
 

@@ -11,9 +11,9 @@ from typing import Literal
 import av
 import pytest
 from playwright.sync_api import Browser, Locator, expect
-from web_server import LATE_MS, PHONE, WIDE, Visitor, visitors, web_server
 
 from realtime.sources.opening import DEMO_PATH
+from support.web_server import LATE_MS, PHONE, WIDE, Visitor, visitors, web_server
 
 Come = Callable[..., Visitor]
 Scheme = Literal["light", "dark"]

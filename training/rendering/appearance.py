@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.types import Float32Array, Int32Array
-from training.rendering import beard, kernels
-from training.rendering import glasses as occluders
-from training.rendering.beard import Beard
+from training.rendering import kernels
+from training.rendering.beard import Beard, beard_lift_cm, draw_beard
 from training.rendering.face_model import (
     CLOTH,
     EYE,
@@ -37,7 +36,7 @@ from training.rendering.face_texture import (
     plain,
     position_map,
 )
-from training.rendering.glasses import Glasses
+from training.rendering.glasses import Glasses, draw_glasses, fit_glasses, frame_shade
 from training.rendering.textures import is_ear, ramp, smooth, to_linear
 
 _SKIN_SRGB = np.array(
@@ -159,8 +158,8 @@ def _looks(rng: np.random.Generator, subject: int, skin: float | None) -> Looks:
         ),
         beard=_SHAVED
         if feminine
-        else beard.draw_beard(worn, float(rng.choice([0, 0.06, 0.12, 0.2], p=_SHADOW_ODDS))),
-        glasses=occluders.draw_glasses(worn),
+        else draw_beard(worn, float(rng.choice([0, 0.06, 0.12, 0.2], p=_SHADOW_ODDS))),
+        glasses=draw_glasses(worn),
         freckles=float(max(0, rng.normal(0.0, 0.5))) * (1 - tone),
         redness=float(rng.uniform(0.3, 1.0)),
         make_up=make_up,
@@ -255,7 +254,7 @@ def make_actor(model: FaceModel, subject: int, face_px: float, skin: float | Non
     normals = kernels.vertex_normals(model.neutral, model.triangles)
 
     if looks.beard.length_cm:
-        lift = beard.beard_lift_cm(looks.beard, model.neutral) * on_skin
+        lift = beard_lift_cm(looks.beard, model.neutral) * on_skin
         lift *= 1 + 0.15 * np.sin(model.neutral @ np.array([2.1, 1.3, 1.7], np.float32))
         face = face + (lift * smooth(normals[:, 2] + 0.3))[:, None] * normals
     if looks.hair != "bald":
@@ -338,7 +337,7 @@ def make_actor(model: FaceModel, subject: int, face_px: float, skin: float | Non
     transfer = np.zeros((len(everything), 9), np.float32)
     transfer[: len(face)] = model.transfer
     if glasses is not None:
-        shade = occluders.frame_shade(glasses, face)
+        shade = frame_shade(glasses, face)
         openness[: len(face)] *= shade
         transfer[: len(face)] *= shade[:, None]
     transfer[len(face) :, 0] = 1 / 0.282095
@@ -418,4 +417,4 @@ def _fitted_glasses(model: FaceModel, subject: int, style: str, face: Float32Arr
         ears.append(face[skin[rest.argmin()]])
     radius = float(face[eye, 2].max() - eyes[0][2])
     rng = np.random.default_rng([7_304, subject])
-    return occluders.fit_glasses(rng, style, face[skin], np.array(eyes), radius, np.array(ears))
+    return fit_glasses(rng, style, face[skin], np.array(eyes), radius, np.array(ears))

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from realtime.types import Float32Array
-from training.rendering import beard, kernels
-from training.rendering.beard import Beard
+from training.rendering import kernels
+from training.rendering.beard import Beard, paint_beard
 from training.rendering.face_model import EYE, FaceModel
 from training.rendering.textures import is_ear, noise, smooth, to_linear
 
@@ -156,7 +156,7 @@ def paint_skin(
             albedo *= np.exp(-mole[..., None] * np.array([0.8, 1.1, 1.2], np.float32))
         gloss += 0.6 * _bump(x, y, (0, 0.5), 1.0) + 0.35 * _bump(x, y, (0, 8), 3.0)
         _paint_lips(grainy, albedo, gloss, points, looks)
-        beard.paint_beard(grainy, albedo, gloss, points, looks.beard, looks.hair_rgb, texel_cm)
+        paint_beard(grainy, albedo, gloss, points, looks.beard, looks.hair_rgb, texel_cm)
         _paint_brows(grainy, albedo, gloss, points, looks, texel_cm)
     if looks.hair != "bald":
         line = hairline_y(points, looks.rise, looks.recede)
