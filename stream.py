@@ -22,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from realtime.batch.inputs import find_inputs
-from realtime.batch.macro_scores import MAX_FACES, analyze_stills, tell
+from realtime.batch.macro_scores import MAX_FACES, analyze_stills, format_summary
 from realtime.batch.runner import analyze_batch
 from realtime.display.progress import FileProgress
 from realtime.display.terminal import TerminalLine
-from realtime.display.window import Command, Window, display_available
+from realtime.display.window import Command, MonitorWindow, display_available
 from realtime.errors import KilasError
 from realtime.exports import FORMATS, export_session
 from realtime.inference.devices import Device
@@ -36,8 +36,8 @@ from realtime.macro.face_crops import Cut
 from realtime.macro.model import DEFAULT_MACRO, find_macro, list_macros
 from realtime.monitor import Monitor
 from realtime.recording.live_recording import Recording
-from realtime.recording.recorder import Contents
-from realtime.recording.recovery import mend
+from realtime.recording.recorder import RecordingContents
+from realtime.recording.recovery import recover_session
 from realtime.run_status import RunMeter
 from realtime.session.layout import REPORT_FILE, SUMMARY_FILE
 from realtime.sources.opening import DEMO_PATH, open_source
@@ -148,7 +148,7 @@ def watch(
         opened.enter_context(frames)
         folder = record or SESSIONS
         screen = (
-            Window(
+            MonitorWindow(
                 monitor.spec,
                 folder,
                 macro_labels=monitor.macro_labels,
@@ -330,7 +330,7 @@ def _analyze_stills(files: list[str], out: Path, cut: Cut, max_faces: int, model
         summary = analyze_stills(
             files, out, faces=cut, max_faces=max_faces, model=model, on_update=progress.advance
         )
-    console.print(tell(summary))
+    console.print(format_summary(summary))
     if summary.failures:
         raise typer.Exit(1)
 
@@ -343,7 +343,7 @@ def make_report(
 ) -> None:
     """Mend a session that was cut off, and make its report and exports anew."""
     wanted = parse_formats(formats)
-    if mend(session):
+    if recover_session(session):
         console.print(f"{session} was cut off, and holds now what was recorded until then.")
     if report:
         from realtime.reports.session_report import write_report
@@ -353,10 +353,12 @@ def make_report(
         export_session(session, wanted)
 
 
-def parse_contents(video: bool, keep_clean: bool, blur_faces: bool, clips: bool) -> Contents:
+def parse_contents(
+    video: bool, keep_clean: bool, blur_faces: bool, clips: bool
+) -> RecordingContents:
     """What a session is to hold. Raises BadParameter for what cannot be had together."""
     try:
-        return Contents(video, keep_clean, blur_faces, clips)
+        return RecordingContents(video, keep_clean, blur_faces, clips)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from realtime.sources.opening import open_source
     from realtime.types import Event, Face, Frame, Scores, Update
 
-_HOMES = {
+_MODULE_OF = {
     "Monitor": "monitor",
     "Session": "session.reader",
     "analyze": "analysis",
@@ -45,6 +45,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"realtime.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"realtime.{_MODULE_OF[name]}"), name)

@@ -13,8 +13,8 @@ from realtime.inference.devices import Device
 from realtime.inference.model import DEFAULT_MODEL
 from realtime.macro.model import MacroChoice, open_macro
 from realtime.monitor import Monitor, monitor_settings
-from realtime.recording.painting import painter
-from realtime.recording.recorder import Contents, SessionRecorder
+from realtime.recording.painting import frame_painter
+from realtime.recording.recorder import RecordingContents, SessionRecorder
 from realtime.session.reader import Session, load_session
 from realtime.sources.video_file import VideoFile
 from realtime.spotting.neutral_baseline import load_profile
@@ -22,7 +22,7 @@ from realtime.spotting.sensitivity import USUAL, Sensitivity
 from realtime.types import Source, Update
 
 
-def settings_of(
+def analysis_settings(
     model_sha256: str,
     *,
     max_faces: int = 1,
@@ -40,7 +40,7 @@ def settings_of(
     Raises ProfileError and ValueError as `analyze` does.
     """
     baseline = None if profile is None else load_profile(Path(profile), model_sha256)
-    contents = Contents(video, keep_clean, blur_faces, clips)
+    contents = RecordingContents(video, keep_clean, blur_faces, clips)
     settings = monitor_settings(max_faces, Sensitivity(sensitivity), baseline, open_macro(macro))
     return settings | dataclasses.asdict(contents)
 
@@ -64,7 +64,7 @@ def analyze(
     """Every frame of a video file through the monitor, as fast as it goes.
 
     `out`: session folder to write; without it nothing is kept on disk and no video is made.
-    `model` to `profile`: see `Monitor`; `video` to `clips`: see `realtime.recording.recorder.Contents`.
+    `model` to `profile`: see `Monitor`; `video` to `clips`: see `realtime.recording.recorder.RecordingContents`.
     `on_update` is called after each frame. When the file breaks half way, what was read stays
     in the folder.
 
@@ -85,7 +85,7 @@ def analyze(
                 video=False,
                 on_update=on_update,
             )
-    contents = Contents(video, keep_clean, blur_faces, clips)
+    contents = RecordingContents(video, keep_clean, blur_faces, clips)
     with (
         Monitor(
             model,
@@ -101,7 +101,7 @@ def analyze(
             Path(out),
             monitor.spec,
             monitor.describe(source),
-            painter(monitor, blur_faces=blur_faces),
+            frame_painter(monitor, blur_faces=blur_faces),
             wait=True,
             origin_s=0.0,
             contents=contents,

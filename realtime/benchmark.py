@@ -20,7 +20,7 @@ from realtime.faces.face_mesh import import_face_mesh
 from realtime.faces.tracker import FaceTracker
 from realtime.inference.devices import Device
 from realtime.inference.model import Model
-from realtime.inference.worker import Worker
+from realtime.inference.worker import InferenceWorker
 from realtime.macro.face_crops import cut_face
 from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
@@ -138,7 +138,7 @@ def _macro_share(video: Path, model: str | Path, device: Device) -> float:
     network.warm_up()
     extra_s = 0.0
     with ExitStack() as opened:
-        worker = opened.enter_context(Worker(network))
+        worker = opened.enter_context(InferenceWorker(network))
         paths = []
         for macro in (False, True):
             monitor = opened.enter_context(Monitor(worker, live=False, macro=macro))

@@ -18,16 +18,16 @@ from realtime.faces.tracker import FaceTracker
 from realtime.inference.devices import Device
 from realtime.inference.model import DEFAULT_MODEL, Model
 from realtime.inference.model_card import card_excerpt
-from realtime.inference.worker import Worker
+from realtime.inference.worker import InferenceWorker
 from realtime.macro.model import MacroChoice, MacroModel, open_macro
-from realtime.macro.tracker import MacroTrack
+from realtime.macro.tracker import MacroTracker
 from realtime.preprocessing import motion, regions
-from realtime.preprocessing.windowing import GraySignal, Timeline
+from realtime.preprocessing.windowing import GraySignal, WindowBuilder
 from realtime.spec import ModelSpec
 from realtime.spotting.neutral_baseline import Baseline, Calibration, load_profile
-from realtime.spotting.neutral_baseline import as_facts as baselines_as_facts
+from realtime.spotting.neutral_baseline import baselines_to_json as baselines_as_facts
 from realtime.spotting.sensitivity import USUAL, Change, Sensitivity, add_change
-from realtime.spotting.sensitivity import as_facts as changes_as_facts
+from realtime.spotting.sensitivity import changes_to_json as changes_as_facts
 from realtime.spotting.spotter import Spotter
 from realtime.types import (
     Event,
@@ -50,11 +50,11 @@ FORGET_FACE_S = 5.0
 class _FacePipeline:
     """What is remembered of one face."""
 
-    timeline: Timeline
+    timeline: WindowBuilder
     spotter: Spotter
     seen_s: float
     calibration: Calibration | None
-    macro: MacroTrack | None
+    macro: MacroTracker | None
 
     @property
     def state(self) -> State:
@@ -93,7 +93,7 @@ class Monitor:
 
     def __init__(
         self,
-        model: str | Path | Worker[Model] = DEFAULT_MODEL,
+        model: str | Path | InferenceWorker[Model] = DEFAULT_MODEL,
         *,
         device: Device = "auto",
         max_faces: int = 1,
@@ -103,7 +103,9 @@ class Monitor:
         profile: str | Path | None = None,
     ) -> None:
         self.model = (
-            model.network if isinstance(model, Worker) else Model.load(model, device=device)
+            model.network
+            if isinstance(model, InferenceWorker)
+            else Model.load(model, device=device)
         )
         self.spec: ModelSpec = self.model.spec
         self.macro = open_macro(macro)
@@ -118,7 +120,7 @@ class Monitor:
         regions.warm_up(self.spec.sample_layout)
         if self.spec.signal == "motion":
             motion.warm_up(self.spec)
-        if not isinstance(model, Worker):
+        if not isinstance(model, InferenceWorker):
             self.model.warm_up(max_faces)
         self._live = live
         self._max_faces = max_faces
@@ -129,7 +131,9 @@ class Monitor:
         with ExitStack() as opened:
             self._track_faces = opened.enter_context(FaceTracker(max_faces))
             worker = (
-                model if isinstance(model, Worker) else opened.enter_context(Worker(self.model))
+                model
+                if isinstance(model, InferenceWorker)
+                else opened.enter_context(InferenceWorker(self.model))
             )
             self.lane = opened.enter_context(worker.lane("latest" if live else "wait"))
             self._stages = opened.pop_all()
@@ -260,7 +264,7 @@ class Monitor:
         if face.face_id not in self._faces:
             spec = self.spec
             signal = GraySignal() if spec.signal == "gray" else motion.MotionSignal(spec)
-            track = None if self.macro is None else MacroTrack(self.macro, face.face_id)
+            track = None if self.macro is None else MacroTracker(self.macro, face.face_id)
             spotter = Spotter(
                 spec.labels,
                 spec.spotting,
@@ -270,7 +274,7 @@ class Monitor:
                 spec.lookahead / spec.rate_hz,
             )
             pipeline = _FacePipeline(
-                timeline=Timeline(spec, signal),
+                timeline=WindowBuilder(spec, signal),
                 spotter=spotter,
                 seen_s=t_s,
                 calibration=Calibration(spec),
@@ -331,7 +335,7 @@ class Monitor:
                 "sha256": self.model.sha256,
                 "card": card_excerpt(self.model.path),
             },
-            "macro": None if self.macro is None else _macro_facts(self.macro),
+            "macro": None if self.macro is None else _macro_metadata(self.macro),
             "spotting": dataclasses.asdict(self._sensitivity.thresholds(self.spec)),
             "device": self.model.device,
             "source": dataclasses.asdict(source.info) | {"live": source.live},
@@ -350,7 +354,7 @@ class Monitor:
         return facts
 
 
-def _macro_facts(macro: MacroModel) -> dict[str, Any]:
+def _macro_metadata(macro: MacroModel) -> dict[str, Any]:
     """What a recording states of the model of macro-expressions."""
     return {
         "file": macro.path.name,

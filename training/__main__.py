@@ -141,12 +141,12 @@ def prepare(
     jobs: Jobs = CPUS,
 ) -> None:
     """Find the faces in a dataset; write what networks are trained on. Interrupted, it goes on."""
+    from training.preparation.prepare import format_summary
     from training.preparation.prepare import prepare as run
-    from training.preparation.prepare import tell
     from training.recipe import load_recipe
 
     spec = load_recipe(recipe, changes(settings)).spec
-    typer.echo(tell(run(dataset, root, out, spec, jobs), out))
+    typer.echo(format_summary(run(dataset, root, out, spec, jobs), out))
 
 
 @app.command()

@@ -16,7 +16,9 @@ from realtime.errors import KilasError
 from realtime.spec import METADATA_KEY, ModelSpec, SpottingSpec
 
 
-def check_unseen(spec: ModelSpec, subjects: Iterable[str], with_thresholds: bool = False) -> None:
+def check_subjects_unseen(
+    spec: ModelSpec, subjects: Iterable[str], with_thresholds: bool = False
+) -> None:
     """Raise KilasError when the model was trained on one of these people: figures on them, and
     thresholds chosen on them, would flatter it. `with_thresholds`: or when its thresholds were
     chosen on one of them, as figures want it."""
@@ -45,7 +47,7 @@ def weights_sha256(model: Path) -> str:
     return weights.hexdigest()
 
 
-def restate(path: Path, spotting: SpottingSpec | None = None, **facts: Any) -> None:
+def update_model_metadata(path: Path, spotting: SpottingSpec | None = None, **facts: Any) -> None:
     """Give a model file other spotting thresholds, or add facts to its provenance."""
     file = onnx.load(path)
     properties = {item.key: item.value for item in file.metadata_props}

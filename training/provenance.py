@@ -15,7 +15,7 @@ from realtime.errors import KilasError
 MADE_FROM = "made_from.json"
 
 
-def keep_made_from(folder: Path, settings: Mapping[str, Any], name: str = MADE_FROM) -> None:
+def ensure_same_inputs(folder: Path, settings: Mapping[str, Any], name: str = MADE_FROM) -> None:
     """Make the folder and write into it, as the JSON file `name`, what decides its content.
 
     Raises KilasError when the file is there and says something else.

@@ -6,13 +6,13 @@ import dataclasses
 from pathlib import Path
 
 from realtime.errors import KilasError
-from training.evaluation.evaluate import evaluate, results_of
+from training.evaluation.evaluate import evaluate, model_results
 from training.evaluation.measures import Figures
-from training.model_file import restate
+from training.model_file import update_model_metadata
 from training.models.export import export_run
 from training.models.thresholds import choose_thresholds
 from training.models.train import train
-from training.provenance import keep_made_from, sha256_of
+from training.provenance import ensure_same_inputs, sha256_of
 from training.recipe import Recipe, weights_from
 from training.rendering.face_model import load_face_model
 from training.reports.evaluation_report import write_evaluation
@@ -37,7 +37,7 @@ def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures
     load_face_model(face_model)  # before the folder is bound to it
     settings = dataclasses.asdict(recipe)
     made_from = {"face_model_sha256": sha256_of(face_model), "data": settings["data"]}
-    keep_made_from(out, weights_from(settings) | made_from)
+    ensure_same_inputs(out, weights_from(settings) | made_from)
     for name, sets in (("train", data.train), ("spotting", data.spotting)):
         for one in sets:
             simulate_streams(
@@ -69,5 +69,5 @@ def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures
     )
     figures, spotted = evaluate(out / "test", out / "test" / "events.csv", str(model), jobs)
     write_evaluation(out / "report", figures, spotted)
-    restate(model, results=results_of(figures))
+    update_model_metadata(model, results=model_results(figures))
     return figures

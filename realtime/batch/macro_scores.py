@@ -19,7 +19,7 @@ from realtime.batch.inputs import Input, Picture, find_pictures_and_videos
 from realtime.errors import RecordingError, SourceError
 from realtime.macro.face_crops import Cut, frame_cutter, picture_cutter
 from realtime.macro.model import DEFAULT_MACRO, MacroModel
-from realtime.parallel.process_pool import for_all, in_order
+from realtime.parallel.process_pool import map_all, map_ordered
 from realtime.session.layout import SCORES_FILE
 from realtime.sources.images import OTHER_PICTURE_SUFFIXES, read_picture
 from realtime.sources.video_file import VideoFile
@@ -43,7 +43,7 @@ their scores do not depend on it."""
 Cells = tuple[str | int, ...]
 """Of a row of a table."""
 
-Tell = Callable[[Source, Update], None]
+ProgressCallback = Callable[[Source, Update], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class _Run:
     def do_pictures(self, pictures: Sequence[Picture], path: Path) -> None:
         self._write(path, PICTURE_BEGIN, self._score(self._faces_of_pictures(pictures)))
 
-    def do_video(self, video: Input, path: Path, on_update: Tell | None) -> None:
+    def do_video(self, video: Input, path: Path, on_update: ProgressCallback | None) -> None:
         if rows := self._score(self._faces_of_video(video, on_update)):
             self._write(path, VIDEO_BEGIN, rows)
         else:
@@ -100,7 +100,7 @@ class _Run:
                 image_bgr = read_picture(picture.path)
                 return None if image_bgr is None else cut_faces(image_bgr)
 
-            with closing(in_order(cut, pictures, 1, "scoring pictures")) as cuts:
+            with closing(map_ordered(cut, pictures, 1, "scoring pictures")) as cuts:
                 for picture, faces in zip(pictures, cuts, strict=True):
                     if faces is None:
                         self.failures.append(_cannot_read(picture.path))
@@ -109,7 +109,7 @@ class _Run:
                         self.found[picture.name] += len(faces)
                     yield from _items((picture.name,), list(enumerate(faces or ())))
 
-    def _faces_of_video(self, video: Input, on_update: Tell | None) -> Iterator[_Item]:
+    def _faces_of_video(self, video: Input, on_update: ProgressCallback | None) -> Iterator[_Item]:
         name = video.path.as_posix()
         try:
             with (
@@ -164,7 +164,7 @@ def analyze_stills(
     faces: Cut = "landmarks",
     max_faces: int = MAX_FACES,
     model: str | Path = DEFAULT_MACRO,
-    on_update: Tell | None = None,
+    on_update: ProgressCallback | None = None,
 ) -> StillsSummary:
     """Score every face of pictures and of every frame of videos, none smoothed.
 
@@ -206,13 +206,13 @@ def analyze_stills(
         run.do_pictures(pictures, out / SCORES_FILE)
     read_pictures = len(run.found)
 
-    def do_video(video: Input, on_update: Tell | None = None) -> None:
+    def do_video(video: Input, on_update: ProgressCallback | None = None) -> None:
         run.do_video(video, table_of[video], on_update)
 
     if on_update is not None and len(videos) == 1 and not pictures:
         do_video(videos[0], on_update)
     elif videos:
-        for_all(do_video, videos, 1, "scoring videos")
+        map_all(do_video, videos, 1, "scoring videos")
     return StillsSummary(
         pictures=read_pictures,
         videos=len(run.found) - read_pictures,
@@ -223,7 +223,7 @@ def analyze_stills(
     )
 
 
-def tell(summary: StillsSummary) -> str:
+def format_summary(summary: StillsSummary) -> str:
     """What `analyze_stills` did, in words."""
     lines = list(summary.failures[:LONGEST_LIST])
     if len(summary.failures) > LONGEST_LIST:

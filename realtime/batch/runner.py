@@ -19,11 +19,11 @@ from typing import Any
 import cv2
 import pandas as pd
 
-from realtime.analysis import analyze, settings_of
+from realtime.analysis import analysis_settings, analyze
 from realtime.batch.inputs import Input
 from realtime.batch.outputs import Wanted, alone_in, is_complete, make_room, no_space
 from realtime.batch.summary import (
-    COUNT_PREFIX,
+    EVENT_COUNT_PREFIX,
     Row,
     collection_table,
     read_summary,
@@ -135,7 +135,7 @@ def analyze_batch(
         try:
             is_here = on_update is not None
             run_tasks(
-                partial(_do, on_update=on_update),
+                partial(_run_task, on_update=on_update),
                 waiting,
                 jobs=1 if is_here else jobs,
                 scheduler=scheduler,
@@ -190,7 +190,7 @@ def _plan(
     deciding: dict[str, Any] = {
         key: value for key, value in absolute.items() if key not in ("model", "device")
     }
-    settings = settings_of(model.sha256, **deciding)
+    settings = analysis_settings(model.sha256, **deciding)
     tasks = []
     for one in inputs:
         folder = out.absolute() / one.folder
@@ -216,7 +216,7 @@ def _was_complete(folder: Path, wanted: Wanted) -> bool:
         return False  # the task itself says what is wrong
 
 
-def _do(task: _Task, on_update: Callable[[Source, Update], None] | None) -> _Outcome:
+def _run_task(task: _Task, on_update: Callable[[Source, Update], None] | None) -> _Outcome:
     """Runs in a process of its own, or on a worker, one at a time."""
     cv2.setNumThreads(1)  # as in `stream.py`
     return _attempt(task, partial(_session, on_update=on_update))
@@ -311,5 +311,5 @@ def _row(one: Input, outcome: _Outcome, labels: Sequence[str]) -> Row:
     if outcome.events is not None:
         row["events"] = sum(outcome.events.values())
         row["events_per_minute"] = per_minute(row["events"], outcome.duration_s or 0.0)
-        row |= {f"{COUNT_PREFIX}{label}": outcome.events.get(label, 0) for label in labels}
+        row |= {f"{EVENT_COUNT_PREFIX}{label}": outcome.events.get(label, 0) for label in labels}
     return row

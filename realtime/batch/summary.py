@@ -17,7 +17,7 @@ STATUSES = ("done", "skipped", "failed")
 
 TEXTS = ("file", "folder", "status", "reason")
 
-COUNT_PREFIX = "events_"
+EVENT_COUNT_PREFIX = "events_"
 """Of the summary's columns that hold the count of a label's events."""
 
 COLUMNS = (*TEXTS, "frames", "duration_s", "face_share", "events", "events_per_minute")
@@ -33,7 +33,7 @@ DECIMALS = 6
 
 
 def summary_table(rows: Sequence[Row], labels: Sequence[str]) -> pd.DataFrame:
-    counts = [f"{COUNT_PREFIX}{label}" for label in labels]
+    counts = [f"{EVENT_COUNT_PREFIX}{label}" for label in labels]
     return _typed(pd.DataFrame(rows, columns=[*COLUMNS, *counts]))
 
 
@@ -56,7 +56,7 @@ def collection_table(
     ]
     # Another model has other labels.
     counted = [name for row in kept for name in row if name not in COLUMNS]
-    others = [name.removeprefix(COUNT_PREFIX) for name in counted]
+    others = [name.removeprefix(EVENT_COUNT_PREFIX) for name in counted]
     table = summary_table([*kept, *rows], list(dict.fromkeys([*labels, *others])))
     return table.sort_values("folder", ignore_index=True)
 
@@ -70,7 +70,7 @@ def read_summary(out: Path) -> list[Row]:
         table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
         names = list(table.columns)
         are_ours = tuple(names[: len(COLUMNS)]) == COLUMNS and all(
-            name.startswith(COUNT_PREFIX) for name in names[len(COLUMNS) :]
+            name.startswith(EVENT_COUNT_PREFIX) for name in names[len(COLUMNS) :]
         )
         if not are_ours or not table["status"].isin(STATUSES).all():
             raise ValueError("other columns or words")

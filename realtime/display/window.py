@@ -78,7 +78,7 @@ def _x_server_answers(display: str) -> bool:
     return bool(x11.XOpenDisplay(display.encode()))
 
 
-class Window:
+class MonitorWindow:
     """The live picture in a window, and its keys.
 
     The thread that makes it calls everything else (on macOS that has to be the main thread).

@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-METADATA_KEY = b"kilas"
+PARQUET_METADATA_KEY = b"kilas"
 """Under this key a Parquet file's metadata hold the content of session.json."""
 
 
 def parquet(table: pd.DataFrame, facts: dict[str, Any]) -> bytes:
     """A Parquet file of `table`, which is one of a session's, with `facts` as JSON in the file's
-    metadata under `METADATA_KEY`, in ASCII. pandas gives the same table back."""
+    metadata under `PARQUET_METADATA_KEY`, in ASCII. pandas gives the same table back."""
     import pyarrow as pa
     from pyarrow import parquet as pq
 
@@ -21,7 +21,7 @@ def parquet(table: pd.DataFrame, facts: dict[str, Any]) -> bytes:
     about = json.dumps(facts).encode()
     sink = pa.BufferOutputStream()
     pq.write_table(
-        typed.replace_schema_metadata({**typed.schema.metadata, METADATA_KEY: about}), sink
+        typed.replace_schema_metadata({**typed.schema.metadata, PARQUET_METADATA_KEY: about}), sink
     )
     content: bytes = sink.getvalue().to_pybytes()
     return content

@@ -1,4 +1,4 @@
-"""`FaceFinder`: the faces of a single picture, small ones too."""
+"""`FaceDetector`: the faces of a single picture, small ones too."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _Window = tuple[int, int, int, int]
 """A part of a picture: left, top, right and bottom, the latter two not included."""
 
 
-class FaceFinder:
+class FaceDetector:
     """Finds the faces of pictures that have nothing to do with each other: what is found in one
     does not depend on those before it. Belongs to one thread at a time.
 

@@ -41,7 +41,7 @@ MARGIN = 0.25
 """Around the picture, as a share of its shorter side: a face that fills it is not found without."""
 
 
-class HaarFinder:
+class HaarDetector:
     """OpenCV's frontal face cascade. For one thread at a time."""
 
     def __init__(self, path: Path | None = None) -> None:

@@ -27,7 +27,7 @@ alone and 2.5 ms in a run of 4 to 8 (kilas; 2.7 in one of 16), and its lane wait
 run, which with 8 takes less than a slot of the model's clock."""
 
 
-class Network(Protocol):
+class WindowNetwork(Protocol):
     """What the worker needs of a model; `realtime.inference.model.Model` is one."""
 
     @property
@@ -37,7 +37,7 @@ class Network(Protocol):
     ) -> tuple[Float32Array, Float32Array | None]: ...
 
 
-AnyNetwork = TypeVar("AnyNetwork", bound=Network, covariant=True)
+AnyNetwork = TypeVar("AnyNetwork", bound=WindowNetwork, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class _Batch:
     handed_over_s: float  # time.perf_counter()
 
 
-class Worker(Generic[AnyNetwork]):
+class InferenceWorker(Generic[AnyNetwork]):
     """Runs one network in a thread of its own, for any number of streams.
 
     Each stream has a lane. What waits in all of them is run as one batch, those that have waited
@@ -64,7 +64,7 @@ class Worker(Generic[AnyNetwork]):
     def __init__(self, network: AnyNetwork) -> None:
         self.network = network
         self._changed = threading.Condition()  # guards all that follows, and the lanes' slots
-        self._queue: deque[Lane] = deque()  # lanes whose slot is full
+        self._queue: deque[InferenceClient] = deque()  # lanes whose slot is full
         self._error: BaseException | None = None
         self._error_trace: TracebackType | None = None
         self._is_error_seen = False
@@ -77,13 +77,13 @@ class Worker(Generic[AnyNetwork]):
         """Whether the network has raised, after which it is not run again. For any thread."""
         return self._error is not None
 
-    def lane(self, policy: Policy) -> Lane:
+    def lane(self, policy: Policy) -> InferenceClient:
         """A hand-off slot for one more stream, to be closed when the stream has ended. Raises
         RuntimeError once the worker is closed."""
         with self._changed:
             if self._is_closed:
                 raise RuntimeError("the worker is closed")
-            return Lane(self, policy)
+            return InferenceClient(self, policy)
 
     def close(self) -> None:
         """Stop the thread. What waits in the lanes is dropped and counted as theirs.
@@ -145,9 +145,9 @@ class Worker(Generic[AnyNetwork]):
                     lane._is_running = False
                 self._changed.notify_all()
 
-    def _next_run(self) -> tuple[list[Lane], list[_Batch]]:
+    def _next_run(self) -> tuple[list[InferenceClient], list[_Batch]]:
         """Take the batches that have waited longest; those of one lane stay together."""
-        lanes: list[Lane] = []
+        lanes: list[InferenceClient] = []
         batches: list[_Batch] = []
         count = 0
         while self._queue:
@@ -197,9 +197,9 @@ def _scores(
     ]
 
 
-class Lane:
+class InferenceClient:
     """The way of one stream's windows to the network and of their scores back. Made by
-    `Worker.lane`.
+    `InferenceWorker.lane`.
 
     `policy` says what happens to a batch that comes while the one before still waits. "latest",
     for live sources: there is a slot that holds one batch, and a newer one takes its place, also
@@ -210,7 +210,7 @@ class Lane:
     by any thread and holds from the next batch on.
     """
 
-    def __init__(self, worker: Worker[Network], policy: Policy) -> None:
+    def __init__(self, worker: InferenceWorker[WindowNetwork], policy: Policy) -> None:
         self.want_attention = False
         self.drops: Counter[str] = Counter()
         self._worker = worker

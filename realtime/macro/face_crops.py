@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realtime.faces.detector import FaceFinder
-from realtime.faces.haar import HaarFinder
+from realtime.faces.detector import FaceDetector
+from realtime.faces.haar import HaarDetector
 from realtime.faces.identity import IdentityTracker
 from realtime.faces.tracker import FaceTracker
 from realtime.macro.model import ALIGNED_EYES_APART_PX, ALIGNED_EYES_Y_PX, FACE_PX, MacroSpec
@@ -48,7 +48,7 @@ def picture_cutter(cut: Cut, max_faces: int, spec: MacroSpec) -> Iterator[CutPic
     if cut == "cropped":
         yield lambda image_bgr: [_middle(_gray(image_bgr))]
     elif cut == "haar":
-        find_boxes = HaarFinder()
+        find_boxes = HaarDetector()
 
         def cut_boxes(image_bgr: UInt8Array) -> list[UInt8Array]:
             gray = _gray(image_bgr)
@@ -56,7 +56,7 @@ def picture_cutter(cut: Cut, max_faces: int, spec: MacroSpec) -> Iterator[CutPic
 
         yield cut_boxes
     else:
-        with FaceFinder(max_faces) as find_faces:
+        with FaceDetector(max_faces) as find_faces:
             yield lambda image_bgr: [
                 cut_face(image_bgr, face.transform, spec) for face in find_faces(image_bgr)
             ]
@@ -73,7 +73,7 @@ def frame_cutter(cut: Cut, max_faces: int, spec: MacroSpec) -> Iterator[CutFrame
                 for face in track_faces(frame)
             ]
     elif cut == "haar":
-        find_boxes, identify = HaarFinder(), IdentityTracker()
+        find_boxes, identify = HaarDetector(), IdentityTracker()
 
         def cut_boxes(frame: Frame) -> list[tuple[int, UInt8Array]]:
             gray = _gray(frame.image_bgr)
@@ -101,7 +101,7 @@ def _middle(gray: UInt8Array) -> UInt8Array:
 
 
 def cut_box(gray: UInt8Array, box: npt.NDArray[np.int64]) -> UInt8Array:
-    """Cut a box, int64 [4], out of a gray picture, as `HaarFinder` gives it: uint8 [48, 48].
+    """Cut a box, int64 [4], out of a gray picture, as `HaarDetector` gives it: uint8 [48, 48].
     Beside the picture its edge goes on. Raises ValueError for a box that lies outside."""
     left, top, width, height = box
     height_px, width_px = gray.shape

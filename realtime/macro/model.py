@@ -21,7 +21,7 @@ from realtime.errors import ModelError
 from realtime.inference.onnx_file import LOAD_ERRORS, SUM_TOLERANCE, WEIGHTS_FOLDER
 from realtime.types import Float32Array, UInt8Array
 
-METADATA_KEY = "kilas-macro"
+MACRO_METADATA_KEY = "kilas-macro"
 """Key of the ONNX metadata under which the spec is stored as JSON."""
 
 MACRO_FOLDER = WEIGHTS_FOLDER / "macro"
@@ -171,14 +171,14 @@ class MacroModel:
 
     def _checked_spec(self) -> MacroSpec:
         metadata = self._session.get_modelmeta().custom_metadata_map
-        if METADATA_KEY not in metadata:
+        if MACRO_METADATA_KEY not in metadata:
             found = ", ".join(map(repr, sorted(metadata))) or "no metadata"
             raise ModelError(
                 f"The model {self.path.name} is none of macro-expressions: expected the metadata "
-                f"key {METADATA_KEY!r}, found {found}; export it with `python -m training macro "
+                f"key {MACRO_METADATA_KEY!r}, found {found}; export it with `python -m training macro "
                 "export`."
             )
-        spec = MacroSpec.from_json(metadata[METADATA_KEY])
+        spec = MacroSpec.from_json(metadata[MACRO_METADATA_KEY])
         nodes = {
             node.name: (node.type, list(node.shape))
             for node in (*self._session.get_inputs(), *self._session.get_outputs())

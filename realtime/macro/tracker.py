@@ -52,7 +52,7 @@ class _Due:
         self._next_s = (t_s if is_late else self._next_s) + self._every_s
 
 
-class MacroTrack:
+class MacroTracker:
     """The macro-expression of one face. Used by one thread; the model may be shared."""
 
     def __init__(self, model: MacroModel, face_id: int) -> None:

@@ -23,8 +23,8 @@ from realtime.errors import KilasError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-AHEAD = 3
-"""Tasks a process that `in_order` has begun and not handed over: a slow one does not keep the
+TASKS_AHEAD = 3
+"""Tasks a process that `map_ordered` has begun and not handed over: a slow one does not keep the
 other processes waiting at once, and few results are kept."""
 
 RENEWED_AFTER = 12
@@ -42,18 +42,18 @@ class ProcessKilledError(KilasError):
     """A process ended in the middle of its work."""
 
 
-def for_all(
+def map_all(
     work: Callable[[Task], Result],
     tasks: Sequence[Task],
     jobs: int,
     description: str,
     done: int = 0,
 ) -> list[Result]:
-    """What `in_order` gives, all at once."""
-    return list(in_order(work, tasks, jobs, description, done))
+    """What `map_ordered` gives, all at once."""
+    return list(map_ordered(work, tasks, jobs, description, done))
 
 
-def in_order(
+def map_ordered(
     work: Callable[[Task], Result],
     tasks: Sequence[Task],
     jobs: int,
@@ -63,7 +63,7 @@ def in_order(
     """What `work`, a function of a module, makes of every task in `jobs` processes, in the order
     of the tasks; one job is done by this process itself.
 
-    There are never more than `AHEAD` results a process, however many tasks there are: the
+    There are never more than `TASKS_AHEAD` results a process, however many tasks there are: the
     processes wait for whoever takes the results. A progress bar shows how many were taken;
     `done`: how many were done before.
 
@@ -81,7 +81,7 @@ def in_order(
         begun: deque[Future[Result]] = deque()
         with _processes(min(jobs, len(tasks))) as pool:
             while True:
-                for task in islice(upcoming, AHEAD * jobs - len(begun)):
+                for task in islice(upcoming, TASKS_AHEAD * jobs - len(begun)):
                     begun.append(pool.submit(work, task))
                     unfinished.add(begun[-1])
                 if not begun:

@@ -123,7 +123,7 @@ class GraySignal:
         return regions[..., np.newaxis]
 
 
-class Timeline:
+class WindowBuilder:
     """One face's samples to sliding windows: clock, signal, and the last T slots.
 
     One for each face; used by one thread. `is_warm` says whether a full window has been seen

@@ -159,17 +159,17 @@ class ClipComposer:
             crop = _nearest(job.crops, t_s)
             lower = _HEAD_PX + CROP_PX + _GAP_PX
             if crop is None:
-                _say(image, left, _HEAD_PX, "not seen")
-                _say(image, left, lower, "not seen")
+                write_text(image, left, _HEAD_PX, "not seen")
+                write_text(image, left, lower, "not seen")
                 told = f"{name} at {_ms(t_s - event.onset_s)}"
             else:
-                _put(image, left, _HEAD_PX, crop.image_bgr)
+                put_picture(image, left, _HEAD_PX, crop.image_bgr)
                 if crop is onset:
-                    _put(image, left, lower, crop.image_bgr)
+                    put_picture(image, left, lower, crop.image_bgr)
                 elif crop.t_s in magnified:
-                    _put(image, left, lower, magnified[crop.t_s])
+                    put_picture(image, left, lower, magnified[crop.t_s])
                 else:
-                    _say(image, left, lower, "onset not seen")
+                    write_text(image, left, lower, "onset not seen")
                 told = f"{name}: picture at {_ms(crop.t_s - event.onset_s)}"
             write(image, told, left + 2, lower + CROP_PX + 4, _TEXT_PX)
         note = f"event {job.event_id}, face {event.face_id}; times from the onset"
@@ -181,11 +181,11 @@ class ClipComposer:
         right = CROP_PX + _MIDDLE_PX
         image = _ground(_HEAD_PX + CROP_PX + _BAR_PX, right + CROP_PX)
         self._head(image, job, f"1/{SLOWER} speed, motion magnified")
-        _put(image, 0, _HEAD_PX, crop.image_bgr)
+        put_picture(image, 0, _HEAD_PX, crop.image_bgr)
         if magnified is None:
-            _say(image, right, _HEAD_PX, "onset not seen")
+            write_text(image, right, _HEAD_PX, "onset not seen")
         else:
-            _put(image, right, _HEAD_PX, magnified)
+            put_picture(image, right, _HEAD_PX, magnified)
         self._bar(image, event, crop.t_s)
         note = f"event {job.event_id}, face {event.face_id}{_enlarged(job)}"
         y = image.shape[0] - _ROW_PX
@@ -247,11 +247,11 @@ def _ground(height: int, width: int) -> UInt8Array:
     return image
 
 
-def _put(image: UInt8Array, left: int, top: int, crop_bgr: UInt8Array) -> None:
+def put_picture(image: UInt8Array, left: int, top: int, crop_bgr: UInt8Array) -> None:
     image[top : top + CROP_PX, left : left + CROP_PX] = crop_bgr
 
 
-def _say(image: UInt8Array, left: int, top: int, words: str) -> None:
+def write_text(image: UInt8Array, left: int, top: int, words: str) -> None:
     """Words where a picture is missing."""
     x = left + (CROP_PX - width_of(words, _TEXT_PX)) // 2
     write(image, words, x, top + CROP_PX // 2, _TEXT_PX, PALE)

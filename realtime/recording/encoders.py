@@ -128,10 +128,10 @@ def working_encoder() -> Encoder:
 
     Tried once a process; takes a moment.
     """
-    return next(filter(works, HARDWARE_ENCODERS), SOFTWARE_ENCODER)
+    return next(filter(encoder_works, HARDWARE_ENCODERS), SOFTWARE_ENCODER)
 
 
-def works(encoder: Encoder) -> bool:
+def encoder_works(encoder: Encoder) -> bool:
     """Whether a few pictures come out of an encoder as they went in.
 
     Each must have its own time and gray, in order, none held back for long, and a key frame

@@ -14,21 +14,21 @@ from typing import Self
 
 from realtime.errors import RecordingError
 from realtime.monitor import Monitor
-from realtime.recording.painting import painter
+from realtime.recording.painting import frame_painter
 from realtime.recording.recorder import (
-    EVERYTHING,
-    Contents,
+    RECORD_EVERYTHING,
+    RecordingContents,
     SessionRecorder,
     new_session_folder,
     session_folder_name,
 )
-from realtime.recording.recovery import complete
+from realtime.recording.recovery import finish_in_subprocess
 from realtime.types import Source, Update
 from realtime.versions import versions
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class RecordingOutcome:
     """What came of a recording. `folder`: None if none could be begun. `is_whole`: it was not cut
     off. `failure`: what cut it off, or what a whole one lacks."""
 
@@ -55,10 +55,10 @@ class Recording:
         base: Path,
         say: Callable[[str], None],
         *,
-        contents: Contents = EVERYTHING,
+        contents: RecordingContents = RECORD_EVERYTHING,
         formats: Sequence[str] = (),
         report: bool = True,
-        on_finished: Callable[[Finished], None] | None = None,
+        on_finished: Callable[[RecordingOutcome], None] | None = None,
         on_clip: Callable[[Path, int, bool], None] | None = None,
     ) -> None:
         """`base`: where each recording gets a folder of its own. `say` tells the user where a
@@ -82,7 +82,7 @@ class Recording:
         self._folder = base
         self._recorder: SessionRecorder | None = None
         self._finisher = ThreadPoolExecutor(1, "finish recording")
-        self._finishing: list[Future[Finished]] = []
+        self._finishing: list[Future[RecordingOutcome]] = []
         versions()  # so that the first start takes no longer than the others
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ class Recording:
                 self._folder,
                 self._monitor.spec,
                 self._monitor.describe(self._source),
-                painter(self._monitor, blur_faces=self._contents.blur_faces),
+                frame_painter(self._monitor, blur_faces=self._contents.blur_faces),
                 wait=False,
                 contents=self._contents,
                 upstream_drops=ChainMap(self._source.drops, self._monitor.drops),
@@ -125,7 +125,7 @@ class Recording:
                 on_clip=partial(self._on_clip, self._folder),
             )
         except RecordingError as error:
-            self._on_finished(Finished(None, False, error))
+            self._on_finished(RecordingOutcome(None, False, error))
             self._fail(error)
         else:
             self._say(f"Recording to {self._folder}.")
@@ -139,7 +139,9 @@ class Recording:
             except RecordingError as error:
                 self._recorder = None  # it has ended by itself
                 self._fail(error)
-                self._finisher.submit(self._on_finished, Finished(self._folder, False, error))
+                self._finisher.submit(
+                    self._on_finished, RecordingOutcome(self._folder, False, error)
+                )
 
     def stop(self, error: BaseException | None = None) -> None:
         """End the recording, if it is on. `error`: what ended the run, if it failed."""
@@ -151,14 +153,14 @@ class Recording:
 
     def _finish(
         self, recorder: SessionRecorder, folder: Path, error: BaseException | None
-    ) -> Finished:
+    ) -> RecordingOutcome:
         """Close a recording and make its report and exports. Runs on a thread of its own."""
         try:
             recorder.close(error)
         except RecordingError as problem:
-            finished = Finished(folder, False, problem)
+            finished = RecordingOutcome(folder, False, problem)
         else:
-            finished = Finished(folder, True, self._write_report(folder))
+            finished = RecordingOutcome(folder, True, self._write_report(folder))
         self._on_finished(finished)
         return finished
 
@@ -166,7 +168,7 @@ class Recording:
         """Report and exports, as far as they are wanted; what went wrong."""
         if not self._report and not self._formats:
             return None
-        why = complete(folder, self._formats, report=self._report)
+        why = finish_in_subprocess(folder, self._formats, report=self._report)
         if why is None:
             return None
         return RecordingError(

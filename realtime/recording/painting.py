@@ -8,7 +8,7 @@ from realtime.recording.privacy import FaceBlur
 from realtime.recording.recorder import Paint
 
 
-def painter(monitor: Monitor, *, blur_faces: bool) -> Paint:
+def frame_painter(monitor: Monitor, *, blur_faces: bool) -> Paint:
     """What makes the pictures of a session's annotated video."""
     overlay = Overlay(monitor.spec, monitor.macro_labels)
     if not blur_faces:

@@ -100,7 +100,7 @@ STALL_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class RecordingContents:
     """What a session folder holds besides its tables.
 
     `video`: the annotated video; `keep_clean`: the video without annotations, too. `blur_faces`:
@@ -128,7 +128,7 @@ class Contents:
         return self.clips and self.video and not self.blur_faces
 
 
-EVERYTHING = Contents()
+RECORD_EVERYTHING = RecordingContents()
 """What is kept unless something else is asked for."""
 
 
@@ -163,7 +163,7 @@ class SessionRecorder:
         wait: bool,
         *,
         origin_s: float | None = None,
-        contents: Contents = EVERYTHING,
+        contents: RecordingContents = RECORD_EVERYTHING,
         upstream_drops: Mapping[str, int] | None = None,
         so_far: Callable[[float], Mapping[str, Any]] | None = None,
         on_clip: Callable[[int, bool], None] | None = None,

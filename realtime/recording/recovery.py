@@ -54,7 +54,7 @@ NAL_LENGTH_BYTES = 4
 """In MP4 each unit of H.264 begins with its length (ISO/IEC 14496-15)."""
 
 
-def mend(folder: Path) -> bool:
+def recover_session(folder: Path) -> bool:
     """Finish the session in `folder` if nobody else will; False: there was nothing to mend.
 
     Half rows and what a loss of power left of others are cut out of the tables, the videos
@@ -379,7 +379,9 @@ def _cannot_mend(folder: Path, error: OSError) -> RecordingError:
     )
 
 
-def complete(folder: Path, formats: Sequence[str] = (), *, report: bool = True) -> str | None:
+def finish_in_subprocess(
+    folder: Path, formats: Sequence[str] = (), *, report: bool = True
+) -> str | None:
     """Mend a session that was cut off, and make its report and exports, in a process of its own.
     Returns why that failed; None if it did not."""
     command = [sys.executable, str(COMMAND_LINE), "report"]

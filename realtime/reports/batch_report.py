@@ -16,7 +16,7 @@ from realtime.drawing.palette import BLUE, css_colour
 from realtime.errors import RecordingError
 from realtime.reports.charts import drawn_in, new_plot, tooltip
 from realtime.reports.formatting import counted, duration, number
-from realtime.reports.html import bokeh_script, script, write_page
+from realtime.reports.html import bokeh_script, inline_script, write_html
 from realtime.session.layout import REPORT_FILE
 
 EVENTS_PREFIX = "events_"
@@ -44,9 +44,9 @@ def write_collection_report(out: Path, table: pd.DataFrame) -> Path:
     own report is linked where it is there. Raises RecordingError when the page cannot be written.
     """
     path = out / REPORT_FILE
-    scripts = {name: script(f"{name}.js") for name in ("charts", "sorting")}
+    scripts = {name: inline_script(f"{name}.js") for name in ("charts", "sorting")}
     try:
-        write_page(
+        write_html(
             path, "collection.html", {"bokeh": bokeh_script(), **scripts}, **_content(out, table)
         )
     except OSError as error:

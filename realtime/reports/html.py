@@ -25,7 +25,7 @@ from realtime.storage.durable_file import replace_file
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_page(path: Path, template: str, scripts: Mapping[str, str], **values: object) -> None:
+def write_html(path: Path, template: str, scripts: Mapping[str, str], **values: object) -> None:
     """Write a page whole or not at all. `scripts`: JavaScript by the name that the template has
     for it.
 
@@ -43,7 +43,7 @@ def write_page(path: Path, template: str, scripts: Mapping[str, str], **values: 
     replace_file(path, text.encode(errors="backslashreplace"))
 
 
-def script(name: str) -> str:
+def inline_script(name: str) -> str:
     """One of the project's own scripts."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
@@ -79,15 +79,15 @@ def chips(labels: Sequence[str]) -> dict[str, Markup]:
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
+    hashes = " ".join(f"'sha256-{_hash(inline_script)}'" for inline_script in scripts)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
         "media-src blob:; base-uri 'none'; form-action 'none'"
     )
 
 
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def _hash(inline_script: str) -> str:
+    return base64.b64encode(hashlib.sha256(inline_script.encode()).digest()).decode()
 
 
 @cache
@@ -109,5 +109,5 @@ def _environment() -> jinja2.Environment:
     environment.filters.update(filters)
     # Bokeh reads documents in order: what is referred to comes first.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    environment.globals["style"] = Markup(script("page.css"))
+    environment.globals["style"] = Markup(inline_script("page.css"))
     return environment

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from realtime.errors import RecordingError
 from realtime.reports.formatting import NOTHING, counted, duration, lines_of, number, percent
-from realtime.reports.html import bokeh_script, chips, markdown, script, write_page
+from realtime.reports.html import bokeh_script, chips, inline_script, markdown, write_html
 from realtime.reports.session_charts import Charts, condition_bin_s
 from realtime.reports.session_media import Media, Stills, why_no_media
 from realtime.run_status import TOO_SLOW
@@ -26,13 +26,13 @@ from realtime.session.statistics import (
     Float64Array,
     Presence,
     Warned,
+    condition_shares,
     face_figures,
     frame_times,
     hole_s,
     label_figures,
     per_minute,
     presence,
-    warnings,
 )
 from realtime.spec import NONE_LABEL
 
@@ -122,10 +122,10 @@ def write_report(folder: Path) -> Path:
     conditions = read_conditions(folder)
     path = folder / REPORT_FILE
     try:
-        write_page(
+        write_html(
             path,
             "report.html",
-            {"bokeh": bokeh_script(), **{name: script(f"{name}.js") for name in SCRIPTS}},
+            {"bokeh": bokeh_script(), **{name: inline_script(f"{name}.js") for name in SCRIPTS}},
             **_content(folder, session, conditions),
         )
     except OSError as error:
@@ -334,7 +334,7 @@ def _warned(conditions: pd.DataFrame | None, face: FaceFigures) -> list[Warned] 
     if conditions is None:
         return None
     own = conditions[conditions["face_id"] == face.face_id]
-    return warnings(own) if len(own) else None
+    return condition_shares(own) if len(own) else None
 
 
 def _condition_warnings(faces: Sequence[_Face]) -> list[str]:

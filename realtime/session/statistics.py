@@ -153,7 +153,7 @@ def face_figures(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceFigures
     return sorted(faces, key=lambda face: -face.seen_s)
 
 
-def warnings(conditions: pd.DataFrame) -> list[Warned]:
+def condition_shares(conditions: pd.DataFrame) -> list[Warned]:
     """How much of one face's frames lie outside of the bounds of `realtime.faces.conditions`."""
     head = conditions[["yaw_deg", "pitch_deg"]].abs()
     outside = (

@@ -99,7 +99,9 @@ def load_profile(path: Path, model_sha256: str) -> Baseline:
     return Baseline(statistics.median(heights))
 
 
-def as_facts(baselines: Mapping[int, Sequence[Baseline]], origin_s: float) -> dict[str, Any]:
+def baselines_to_json(
+    baselines: Mapping[int, Sequence[Baseline]], origin_s: float
+) -> dict[str, Any]:
     """What session.json says of the baselines of faces, each with the newest last; times from
     `origin_s`. Those that a recalibration replaced are `earlier`."""
     facts: dict[str, Any] = {}

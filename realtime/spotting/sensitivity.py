@@ -88,7 +88,7 @@ def add_change(
     return (*changes[-(MAX_CHANGES - 1) :], Change(first_s, from_s, sensitivity, spotting))
 
 
-def as_facts(changes: Sequence[Change], origin_s: float) -> list[dict[str, Any]]:
+def changes_to_json(changes: Sequence[Change], origin_s: float) -> list[dict[str, Any]]:
     """What session.json says of the changes since `origin_s`; times from there."""
     return [
         {

@@ -49,7 +49,7 @@ that of another pose or light."""
 
 
 class MacroView(Protocol):
-    """What the spotter knows of macro-expressions; `realtime.macro.tracker.MacroTrack` is one."""
+    """What the spotter knows of macro-expressions; `realtime.macro.tracker.MacroTracker` is one."""
 
     @property
     def neutral(self) -> int | None:

@@ -55,7 +55,7 @@ class Account:
         return fits_user and fits_password
 
 
-class Doors:
+class AccessMiddleware:
     """ASGI middleware around the whole server, for HTTP and WebSockets.
 
     `scope["state"]["visitor"]` tells what is inside who asks: a random text that stays the same as

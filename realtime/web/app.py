@@ -29,8 +29,8 @@ from realtime.web.about import About, in_words
 from realtime.web.gradio_filter import GradioPage
 from realtime.web.limits import MAX_VIDEO_S
 from realtime.web.theme import theme
-from realtime.web.uploads.jobs import Analysed, Finishing, Owner, Step, Uploads
-from realtime.web.uploads.receiver import Inbox, ReceivingBlocks
+from realtime.web.uploads.jobs import Analysed, AnalysisJobs, Finishing, Owner, Step
+from realtime.web.uploads.receiver import ReceivingBlocks, UploadReceiver
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -72,7 +72,7 @@ class Site:
 
 def build_app(
     live: Live,
-    uploads: Uploads,
+    uploads: AnalysisJobs,
     about: About,
     models: Mapping[str, Sequence[str]],
     *,
@@ -96,7 +96,7 @@ def build_app(
         finally:
             await close()
 
-    inbox = Inbox(uploads.received, uploads.folder, max_video_bytes=max_upload_bytes)
+    inbox = UploadReceiver(uploads.received, uploads.folder, max_video_bytes=max_upload_bytes)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=running)
     app.router.routes += [*live.routes, *uploads.routes, inbox.route]
     app.mount("/kilas/assets", StaticFiles(directory=ASSETS))
@@ -120,8 +120,8 @@ def build_app(
 
 
 def _blocks(
-    inbox: Inbox,
-    uploads: Uploads,
+    inbox: UploadReceiver,
+    uploads: AnalysisJobs,
     about: About,
     models: Mapping[str, Sequence[str]],
     has_macro: bool,
@@ -233,7 +233,7 @@ def _tell(event: Callable[..., object], inputs: Sequence[gr.Component], message:
 # --- File ------------------------------------------------------------------------------------
 
 
-def _file_tab(blocks: gr.Blocks, uploads: Uploads, max_upload_bytes: int) -> None:
+def _file_tab(blocks: gr.Blocks, uploads: AnalysisJobs, max_upload_bytes: int) -> None:
     _html(
         "<p>Drop a video of a face here: every frame of it is looked at, and "
         "you get a report of each micro-expression. The video is removed as soon as it has been "

@@ -23,8 +23,8 @@ from realtime.errors import KilasError
 from realtime.inference.devices import Device
 from realtime.inference.model import DEFAULT_MODEL, list_models
 from realtime.macro.model import open_macro
-from realtime.web.access import LOOPBACK_NAMES, Account, Doors
-from realtime.web.live.model_pool import Models
+from realtime.web.access import LOOPBACK_NAMES, AccessMiddleware, Account
+from realtime.web.live.model_pool import ModelPool
 from realtime.web.live.protocol import FRAME_HEAD, MAX_PICTURE_BYTES
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     ):
         port = listener.getsockname()[1]
         with _site(settings, Path(folder), is_secure) as site:
-            doors = Doors(
+            doors = AccessMiddleware(
                 site.app,
                 names=(*_names(settings.host), *settings.names),
                 port=port,
@@ -166,7 +166,7 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
     os.environ |= UNREACHABLE | {"GRADIO_TEMP_DIR": str(received)}
     tempfile.tempdir = str(folder)
     macro = open_macro(settings.macro)
-    models = Models(settings.models, device=settings.device, macro=macro)
+    models = ModelPool(settings.models, device=settings.device, macro=macro)
     try:
         opened = {name: models.get(name).network for name in models.names}
         # Here and not above: Gradio reads the variables when it is loaded, and takes seconds, which
@@ -174,7 +174,7 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
         from realtime.web.about import About, Limits
         from realtime.web.app import build_app
         from realtime.web.live.service import LiveService
-        from realtime.web.uploads.jobs import Uploads
+        from realtime.web.uploads.jobs import AnalysisJobs
 
         default = opened[models.names[0]]
         visits = folder / "visits"
@@ -184,7 +184,7 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
             LiveService(
                 models, visits, max_sessions=settings.max_sessions, max_faces=settings.max_faces
             ),
-            Uploads(
+            AnalysisJobs(
                 folder / "uploads",
                 received,
                 model=settings.models[0],

@@ -1,7 +1,7 @@
 """What a kill leaves of a live recording: `python kill_recording.py [KILLS]`.
 
 Kills `stream.py` at random moments while it records the demo clip as if it were live, with both
-videos, and prints how many seconds before the kill each file ends, and whether `mend` finishes the
+videos, and prints how many seconds before the kill each file ends, and whether `recover_session` finishes the
 session. The kill is counted from the recording's stated start, so the figures are too large by what
 passes until the first frame; `first` is how long that takes until it is in the video, which is a
 little longer. Goal: less than 1 s, each time.
@@ -62,7 +62,7 @@ def video_end_s(path: Path) -> float:
 
 
 def main(kills: int) -> None:
-    from realtime.recording.recovery import mend
+    from realtime.recording.recovery import recover_session
     from realtime.session.reader import load_session
 
     moments = random.Random(0)
@@ -76,7 +76,7 @@ def main(kills: int) -> None:
             started = datetime.fromisoformat(facts["started"])
             kill_s, first_s = ((t - started).total_seconds() for t in (killed, shown))
             ends_s = [video_end_s(folder / name) for name in VIDEOS]
-            is_mended = mend(folder)
+            is_mended = recover_session(folder)
             session = load_session(folder)
             is_whole = ends_s == [video_end_s(folder / name) for name in VIDEOS]
             last_row_s = session.scores["timestamp"].iloc[-1]

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from realtime.analysis import analyze, settings_of
+from realtime.analysis import analysis_settings, analyze
 from realtime.display.overlay import Overlay
 from realtime.errors import ModelError, ProfileError, RecordingError, SourceError
 from realtime.faces.tracker import FaceTracker
 from realtime.inference.model import Model
-from realtime.inference.worker import Worker
+from realtime.inference.worker import InferenceWorker
 from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
 from realtime.recording.recorder import SessionRecorder
@@ -214,12 +214,12 @@ def test_monitors_share_a_network_and_leave_it_open(demo: Path) -> None:
     """Two streams at once come to the very events that each would have alone."""
     found: dict[int, list[Event]] = {}
 
-    def watch(number: int, worker: Worker[Model]) -> None:
+    def watch(number: int, worker: InferenceWorker[Model]) -> None:
         with Monitor(worker, live=False) as monitor:
             assert monitor.model is worker.network
             found[number] = events_of_the_demo(monitor)
 
-    with Worker(Model.load(device="cpu")) as worker:
+    with InferenceWorker(Model.load(device="cpu")) as worker:
         threads = [threading.Thread(target=watch, args=(number, worker)) for number in range(2)]
         for thread in threads:
             thread.start()
@@ -244,7 +244,7 @@ def test_a_network_that_breaks_ends_every_stream_that_shares_it(
         raise Broken("network")
 
     monkeypatch.setattr(model, "run", fail)
-    with Worker(model) as worker, Monitor(worker, live=False) as idle:
+    with InferenceWorker(model) as worker, Monitor(worker, live=False) as idle:
         with pytest.raises(Broken), Monitor(worker, live=False) as monitor:
             run_with(monitor, Script(still(astronaut_bgr, 60)))
         with pytest.raises(Broken):
@@ -516,7 +516,7 @@ def test_without_macro_expressions_there_is_nothing_of_them(demo: Path) -> None:
     assert not [name for name in session.scores if name.startswith("macro")]
     assert session.events.equals(load_session(demo).events)  # here they all come back
     sha256 = session.facts["model"]["sha256"]
-    assert settings_of(sha256, macro=False) != settings_of(sha256)
+    assert analysis_settings(sha256, macro=False) != analysis_settings(sha256)
 
 
 def one_event(shown_from_s: float, monkeypatch: pytest.MonkeyPatch) -> list[Update]:
@@ -574,9 +574,9 @@ def test_monitors_share_a_model_of_macro_expressions(astronaut_bgr: UInt8Array) 
 def test_settings_are_those_that_a_session_states(demo: Path) -> None:
     facts = load_session(demo).facts
     sha256 = facts["model"]["sha256"]
-    assert facts["settings"] == settings_of(sha256)
-    assert settings_of(sha256, profile=demo)["baseline"] is not None
-    assert settings_of(sha256, video=False) != settings_of(sha256)
+    assert facts["settings"] == analysis_settings(sha256)
+    assert analysis_settings(sha256, profile=demo)["baseline"] is not None
+    assert analysis_settings(sha256, video=False) != analysis_settings(sha256)
 
 
 def test_words_in_tables_stay_words(tmp_path: Path, demo: Path) -> None:

@@ -28,7 +28,7 @@ from websockets.sync.client import connect
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
 from realtime.types import UInt8Array
-from realtime.web.live.model_pool import Models
+from realtime.web.live.model_pool import ModelPool
 from realtime.web.live.protocol import MAX_PICTURE_BYTES
 from realtime.web.live.service import LiveService
 from realtime.web.paths import SOCKET_PATH
@@ -85,7 +85,7 @@ class VisitorFromHeader:
 class LiveServer:
     """uvicorn in a thread, with nothing but the live part."""
 
-    def __init__(self, models: Models, folder: Path, **options: Any) -> None:
+    def __init__(self, models: ModelPool, folder: Path, **options: Any) -> None:
         self.folder = folder
 
         @asynccontextmanager

@@ -20,9 +20,9 @@ from realtime.inference.model import Model
 from realtime.sources.opening import DEMO_PATH
 from support.paths import ROOT
 from training.__main__ import DATASET_NAMES, PROTOCOL_NAMES, app
-from training.annotations.expression import ScriptedEvent
+from training.annotations.expression import AnnotatedExpression
 from training.annotations.tables import read_events
-from training.batches.windows import NO_LABEL, WindowBatches, Windows, slot_labels
+from training.batches.windows import NO_LABEL, WindowBatches, WindowSet, slot_labels
 from training.datasets import DATASETS
 from training.evaluation.protocols import PROTOCOLS
 from training.models.export import export_run
@@ -60,9 +60,9 @@ both_sides = true
 """
 
 
-def event(onset_s: float, offset_s: float, kind: str = "micro") -> ScriptedEvent:
+def event(onset_s: float, offset_s: float, kind: str = "micro") -> AnnotatedExpression:
     length_s = offset_s - onset_s
-    return ScriptedEvent(
+    return AnnotatedExpression(
         onset_s=onset_s,
         apex_s=onset_s + min(0.15, 0.4 * length_s),
         release_s=offset_s - min(0.15, 0.4 * length_s),
@@ -74,7 +74,7 @@ def event(onset_s: float, offset_s: float, kind: str = "micro") -> ScriptedEvent
     )
 
 
-def labels_at(events: list[ScriptedEvent], end_s: float = 8.0) -> np.ndarray:
+def labels_at(events: list[AnnotatedExpression], end_s: float = 8.0) -> np.ndarray:
     return slot_labels(np.arange(0, end_s, 1 / 30), events, LABELS, 30.0)
 
 
@@ -326,12 +326,12 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     assert f"{spec.provenance['thresholds']['f1']:.3f}" in said
 
 
-def windows(streams: int = 2, slots: int = 60) -> Windows:
+def windows(streams: int = 2, slots: int = 60) -> WindowSet:
     """Streams of noise whose windows have every label in turn."""
     spec = load_recipe("kilas").spec
     random = np.random.default_rng(0)
     starts = np.arange(streams * (slots - spec.frames))
-    return Windows(
+    return WindowSet(
         signal=random.normal(size=(streams * slots, *spec.window_shape[1:])).astype(np.float16),
         starts=starts,
         labels=starts % len(spec.labels),

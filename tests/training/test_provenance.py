@@ -10,14 +10,14 @@ import pytest
 from realtime.errors import KilasError
 from realtime.spec import ModelSpec
 from training import reproduce
-from training.provenance import MADE_FROM, keep_made_from
+from training.provenance import MADE_FROM, ensure_same_inputs
 from training.recipe import SimulatedSet, load_recipe
 
 
 def test_the_same_settings_are_welcome_again(tmp_path: Path) -> None:
     settings = {"seed": 1, "seconds": 6.0, "labels": ("none", "positive")}
-    keep_made_from(tmp_path / "new" / "folder", settings)
-    keep_made_from(tmp_path / "new" / "folder", settings | {"seconds": 6})
+    ensure_same_inputs(tmp_path / "new" / "folder", settings)
+    ensure_same_inputs(tmp_path / "new" / "folder", settings | {"seconds": 6})
     (kept,) = (tmp_path / "new" / "folder").iterdir()
     assert kept.name == MADE_FROM
 
@@ -27,16 +27,16 @@ def test_the_same_settings_are_welcome_again(tmp_path: Path) -> None:
     [({"seed": 2}, r"\(seed,"), ({}, r"\(seed,"), ({"seed": 1, "clips": 3}, r"\(clips,")],
 )
 def test_other_settings_are_refused(tmp_path: Path, settings: dict[str, int], said: str) -> None:
-    keep_made_from(tmp_path, {"seed": 1})
+    ensure_same_inputs(tmp_path, {"seed": 1})
     with pytest.raises(KilasError, match=f"{said}.*give a new folder"):
-        keep_made_from(tmp_path, settings)
+        ensure_same_inputs(tmp_path, settings)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]"])
 def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / MADE_FROM).write_text(text)
     with pytest.raises(KilasError, match="does not say"):
-        keep_made_from(tmp_path, {"seed": 1})
+        ensure_same_inputs(tmp_path, {"seed": 1})
 
 
 def test_a_folder_of_another_recipe_is_refused_before_any_work(

@@ -32,7 +32,7 @@ ACTION_UNITS: dict[str, tuple[tuple[str, float], ...]] = {
 }
 
 
-class Timed(Protocol):
+class ExpressionCourse(Protocol):
     """What `intensity_at` needs to know; a row of events.csv has it too."""
 
     @property
@@ -48,7 +48,7 @@ class Timed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptedEvent:
+class AnnotatedExpression:
     """One expression. It rises from `onset_s` to `apex_s`, stays until `release_s` and is gone
     at `offset_s`. `units`: action units joined by +, each with L or R for one side only and with
     `*` and its share of the event's intensity if that is not 1. `skew`: -1..1, how much stronger
@@ -75,7 +75,7 @@ def minimum_jerk(x: npt.ArrayLike) -> FloatArray:
     return u**3 * (10.0 - 15.0 * u + 6.0 * u * u)
 
 
-def intensity_at(event: Timed, t_s: npt.ArrayLike) -> FloatArray:
+def intensity_at(event: ExpressionCourse, t_s: npt.ArrayLike) -> FloatArray:
     """True intensity of an event at one or more times; 0 before its onset and after its offset.
 
     `event`: a ScriptedEvent, or a row of events.csv."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from realtime.errors import KilasError
-from training.annotations.expression import ACTION_UNITS, KINDS, ScriptedEvent
+from training.annotations.expression import ACTION_UNITS, KINDS, AnnotatedExpression
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 """What is taken for a video in a folder without clips.csv."""
@@ -168,7 +168,7 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
+def read_events(events_csv: Path) -> dict[str, list[AnnotatedExpression]]:
     """The true expressions of each clip that has any, with the course that training needs: see
     `intensity_at`.
 
@@ -185,9 +185,9 @@ def read_events(events_csv: Path) -> dict[str, list[ScriptedEvent]]:
     truth, faults = examine_course(truth, complete=True)
     unlabelled = _faults(truth["label"].isna(), "has no label; say what is expressed")
     _refuse(events_csv, unlabelled | faults)
-    events: dict[str, list[ScriptedEvent]] = {}
+    events: dict[str, list[AnnotatedExpression]] = {}
     for row in truth.to_dict("records"):
-        event = ScriptedEvent(**{field: row[field] for field in COURSE_FIELDS})
+        event = AnnotatedExpression(**{field: row[field] for field in COURSE_FIELDS})
         events.setdefault(str(row["clip"]), []).append(event)
     return events
 

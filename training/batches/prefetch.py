@@ -14,7 +14,7 @@ Batch = tuple[npt.NDArray[Any], ...]
 """(inputs, targets) or (inputs, targets, weights)."""
 
 
-class LookAheadBatches(keras.utils.PyDataset, ABC):
+class PrefetchedBatches(keras.utils.PyDataset, ABC):
     """Batches of an epoch whose order and variation follow from seed, epoch and place alone.
 
     So batches can be asked for in any order and by any thread, and an interrupted training goes

@@ -11,7 +11,7 @@ from realtime.spec import LAYOUTS, ModelSpec, RegionLayout
 from realtime.types import Float32Array, UInt8Array
 from training.batches.augmentation import Augmentation, augment, augment_motion
 from training.batches.balancing import class_weights, smote
-from training.batches.prefetch import Batch, LookAheadBatches
+from training.batches.prefetch import Batch, PrefetchedBatches
 from training.batches.samples import Samples
 from training.recipe import SampleSettings, TrainingSettings
 
@@ -28,7 +28,7 @@ def cut(faces: UInt8Array, layout: RegionLayout) -> UInt8Array:
     )
 
 
-class SampleBatches(LookAheadBatches):
+class SampleBatches(PrefetchedBatches):
     """Batches (signal, labels) or (signal, labels, weights) of samples: as few as can be, and as
     equal in size as can be, since a last rest would count as much as a whole batch.
 

@@ -21,7 +21,7 @@ from realtime.errors import KilasError
 from realtime.spec import ModelSpec
 from training.batches.signal_runs import SignalRun, signal_runs
 from training.datasets.classes import labels_of
-from training.preparation.sequence_file import StreamFile, load_files
+from training.preparation.sequence_file import SequenceFile, load_files
 
 Row = dict[Hashable, Any]
 
@@ -127,7 +127,7 @@ def read_samples(
 
 
 def _runs(
-    file: StreamFile, spec: ModelSpec, jobs: int, clips: set[tuple[str, str]]
+    file: SequenceFile, spec: ModelSpec, jobs: int, clips: set[tuple[str, str]]
 ) -> Iterable[SignalRun]:
     """The signal of the clips that are wanted: whole faces, or the motion of the regions."""
     streams = [one for one in file.streams if (one.subject, one.clip) in clips]

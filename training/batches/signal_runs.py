@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from realtime.preprocessing.motion import MotionSignal
 from realtime.spec import LAYOUTS, ModelSpec
-from training.annotations.expression import ScriptedEvent
-from training.preparation.sequence_file import Stream
+from training.annotations.expression import AnnotatedExpression
+from training.preparation.sequence_file import FaceSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class SignalRun:
 
     clip: str
     subject: str
-    events: tuple[ScriptedEvent, ...]
+    events: tuple[AnnotatedExpression, ...]
     t_s: npt.NDArray[np.float64]
     signal: npt.NDArray[np.generic]
 
 
-def signal_runs(streams: Iterable[Stream], spec: ModelSpec, jobs: int) -> Iterator[SignalRun]:
+def signal_runs(streams: Iterable[FaceSequence], spec: ModelSpec, jobs: int) -> Iterator[SignalRun]:
     """The signal of all streams, in their order, `jobs` streams at a time.
 
     The signal stage is the live path's own; where it gives up, the stream is cut, as live.
@@ -44,7 +44,7 @@ def signal_runs(streams: Iterable[Stream], spec: ModelSpec, jobs: int) -> Iterat
                 yield from runs
 
 
-def _signal_runs(stream: Stream, spec: ModelSpec) -> list[SignalRun]:
+def _signal_runs(stream: FaceSequence, spec: ModelSpec) -> list[SignalRun]:
     def run(first: int, signal: list[npt.NDArray[np.generic]]) -> SignalRun:
         t_s = stream.t_s[first : first + len(signal)]
         return SignalRun(stream.clip, stream.subject, stream.events, t_s, np.stack(signal))

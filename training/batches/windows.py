@@ -13,7 +13,7 @@ from realtime.errors import KilasError
 from realtime.preprocessing.motion import BASELINE_SLOTS, BASELINE_STEP_S
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Float32Array
-from training.annotations.expression import ScriptedEvent, intensity_at
+from training.annotations.expression import AnnotatedExpression, intensity_at
 from training.batches.augmentation import GAIN_RANGE, mirror
 from training.batches.signal_runs import SignalRun
 from training.recipe import TrainingSettings, WindowSettings
@@ -32,7 +32,7 @@ EDGE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class WindowSet:
     """All windows of a set of streams, without copying them.
 
     `signal`: [S, R, H, W, C], slots of all streams one after the other. `starts`: int64 [N],
@@ -54,7 +54,7 @@ class Windows:
 
 def slot_labels(
     t_s: npt.NDArray[np.float64],
-    events: Iterable[ScriptedEvent],
+    events: Iterable[AnnotatedExpression],
     labels: tuple[str, ...],
     rate_hz: float,
 ) -> npt.NDArray[np.int64]:
@@ -82,7 +82,7 @@ def slot_labels(
     return result
 
 
-def collect_windows(runs: Iterable[SignalRun], spec: ModelSpec) -> Windows:
+def collect_windows(runs: Iterable[SignalRun], spec: ModelSpec) -> WindowSet:
     """Every window whose scored slot has a label."""
     scored = spec.frames - 1 - spec.lookahead
     signals: list[npt.NDArray[np.generic]] = []
@@ -105,7 +105,7 @@ def collect_windows(runs: Iterable[SignalRun], spec: ModelSpec) -> Windows:
                 subjects.append(run.subject)
         signals.append(run.signal)
         total += len(run.signal)
-    return Windows(
+    return WindowSet(
         signal=_joined(signals),
         starts=np.array(starts),
         labels=np.array(labels),
@@ -135,7 +135,7 @@ class WindowBatches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        windows: Windows,
+        windows: WindowSet,
         chosen: npt.NDArray[np.bool_],
         spec: ModelSpec,
         settings: WindowSettings,

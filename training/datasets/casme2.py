@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets.frames import find_clips, scan
-from training.datasets.gathering import Event, gather
+from training.datasets.gathering import SheetExpression, collect_annotations
 from training.datasets.records import Annotations
 from training.datasets.spreadsheets import Row, find_spreadsheet, read_sheet
 
@@ -35,7 +35,9 @@ def read(root: Path) -> Annotations:
     found = scan(root)
     path, notes = find_spreadsheet(found, LABEL_FILES, LABEL_FILE)
     sheet = read_sheet(path, LABEL_COLUMNS, optional=("Action Units",), notes=notes)
-    return gather("casme2", sheet, find_clips(found, _clip_of, FOLDER, FPS), _events_of)
+    return collect_annotations(
+        "casme2", sheet, find_clips(found, _clip_of, FOLDER, FPS), _events_of
+    )
 
 
 def _clip_of(parts: tuple[str, ...]) -> tuple[str, str] | None:
@@ -49,9 +51,9 @@ def _named(subject: int, clip: str) -> tuple[str, str]:
     return f"sub{subject:02d}", f"sub{subject:02d}/{clip}"
 
 
-def _events_of(row: Row) -> Iterator[Event]:
+def _events_of(row: Row) -> Iterator[SheetExpression]:
     _, clip = _named(row.number("Subject"), row.text("Filename"))
-    yield Event(
+    yield SheetExpression(
         clip,
         onset=row.number("OnsetFrame"),
         apex=row.number_or_none("ApexFrame"),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets.frames import find_clips, scan
-from training.datasets.gathering import Event, gather
+from training.datasets.gathering import SheetExpression, collect_annotations
 from training.datasets.records import Annotations
 from training.datasets.spreadsheets import Row, SkipRow, find_spreadsheet, read_sheet
 
@@ -47,7 +47,7 @@ def read(root: Path) -> Annotations:
     is_long = any(_recording_of(folder.parts) for folder in found.folders)
     name_of = _recording_of if is_long else _cut_out_of
     clips = find_clips(found, name_of, FOLDER, FPS, is_long=is_long)
-    return gather("casme3", sheet, clips, lambda row: _events_of(row, is_long))
+    return collect_annotations("casme3", sheet, clips, lambda row: _events_of(row, is_long))
 
 
 def _recording_of(parts: tuple[str, ...]) -> tuple[str, str] | None:
@@ -68,13 +68,13 @@ def _is_other(parts: tuple[str, ...]) -> bool:
     return any(_OTHER.search(part) for part in parts)
 
 
-def _events_of(row: Row, is_long: bool) -> Iterator[Event]:
+def _events_of(row: Row, is_long: bool) -> Iterator[SheetExpression]:
     said = row.text("Subject")
     subject = re.fullmatch(_SUBJECT, said, re.IGNORECASE)
     if subject is None:
         raise SkipRow(f"Subject is {said!r}, which is no name like spNO.1; correct the cell")
     clip, onset = f"spNO.{subject[1]}/{row.text('Filename').lower()}", row.number("Onset")
-    yield Event(
+    yield SheetExpression(
         clip if is_long else f"{clip}/{onset}",
         onset=onset,
         apex=row.number_or_none("Apex"),

@@ -15,7 +15,7 @@ from pathlib import Path
 from realtime.errors import KilasError
 from training.datasets.classes import ELICITED
 from training.datasets.frames import Found, find_clips, scan
-from training.datasets.gathering import Event, gather
+from training.datasets.gathering import SheetExpression, collect_annotations
 from training.datasets.records import Annotations
 from training.datasets.spreadsheets import (
     Row,
@@ -54,7 +54,7 @@ def read(root: Path) -> Annotations:
     sheet = Sheet(path.name, (), tuple(numbered_rows(path.name, sheets[0], 0, columns)), notes)
     folders, codes = _read_subjects(path, sheets[1]), _read_videos(path, sheets[2])
     clips = find_clips(found, _clip_of, FOLDER, FPS, is_long=True)
-    return gather(
+    return collect_annotations(
         "casme-squared",
         sheet,
         clips,
@@ -122,7 +122,9 @@ def _misplaced(found: Found) -> Iterator[str]:
             )
 
 
-def _events_of(row: Row, folders: Mapping[int, str], codes: Mapping[str, str]) -> Iterator[Event]:
+def _events_of(
+    row: Row, folders: Mapping[int, str], codes: Mapping[str, str]
+) -> Iterator[SheetExpression]:
     number, expression = row.number("subject"), row.text("video")
     video = expression.partition("_")[0].lower()
     if number not in folders:
@@ -141,7 +143,7 @@ def _events_of(row: Row, folders: Mapping[int, str], codes: Mapping[str, str]) -
         if apex is None:
             raise SkipRow("there is neither an apex nor an offset; fill one in")
         offset = apex
-    yield Event(
+    yield SheetExpression(
         f"{folders[number]}/{codes[video]}",
         onset=row.number("onset"),
         apex=apex,

@@ -17,7 +17,7 @@ import pandas as pd
 from realtime.spec import NONE_LABEL
 from training.annotations.tables import Faults, examine_clips, examine_course, examine_truth
 from training.datasets.frames import numbered_pictures
-from training.datasets.gathering import Taken, as_table, known_emotion, refuse_empty
+from training.datasets.gathering import ClaimedNames, as_table, known_emotion, refuse_empty
 from training.datasets.records import Annotations, Clip, FrameFiles, Skipped, VideoRange
 from training.datasets.spreadsheets import SkipRow
 
@@ -40,7 +40,7 @@ def read(root: Path) -> Annotations:
             clips[str(row["clip"])] = _clip(root, row)
         except SkipRow as skip:
             skipped.append(Skipped(f"clips.csv, row {place + 2}", str(skip)))
-    taken = Taken()
+    taken = ClaimedNames()
     for place, row in enumerate(truth.to_dict("records")):
         where = f"events.csv, row {place + 2}"
         try:
@@ -78,7 +78,9 @@ def _clip(root: Path, row: dict[Any, Any]) -> Clip:
     return Clip(str(subject).strip(), name, fps, frames, is_long=True)
 
 
-def _row(row: dict[Any, Any], clips: dict[str, Clip], taken: Taken, where: str) -> dict[str, Any]:
+def _row(
+    row: dict[Any, Any], clips: dict[str, Clip], taken: ClaimedNames, where: str
+) -> dict[str, Any]:
     """Raises SkipRow when the event cannot be."""
     clip = clips.get(str(row["clip"]))
     if clip is None:

@@ -19,7 +19,7 @@ GAPS_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class SheetExpression:
     """An expression as a row has it, in frame numbers. `emotion`: None where the dataset has none
     for it; `number`: from 1, of several in one row."""
 
@@ -33,7 +33,7 @@ class Event:
     number: int = 1
 
 
-class Taken:
+class ClaimedNames:
     """Which stretches of which clips have an expression already."""
 
     def __init__(self) -> None:
@@ -53,11 +53,11 @@ class Taken:
         own.append((onset, offset, where))
 
 
-def gather(
+def collect_annotations(
     dataset: str,
     sheet: Sheet,
     clips: Clips,
-    events_of: Callable[[Row], Iterable[Event]],
+    events_of: Callable[[Row], Iterable[SheetExpression]],
     notes: Iterable[str] = (),
 ) -> Annotations:
     """The annotations of a dataset whose clips are folders of frames.
@@ -67,7 +67,7 @@ def gather(
     """
     rows: list[dict[str, Any]] = []
     skipped: list[Skipped] = []
-    taken = Taken()
+    taken = ClaimedNames()
     for row in sheet.rows:
         try:
             for event in events_of(row):
@@ -107,7 +107,9 @@ def as_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return table.astype({**numbers, **seconds, "apex_estimated": "bool"})
 
 
-def _checked(dataset: str, event: Event, clips: Clips, taken: Taken, where: str) -> dict[str, Any]:
+def _checked(
+    dataset: str, event: SheetExpression, clips: Clips, taken: ClaimedNames, where: str
+) -> dict[str, Any]:
     """The row of an event. Raises SkipRow when it cannot be."""
     clip = clips.by_name.get(event.clip.casefold())
     if clip is None or not isinstance(clip.frames, FrameFiles):

@@ -113,7 +113,7 @@ class Clips:
     notes: tuple[str, ...]
 
 
-def tell_skipped(skipped: Sequence[Skipped], out: Path) -> list[str]:
+def format_skipped(skipped: Sequence[Skipped], out: Path) -> list[str]:
     """Lines that tell in short what was skipped; all of it goes into NAME.skipped.csv beside
     `out`. Where nothing was, there is no such file, and no line."""
     beside = out.with_name(f"{out.stem}.skipped.csv")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets.frames import find_clips, scan
-from training.datasets.gathering import Event, gather
+from training.datasets.gathering import SheetExpression, collect_annotations
 from training.datasets.records import Annotations
 from training.datasets.spreadsheets import Row, SkipRow, find_spreadsheet, read_sheet
 
@@ -36,7 +36,7 @@ def read(root: Path) -> Annotations:
     found = scan(root)
     path, notes = find_spreadsheet(found, LABEL_FILES, LABEL_FILE)
     sheet = read_sheet(path, LABEL_COLUMNS, optional=("Action Units",), notes=notes)
-    return gather("samm", sheet, find_clips(found, _clip_of, FOLDER, FPS), _events_of)
+    return collect_annotations("samm", sheet, find_clips(found, _clip_of, FOLDER, FPS), _events_of)
 
 
 def expression_of(row: Row) -> tuple[int, int, int]:
@@ -61,9 +61,9 @@ def _named(subject: int, inducement: int, number: int) -> tuple[str, str]:
     return f"{subject:03d}", f"{subject:03d}_{inducement}_{number}"
 
 
-def _events_of(row: Row) -> Iterator[Event]:
+def _events_of(row: Row) -> Iterator[SheetExpression]:
     _, clip = _named(*expression_of(row))
-    yield Event(
+    yield SheetExpression(
         clip,
         onset=row.number("Onset Frame"),
         apex=row.number_or_none("Apex Frame"),

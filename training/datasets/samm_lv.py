@@ -15,7 +15,7 @@ from pathlib import Path
 
 from training.datasets import samm
 from training.datasets.frames import SPREADSHEET_SUFFIXES, Found, find_clips, scan
-from training.datasets.gathering import Event, gather, known_emotion
+from training.datasets.gathering import SheetExpression, collect_annotations, known_emotion
 from training.datasets.records import Annotations
 from training.datasets.spreadsheets import Row, SkipRow, find_spreadsheet, plain, read_sheet
 
@@ -47,7 +47,7 @@ def read(root: Path) -> Annotations:
     sheet = read_sheet(path, LABEL_COLUMNS, optional=("Action Units",), notes=notes)
     clips = find_clips(found, _clip_of, FOLDER, FPS, is_long=True)
     emotions, told = _read_emotions(found)
-    read = gather("samm-lv", sheet, clips, lambda row: _events_of(row, emotions), told)
+    read = collect_annotations("samm-lv", sheet, clips, lambda row: _events_of(row, emotions), told)
     without = int((read.table["emotion"].isna() & (read.table["kind"] == "micro")).sum())
     if not emotions or not without:
         return read
@@ -67,7 +67,7 @@ def _named(subject: int, inducement: int) -> tuple[str, str]:
     return f"{subject:03d}", f"{subject:03d}_{inducement}"
 
 
-def _events_of(row: Row, emotions: Emotions) -> Iterator[Event]:
+def _events_of(row: Row, emotions: Emotions) -> Iterator[SheetExpression]:
     subject, inducement, number = samm.expression_of(row)
     said = row.text("Type")
     kind = next((kind for kind in _KINDS if said.lower().startswith(kind)), None)
@@ -81,7 +81,7 @@ def _events_of(row: Row, emotions: Emotions) -> Iterator[Event]:
         if apex is None:
             raise SkipRow("there is neither an apex nor an offset; fill one in")
         offset = apex
-    yield Event(
+    yield SheetExpression(
         _named(subject, inducement)[1],
         onset=onset,
         apex=apex,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from realtime.errors import KilasError
 from training.datasets.frames import find_clips, scan
-from training.datasets.gathering import Event, gather
+from training.datasets.gathering import SheetExpression, collect_annotations
 from training.datasets.records import Annotations
 from training.datasets.spreadsheets import (
     Row,
@@ -48,7 +48,7 @@ def read(root: Path) -> Annotations:
     sheet = read_sheet(path, LABEL_COLUMNS, notes=notes)
     pairs = _onsets_and_offsets(sheet)
     clips = find_clips(found, _clip_of, FOLDER, FPS)
-    return gather("smic", sheet, clips, lambda row: _events_of(row, sheet, pairs))
+    return collect_annotations("smic", sheet, clips, lambda row: _events_of(row, sheet, pairs))
 
 
 def _onsets_and_offsets(sheet: Sheet) -> list[tuple[int, int]]:
@@ -76,7 +76,7 @@ def _named(match: re.Match[str]) -> tuple[str, str]:
     return f"s{subject:02d}", f"s{subject}_{emotion}_{number:02d}"
 
 
-def _events_of(row: Row, sheet: Sheet, pairs: list[tuple[int, int]]) -> Iterator[Event]:
+def _events_of(row: Row, sheet: Sheet, pairs: list[tuple[int, int]]) -> Iterator[SheetExpression]:
     name = row.text("Filename")
     match = _CLIP.fullmatch(name)
     if match is None:
@@ -88,7 +88,7 @@ def _events_of(row: Row, sheet: Sheet, pairs: list[tuple[int, int]]) -> Iterator
         onset = number_or_none(row.texts[onset_at], sheet.header[onset_at])
         if number > 1 and onset is None:
             continue
-        yield Event(
+        yield SheetExpression(
             clip,
             onset=whole_number(row.texts[onset_at], sheet.header[onset_at]),
             apex=None,

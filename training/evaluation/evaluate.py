@@ -17,7 +17,7 @@ from realtime.errors import KilasError
 from realtime.inference.model import Model
 from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
-from realtime.parallel.process_pool import for_all
+from realtime.parallel.process_pool import map_all
 from realtime.sources.video_file import VideoFile
 from realtime.spec import NONE_LABEL
 from realtime.types import Event
@@ -29,7 +29,7 @@ from training.evaluation.metrics import (
     RESAMPLES,
     Estimate,
 )
-from training.model_file import check_unseen, weights_sha256
+from training.model_file import check_subjects_unseen, weights_sha256
 from training.provenance import commit, sha256_of
 
 
@@ -59,7 +59,7 @@ def _macro_facts() -> dict[str, str]:
     }
 
 
-def watch(
+def spot_videos(
     videos: Path,
     clips: pd.DataFrame,
     model: str,
@@ -69,7 +69,7 @@ def watch(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The clips with their `length_s`, and a row of EVENT_COLUMNS for each spotted event."""
     tasks = [(videos / clip, model, sensitivity, macro) for clip in clips["clip"]]
-    found = for_all(_spot_task, tasks, jobs, "watching clips")
+    found = map_all(_spot_task, tasks, jobs, "watching clips")
     rows = [
         (clip, event.onset_s, event.apex_s, event.offset_s, event.label, event.score)
         for clip, (events, _) in zip(clips["clip"], found, strict=True)
@@ -101,8 +101,8 @@ def evaluate(
     spec = loaded.spec
     classes = [label for label in spec.labels if label != NONE_LABEL]
     _check(clips, truth, classes)
-    check_unseen(spec, clips.get("subject", ()), with_thresholds=True)
-    clips, spotted = watch(videos, clips, model, jobs, sensitivity, macro)
+    check_subjects_unseen(spec, clips.get("subject", ()), with_thresholds=True)
+    clips, spotted = spot_videos(videos, clips, model, jobs, sensitivity, macro)
     figures, spotted = measure(clips, truth, spotted, classes, activities)
     beside = (videos / "clips.csv", labels_csv, videos / "activities.csv")
     tables = [path for path in beside if path.is_file()]
@@ -137,7 +137,7 @@ def evaluate(
     return dataclasses.replace(figures, about=about), spotted
 
 
-def results_of(figures: Figures) -> dict[str, Any]:
+def model_results(figures: Figures) -> dict[str, Any]:
     """What a model file keeps of its figures: not the lists of single events."""
     kept = ("whole", "classes", "confusion", "missed", "about")
     return {name: value for name, value in dataclasses.asdict(figures).items() if name in kept}

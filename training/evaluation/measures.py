@@ -34,7 +34,7 @@ BY_CLIP = (
 SIMULATOR_COLUMNS = {"seed", "skin"}
 """Columns of clips.csv that only `simulate` has; of photographs it cannot fill in `skin`."""
 
-SIMULATED = (
+SIMULATED_NOTE = (
     "The people in these videos are simulated. Figures on simulated people are not accuracy on "
     "people: they say how well the model reads the simulator's faces, and no more."
 )
@@ -201,7 +201,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassFigures:
+class EventClassMeasures:
     """One class, missed ones as errors."""
 
     label: str
@@ -227,7 +227,7 @@ class Figures:
     notes: list[str]
     causes: str
     whole: Part
-    classes: list[ClassFigures]
+    classes: list[EventClassMeasures]
     confusion: list[list[int]]
     missed: list[int]
     clip_groups: list[Groups]
@@ -304,7 +304,7 @@ def measure(
         causes=causes,
         whole=whole,
         classes=[
-            ClassFigures(
+            EventClassMeasures(
                 label,
                 int(confusion[n].sum() + missed[n]),
                 int(confusion[n].sum()),
@@ -331,7 +331,7 @@ def _source(clips: pd.DataFrame) -> str:
     """The sentence on whose faces these clips show."""
     if not set(clips.columns) >= SIMULATOR_COLUMNS:
         return RECORDED
-    return PHOTOGRAPHED if clips["skin"].isna().all() else SIMULATED
+    return PHOTOGRAPHED if clips["skin"].isna().all() else SIMULATED_NOTE
 
 
 def _throughout(clips: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
-from training.evaluation.results import Run
+from training.evaluation.results import ProtocolRun
 
 TABLE = Path(__file__).parent / "published.csv"
 
@@ -77,7 +77,7 @@ def _printed(figure: str) -> Decimal | None:
     return Decimal(figure) if figure else None
 
 
-def published_of(run: Run) -> Published | None:
+def published_of(run: ProtocolRun) -> Published | None:
     """What was published of the run's own system on its dataset under its protocol.
 
     A run is of the experiment that its name begins with, as in `experiment 14, batch 64`. One
@@ -113,7 +113,7 @@ def published_whole(system: str, dataset: str) -> Published | None:
     )
 
 
-def base_name(run: Run) -> str:
+def base_name(run: ProtocolRun) -> str:
     """A run's name without the plain numbers that vary in its grid: `14` of `14, batch 64`."""
     numbers = {
         f"{key.rpartition('.')[2].replace('_', ' ')} {value}"

@@ -35,7 +35,7 @@ Expression = tuple[float, float, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedSequence:
     """What a network that spots made of one clip that it was not trained on.
 
     `seconds`: how much of it was watched, 0 where no face was found. `truths`: its
@@ -52,7 +52,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FoldPart:
     """One side of a fold: how many samples and subjects, and how many samples of each class. Of
     networks that spot, samples are whole recordings, and classes those of the micro-expressions in
     them."""
@@ -72,19 +72,19 @@ class FoldResult:
     """
 
     fold: str
-    train: Part
-    validation: Part
-    test: Part
+    train: FoldPart
+    validation: FoldPart
+    test: FoldPart
     predictions: tuple[Prediction, ...]
     history: dict[str, tuple[float, ...]]
     epoch: int
     seconds: float = 0.0
     commit: str = ""
-    watched: tuple[Watched, ...] = ()
+    watched: tuple[WatchedSequence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ProtocolRun:
     """One setting of one recipe on one dataset under one protocol, with its finished folds.
 
     `name`: short and unique in its grid for one dataset and protocol, such as `14` or `batch 32,
@@ -115,7 +115,7 @@ def read_fold(path: Path) -> FoldResult:
     """A fold that `write_fold` kept. Raises KilasError when the file is something else."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        parts = {name: Part(**values[name]) for name in ("train", "validation", "test")}
+        parts = {name: FoldPart(**values[name]) for name in ("train", "validation", "test")}
         lists: dict[str, Any] = {
             "predictions": tuple(
                 Prediction(**{**one, "probabilities": tuple(one["probabilities"])})
@@ -131,11 +131,11 @@ def read_fold(path: Path) -> FoldResult:
         ) from error
 
 
-def _read_watched(values: dict[str, Any]) -> Watched:
+def _read_watched(values: dict[str, Any]) -> WatchedSequence:
     intervals = {
         name: tuple(
             (float(onset), float(offset), str(label)) for onset, offset, label in values[name]
         )
         for name in ("truths", "events")
     }
-    return Watched(**{**values, **intervals})
+    return WatchedSequence(**{**values, **intervals})

@@ -24,7 +24,7 @@ from training.evaluation.metrics import (
     ratio,
     recognition,
 )
-from training.evaluation.results import Prediction, Run, Watched
+from training.evaluation.results import Prediction, ProtocolRun, WatchedSequence
 
 FIGURES = ("accuracy", "uf1", "uar")
 """What runs are compared by."""
@@ -34,7 +34,7 @@ WORST = 6
 
 
 @dataclass(frozen=True, slots=True)
-class ClassFigures:
+class ClassMetrics:
     """`samples`: tested ones that are of the class; `said`: those that were said to be; `right`:
     those that were both. None: there is nothing to divide by. Of a run that spots, samples are
     micro-expressions, which are said to be something only where they were spotted."""
@@ -75,14 +75,14 @@ class RunFigures:
     figures: dict[str, Estimate]
     commonest: dict[str, float]
     confusion: list[list[int]]
-    classes: tuple[ClassFigures, ...]
+    classes: tuple[ClassMetrics, ...]
     by_dataset: dict[str, dict[str, Estimate]]
     by_subject: tuple[SubjectFigures, ...]
     copies: int
     without_copies: dict[str, Estimate]
 
 
-def run_figures(run: Run) -> RunFigures:
+def run_figures(run: ProtocolRun) -> RunFigures:
     """All figures of a run, from its folds' predictions together."""
     predictions = predictions_of(run)
     found, confusion = _figures_of(predictions, run.labels)
@@ -118,12 +118,12 @@ def run_figures(run: Run) -> RunFigures:
 
 def _classes(
     labels: Sequence[str], confusion: npt.NDArray[np.float64], missed: npt.NDArray[np.float64]
-) -> tuple[ClassFigures, ...]:
+) -> tuple[ClassMetrics, ...]:
     """confusion: [C, C]; missed: [C], see `training.evaluation.metrics.recognition`."""
     named = recognition(confusion, missed)
     truths, said = confusion.sum(axis=1) + missed, confusion.sum(axis=0)
     return tuple(
-        ClassFigures(
+        ClassMetrics(
             label,
             samples=int(truths[k]),
             said=int(said[k]),
@@ -136,7 +136,7 @@ def _classes(
     )
 
 
-def predictions_of(run: Run) -> list[Prediction]:
+def predictions_of(run: ProtocolRun) -> list[Prediction]:
     """Of all folds."""
     return [one for fold in run.folds for one in fold.predictions]
 
@@ -167,18 +167,18 @@ def _commonest(truths: npt.NDArray[np.float64]) -> dict[str, float]:
     }
 
 
-def worst_predictions(run: Run, count: int = WORST) -> list[Prediction]:
+def worst_predictions(run: ProtocolRun, count: int = WORST) -> list[Prediction]:
     """The samples that were named wrongly with the highest probability for what was said."""
     wrong = [one for one in predictions_of(run) if one.said != one.label]
     return sorted(wrong, key=lambda one: -confidence(run, one))[:count]
 
 
-def confidence(run: Run, one: Prediction) -> float:
+def confidence(run: ProtocolRun, one: Prediction) -> float:
     """The probability of what was said."""
     return one.probabilities[run.labels.index(one.said)]
 
 
-def spots(run: Run) -> bool:
+def spots(run: ProtocolRun) -> bool:
     """Whether the run's networks watch whole recordings, and are not given each expression."""
     return NONE_LABEL in run.labels
 
@@ -217,13 +217,13 @@ class SpottingFigures:
     spotted: int
     false: int
     figures: dict[str, Estimate]
-    classes: tuple[ClassFigures, ...]
+    classes: tuple[ClassMetrics, ...]
     confusion: list[list[int]]
     missed: list[int]
     by_subject: tuple[SpottedSubject, ...]
 
 
-def spotting_figures(run: Run) -> SpottingFigures:
+def spotting_figures(run: ProtocolRun) -> SpottingFigures:
     """All figures of a run that spots, with intervals over subjects."""
     labels = [label for label in run.labels if label != NONE_LABEL]
     watched = [one for fold in run.folds for one in fold.watched]
@@ -262,7 +262,7 @@ def _spotted_subject(dataset: str, subject: str, counts: Counts) -> SpottedSubje
     )
 
 
-def _spotting_counts(watched: Sequence[Watched], labels: Sequence[str]) -> Counts:
+def _spotting_counts(watched: Sequence[WatchedSequence], labels: Sequence[str]) -> Counts:
     """Of each clip."""
     confusion = np.zeros((len(watched), len(labels), len(labels)))
     missed = np.zeros((len(watched), len(labels)))

@@ -12,7 +12,7 @@ from realtime.spec import RegionLayout
 from training.evaluation.protocols import Fold
 from training.evaluation.results import FoldResult
 from training.experiments.recognition_folds import recognise_fold, samples_of
-from training.experiments.spotting_folds import footage, spot_fold
+from training.experiments.spotting_folds import load_sequences, spot_fold
 from training.models import devices
 from training.provenance import commit
 from training.recipe import Recipe
@@ -52,5 +52,5 @@ def run_fold(task: FoldTask) -> FoldResult:
     if recipe.samples is not None:
         result = recognise_fold(recipe, samples_of(task.files, *content_key(recipe))[0], fold)
     else:
-        result = spot_fold(recipe, footage(task.files, *content_key(recipe)), fold)
+        result = spot_fold(recipe, load_sequences(task.files, *content_key(recipe)), fold)
     return replace(result, seconds=time.monotonic() - began_s, commit=commit())

@@ -22,13 +22,13 @@ from realtime.types import UInt8Array
 from training.batches.balancing import check_balance
 from training.batches.samples import LeftOut, Samples
 from training.evaluation.protocols import composite_note, plan_folds
-from training.evaluation.results import Prediction, Run, read_fold, write_fold
+from training.evaluation.results import Prediction, ProtocolRun, read_fold, write_fold
 from training.experiments.folds import FoldTask, content_key, run_fold
 from training.experiments.recognition_folds import samples_of
-from training.experiments.spotting_folds import STATEMENT, VALIDATION_SHARE, footage
+from training.experiments.spotting_folds import STATEMENT, VALIDATION_SHARE, load_sequences
 from training.models.train import build_network, for_data
 from training.preparation.sequence_file import open_files
-from training.provenance import keep_made_from, sha256_of
+from training.provenance import ensure_same_inputs, sha256_of
 from training.recipe import RECIPES, load_recipe, read_toml, weights_from
 from training.reports.grid_report import FacesOf, write_report
 
@@ -221,7 +221,7 @@ def _faces_of(plans: Sequence[_Plan]) -> FacesOf:
     """Gives the report the pictures of a sample, where they are gray faces."""
     tasks = {(p.run.dataset, p.run.protocol, p.run.name): p.tasks[0] for p in plans}
 
-    def faces_of(run: Run, prediction: Prediction) -> tuple[UInt8Array, int] | None:
+    def faces_of(run: ProtocolRun, prediction: Prediction) -> tuple[UInt8Array, int] | None:
         task = tasks[run.dataset, run.protocol, run.name]
         spec = task.recipe.spec
         if spec.signal != "gray":
@@ -238,7 +238,7 @@ def _faces_of(plans: Sequence[_Plan]) -> FacesOf:
 class _Plan:
     """A run before it is run: its tasks, fold by fold, and what the report has to say of it."""
 
-    run: Run
+    run: ProtocolRun
     tasks: tuple[FoldTask, ...]
     notes: tuple[str, ...]
 
@@ -280,7 +280,7 @@ def _plan(
                 f"{setting.name} spots; whole recordings are divided by "
                 f"{' or '.join(SPOTTING_PROTOCOLS)}, not by {protocol}."
             )
-        table, notes = footage(files, *content_key(recipe)).clips, [STATEMENT]
+        table, notes = load_sequences(files, *content_key(recipe)).clips, [STATEMENT]
         validation_share = max(recipe.training.validation_share, VALIDATION_SHARE)
     settings = recipe.training
     folds = plan_folds(
@@ -304,12 +304,12 @@ def _plan(
         "folds": len(folds),
         "data": sorted(hashes[path] for path in files),
     }
-    keep_made_from(folder, made_from)
+    ensure_same_inputs(folder, made_from)
     tasks = tuple(
         FoldTask(recipe, files, fold, folder / f"{number:03d}-{_slug(fold.name)}.json")
         for number, fold in enumerate(folds)
     )
-    run = Run(
+    run = ProtocolRun(
         name=setting.name,
         title=setting.title,
         system=spec.architecture,

@@ -14,7 +14,7 @@ from realtime.spec import ModelSpec
 from training.batches.sample_batches import plain_batches
 from training.batches.samples import LeftOut, Samples, read_samples
 from training.evaluation.protocols import Fold, people
-from training.evaluation.results import FoldResult, Part, Prediction
+from training.evaluation.results import FoldPart, FoldResult, Prediction
 from training.models.train import class_counts, fit_samples
 from training.recipe import Recipe
 
@@ -51,7 +51,7 @@ def recognise_fold(recipe: Recipe, samples: Samples, fold: Fold) -> FoldResult:
         for sample, row, probabilities in zip(fold.test, rows, scores, strict=True)
     ]
     train, validation, test = (
-        Part(
+        FoldPart(
             samples=len(side),
             subjects=len(np.unique(people(samples.table.iloc[side]))),
             classes=class_counts(samples.labels[side], spec),

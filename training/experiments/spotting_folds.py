@@ -19,11 +19,11 @@ from rich.console import Console
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Scores
 from training.batches.signal_runs import SignalRun, signal_runs
-from training.batches.windows import WindowBatches, Windows, collect_windows
+from training.batches.windows import WindowBatches, WindowSet, collect_windows
 from training.datasets.classes import labels_of
 from training.evaluation.metrics import MATCH_IOU, iou
 from training.evaluation.protocols import Fold, Rows
-from training.evaluation.results import Expression, FoldResult, Part, Watched
+from training.evaluation.results import Expression, FoldPart, FoldResult, WatchedSequence
 from training.models.thresholds import best_thresholds, scores_of, spotted
 from training.models.train import fitted
 from training.models.training_loop import fit
@@ -44,7 +44,7 @@ STATEMENT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
+class SequenceSet:
     """All recordings of some files. `clips`: pandas, a row a recording: `dataset, subject, clip,
     label, seconds`, 0 of those in which no face was found; `micro`: the micro-expressions of each,
     with an empty class where their emotion has none; `runs`: the recordings' signal, views of that
@@ -52,13 +52,13 @@ class Footage:
 
     clips: pd.DataFrame
     micro: tuple[tuple[Expression, ...], ...]
-    windows: Windows
+    windows: WindowSet
     runs: tuple[SignalRun, ...]
     clip_of: npt.NDArray[np.int64]
 
 
 @functools.lru_cache(maxsize=1)
-def footage(files: tuple[Path, ...], spec_json: str, classes: str) -> Footage:
+def load_sequences(files: tuple[Path, ...], spec_json: str, classes: str) -> SequenceSet:
     """The recordings of some files; kept for the next fold. Raises KilasError as `load_streams`
     does."""
     spec = ModelSpec.from_json(spec_json)
@@ -93,7 +93,7 @@ def footage(files: tuple[Path, ...], spec_json: str, classes: str) -> Footage:
             for (subject, clip), dataset in whose.items()
         ]
     ).assign(seconds=seconds)
-    return Footage(
+    return SequenceSet(
         clips=clips,
         micro=tuple(micro.get(clip, ()) for clip in whose),
         windows=windows,
@@ -102,7 +102,7 @@ def footage(files: tuple[Path, ...], spec_json: str, classes: str) -> Footage:
     )
 
 
-def spot_fold(recipe: Recipe, data: Footage, fold: Fold) -> FoldResult:
+def spot_fold(recipe: Recipe, data: SequenceSet, fold: Fold) -> FoldResult:
     """Train on the recordings of one side of a fold, choose the thresholds on its validation side
     and watch the other."""
     assert recipe.windows is not None
@@ -148,22 +148,22 @@ def spot_fold(recipe: Recipe, data: Footage, fold: Fold) -> FoldResult:
     )
 
 
-def _part(data: Footage, rows: Rows, spec: ModelSpec) -> Part:
+def _part(data: SequenceSet, rows: Rows, spec: ModelSpec) -> FoldPart:
     """Recordings are counted as samples, and their micro-expressions by their classes."""
     labels = [label for row in rows for _, _, label in data.micro[row]]
-    return Part(
+    return FoldPart(
         samples=len(rows),
         subjects=data.clips["subject"].iloc[rows].nunique(),
         classes={one: labels.count(one) for one in spec.labels if one != NONE_LABEL},
     )
 
 
-def _watched(data: Footage, row: int, events: Sequence[Expression]) -> Watched:
+def _watched(data: SequenceSet, row: int, events: Sequence[Expression]) -> WatchedSequence:
     """A recording, its micro-expressions that have a class, and what was spotted but for the
     others."""
     clip, micro = data.clips.iloc[row], data.micro[row]
     unclassed = [one[:2] for one in micro if not one[2]]
-    return Watched(
+    return WatchedSequence(
         dataset=clip["dataset"],
         subject=clip["subject"],
         clip=clip["clip"],

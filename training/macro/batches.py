@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from realtime.types import Float32Array
 from training.batches.balancing import class_weights
-from training.batches.prefetch import Batch, LookAheadBatches
+from training.batches.prefetch import Batch, PrefetchedBatches
 from training.macro.recipe import StillRecipe
 from training.macro.stills import LABELS, PLAIN_BATCH, Stills
 
 
-class StillBatches(LookAheadBatches):
+class StillBatches(PrefetchedBatches):
     """Batches of gray faces float32 [B, 48, 48] with targets float32 [B, C] that sum to 1, and
     weights float32 [B] where classes are balanced by weights."""
 

@@ -31,9 +31,9 @@ def prepare(
     ] = os.cpu_count() or 1,
 ) -> None:
     """Read FER2013, or pictures like it, into the one file that networks are trained on."""
-    from training.macro.prepare import prepare_stills, tell
+    from training.macro.prepare import format_summary, prepare_stills
 
-    typer.echo(tell(prepare_stills(root, out, faces, jobs), out))
+    typer.echo(format_summary(prepare_stills(root, out, faces, jobs), out))
 
 
 @app.command()

@@ -42,7 +42,7 @@ TIMED_RUNS, WARM_UP_RUNS = 200, 20
 
 
 @dataclass(frozen=True, slots=True)
-class ClassFigures:
+class StillClassMetrics:
     """`pictures` of the class, and how many were `said` to be; None: nothing to divide by."""
 
     label: str
@@ -72,7 +72,7 @@ class PartFigures:
     pictures: int
     figures: dict[str, Estimate]
     commonest: float
-    classes: tuple[ClassFigures, ...]
+    classes: tuple[StillClassMetrics, ...]
     confusion: list[list[int]]
     log_loss: float
     calibration_error: float
@@ -236,7 +236,7 @@ def _figures(
         figures=_estimates(confusion),
         commonest=float(truths.max() / len(rows)),
         classes=tuple(
-            ClassFigures(
+            StillClassMetrics(
                 label,
                 int(truths[c]),
                 int(answers[c]),

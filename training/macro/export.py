@@ -22,7 +22,7 @@ from keras import layers, ops
 from onnx import numpy_helper
 
 from realtime.errors import ModelError
-from realtime.macro.model import FACE_PX, INPUT, METADATA_KEY, SCORES, MacroModel, MacroSpec
+from realtime.macro.model import FACE_PX, INPUT, MACRO_METADATA_KEY, SCORES, MacroModel, MacroSpec
 from realtime.types import UInt8Array
 from training.macro.calibration import LEAST_LEFT, scores_of
 from training.macro.networks import in_float32
@@ -116,7 +116,7 @@ def write_still_model(
         file = onnx.load(draft)
         _rename(file)
         _halve(file)
-        onnx.helper.set_model_props(file, {METADATA_KEY: spec.to_json()})
+        onnx.helper.set_model_props(file, {MACRO_METADATA_KEY: spec.to_json()})
         onnx.checker.check_model(file)
         onnx.save(file, draft)
         written = MacroModel(draft)

@@ -13,11 +13,11 @@ import numpy as np
 from realtime.errors import KilasError, SourceError
 from realtime.macro.face_crops import Cut, picture_cutter
 from realtime.macro.model import MacroModel, MacroSpec
-from realtime.parallel.process_pool import in_order
+from realtime.parallel.process_pool import map_ordered
 from realtime.sources.images import read_picture
 from realtime.types import UInt8Array
 from training.datasets.fer2013 import find_stills, read_still
-from training.datasets.records import Skipped, StillFile, StillRow, tell_skipped
+from training.datasets.records import Skipped, StillFile, StillRow, format_skipped
 from training.macro.stills import LABELS, NO_PART, Stills, load_stills, save_stills
 
 NO_FACE = "No face was found in it; give a picture of a face from in front"
@@ -65,7 +65,7 @@ def prepare_stills(root: Path, out: Path, faces: Cut, jobs: int) -> Prepared:
         (stills[n : n + PICTURES_A_TASK], faces, spec)
         for n in range(0, len(stills), PICTURES_A_TASK)
     ]
-    cut = [one for some in in_order(_read_task, tasks, jobs, "reading pictures") for one in some]
+    cut = [one for some in map_ordered(_read_task, tasks, jobs, "reading pictures") for one in some]
     skipped = [*found.skipped]
     rows, images = [], []
     for row, (name, one) in enumerate(zip(names, cut, strict=True)):
@@ -105,9 +105,9 @@ def _refuse(root: Path, out: Path) -> None:
             ) from error
 
 
-def tell(prepared: Prepared, out: Path) -> str:
+def format_summary(prepared: Prepared, out: Path) -> str:
     """What `prepare_stills` did, in words: pictures by part and class, exact copies, and what was
-    skipped as `training.datasets.records.tell_skipped` has it."""
+    skipped as `training.datasets.records.format_skipped` has it."""
     stills = prepared.stills
     lines = [f"{out}: {len(stills)} faces."]
     for part in stills.parts:
@@ -122,7 +122,7 @@ def tell(prepared: Prepared, out: Path) -> str:
             f"Exact copies {where}: {one.pictures}; of these with another label: "
             f"{one.other_labels}."
         )
-    lines += tell_skipped(prepared.skipped, out)
+    lines += format_skipped(prepared.skipped, out)
     return "\n".join([*lines, *(f"Note: {note}" for note in prepared.notes)])
 
 

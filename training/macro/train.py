@@ -22,7 +22,7 @@ from training.macro.stills import LABELS, PLAIN_BATCH, in_parts, load_stills
 from training.models import devices
 from training.models.architectures import seed_kernels
 from training.models.training_loop import CHECKPOINT_FOLDER, fit
-from training.provenance import commit, keep_made_from, sha256_of, write_json
+from training.provenance import commit, ensure_same_inputs, sha256_of, write_json
 
 NETWORK_FILE = "model.keras"
 RECORD_FILE = "training.json"
@@ -52,7 +52,7 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
     network = build(recipe.architecture, len(LABELS), recipe.normalisation, **recipe.network)
     seed_kernels(network, settings.seed)
     made_from = {"recipe": asdict(recipe), "data": sha256_of(data)}
-    keep_made_from(out, made_from)
+    ensure_same_inputs(out, made_from)
     if (out / RECORD_FILE).exists():
         console.print(f"{out} is trained already.")
         return

@@ -175,7 +175,7 @@ def _max_pooling(x: Any, pool: tuple[int, int, int], name: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkEntry:
     """One figure: the stages that each region of `layout` goes through by itself, and those of
     the paths `joined` by a concatenation. All end in a softmax over the labels."""
 
@@ -184,8 +184,8 @@ class Network:
     joined: tuple[Stage, ...] = ()
 
 
-NETWORKS: dict[str, Network] = {
-    "TriplePath-HA3DNet": Network(
+NETWORKS: dict[str, NetworkEntry] = {
+    "TriplePath-HA3DNet": NetworkEntry(
         "triple",
         path=(
             average,
@@ -198,27 +198,27 @@ NETWORKS: dict[str, Network] = {
             dropout,
         ),
     ),
-    "DP-3DNet": Network(
+    "DP-3DNet": NetworkEntry(
         "dual",
         path=(average, convolution, pooling, flatten, path_dense, dropout),
         joined=(joined_dense, dropout),
     ),
-    "HA-3DNet": Network(
+    "HA-3DNet": NetworkEntry(
         "dual",
         path=(average, convolution, pooling, hybrid_attention, flatten, path_dense, dropout),
         joined=(joined_dense, dropout),
     ),
-    "SE-3DNet": Network(
+    "SE-3DNet": NetworkEntry(
         "dual",
         path=(average, convolution, pooling, squeeze_excitation, flatten, path_dense, dropout),
         joined=(joined_dense, dropout),
     ),
-    "HA-3DSENet": Network(
+    "HA-3DSENet": NetworkEntry(
         "dual",
         path=(average, convolution, pooling, hybrid_attention, flatten, path_dense, dropout),
         joined=(squeeze_excitation, joined_dense, dropout),
     ),
-    "MER-3DCNN": Network(
+    "MER-3DCNN": NetworkEntry(
         "single",
         path=(single_convolution, single_poolings, dropout, flatten, path_dense),
     ),

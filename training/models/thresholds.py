@@ -18,7 +18,7 @@ from realtime.spotting.spotter import Spotter
 from realtime.types import Event, FloatArray, Scores
 from training.batches.signal_runs import SignalRun, signal_runs
 from training.evaluation.metrics import Interval, detection, match
-from training.model_file import check_unseen, restate
+from training.model_file import check_subjects_unseen, update_model_metadata
 from training.preparation.sequence_file import load_streams
 
 CANDIDATES: dict[str, tuple[float, ...]] = {
@@ -58,14 +58,16 @@ def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> 
     scored: list[tuple[Clip, list[Scores]]] = []
     subjects: set[str] = set()
     for run in track(signal_runs(streams, spec, jobs), description="scoring streams"):
-        check_unseen(spec, {run.subject})
+        check_subjects_unseen(spec, {run.subject})
         clip = (run.subject, run.clip)
         truth.setdefault(clip, true_intervals(run))
         scored.append((clip, scores_of(run, spec, lambda windows: model.run(windows)[0])))
         subjects.add(run.subject)
     best, best_f1 = best_thresholds(truth, scored, spec)
     chosen_on = {"streams": len(truth), "micro_expressions": sum(map(len, truth.values()))}
-    restate(model_file, best, thresholds={"f1": best_f1, "subjects": sorted(subjects)} | chosen_on)
+    update_model_metadata(
+        model_file, best, thresholds={"f1": best_f1, "subjects": sorted(subjects)} | chosen_on
+    )
     return best_f1
 
 

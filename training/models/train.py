@@ -19,13 +19,13 @@ from realtime.spec import ModelSpec
 from training.batches.sample_batches import plain_batches, training_batches
 from training.batches.samples import Samples, read_samples
 from training.batches.signal_runs import signal_runs
-from training.batches.windows import WindowBatches, Windows, collect_windows
+from training.batches.windows import WindowBatches, WindowSet, collect_windows
 from training.datasets.classes import class_names
 from training.evaluation.protocols import Fold, people
 from training.models import architectures, devices
-from training.models.training_loop import CHECKPOINT_FOLDER, Fitted, fit
+from training.models.training_loop import CHECKPOINT_FOLDER, FitResult, fit
 from training.preparation.sequence_file import load_files, load_streams, open_files
-from training.provenance import commit, keep_made_from, sha256_of, write_json
+from training.provenance import commit, ensure_same_inputs, sha256_of, write_json
 from training.recipe import Recipe, weights_from
 
 RECORD_FILE = "training.json"
@@ -51,7 +51,7 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
     keras.mixed_precision.set_dtype_policy(devices.precision())
     build_network(recipe)  # says at once if it cannot be
     hashes = sorted(sha256_of(file.path) for file in open_files(prepared))
-    keep_made_from(out, weights_from(asdict(recipe)) | {"data": hashes})
+    ensure_same_inputs(out, weights_from(asdict(recipe)) | {"data": hashes})
     if (out / RECORD_FILE).exists():
         console.print(f"{out} is trained already.")
         return out
@@ -173,7 +173,9 @@ def _train_on_samples(
     }
 
 
-def fitted(recipe: Recipe, train: Callable[[keras.Model], Fitted]) -> tuple[keras.Model, Fitted]:
+def fitted(
+    recipe: Recipe, train: Callable[[keras.Model], FitResult]
+) -> tuple[keras.Model, FitResult]:
     """A new network of a recipe that `train` has trained, on all devices of the machine; then it is
     on one of them."""
     with devices.all_devices():
@@ -194,7 +196,7 @@ def fit_samples(
     *,
     keep: bool = False,
     console: Console,
-) -> tuple[keras.Model, Fitted]:
+) -> tuple[keras.Model, FitResult]:
     """Train on the training side of a fold; see `training.models.training_loop.fit`."""
     assert recipe.samples is not None
     spec, settings, sharing = recipe.spec, recipe.training, devices.sharing()
@@ -229,7 +231,7 @@ def held_out_subjects(subjects: npt.NDArray[np.str_], share: float, seed: int) -
 
 
 def window_confusion(
-    network: keras.Model, windows: Windows, chosen: npt.NDArray[np.int64], spec: ModelSpec
+    network: keras.Model, windows: WindowSet, chosen: npt.NDArray[np.int64], spec: ModelSpec
 ) -> npt.NDArray[np.int64]:
     """int64 [C, C]: rows are true labels, columns what the network says, of the chosen windows."""
     confusion = np.zeros((len(spec.labels), len(spec.labels)), np.int64)

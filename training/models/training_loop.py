@@ -39,7 +39,7 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FitResult:
     """`history`: pandas, a row an epoch with `loss`, `accuracy` and, with validation, `val_loss`
     and `val_accuracy`. `epoch`: from 1, the one whose weights the network has."""
 
@@ -64,7 +64,7 @@ def fit(
     loss: keras.losses.Loss | None = None,
     keep: bool = False,
     console: Console,
-) -> Fitted:
+) -> FitResult:
     """Train a network.
 
     `optimizer`: made with the learning rate, or its schedule; `loss`: cross-entropy with the
@@ -107,9 +107,9 @@ def fit(
     finally:
         progress.close()
     if record.best is None:
-        return Fitted(record.history, settings.epochs)
+        return FitResult(record.history, settings.epochs)
     network.set_weights(record.best)
-    return Fitted(record.history, int(record.history["val_loss"].argmin()) + 1)
+    return FitResult(record.history, int(record.history["val_loss"].argmin()) + 1)
 
 
 class _Record(keras.callbacks.Callback):

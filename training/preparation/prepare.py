@@ -22,18 +22,18 @@ import pandas as pd
 from realtime.errors import KilasError, SourceError
 from realtime.faces.landmarks import view_68
 from realtime.faces.tracker import FaceTracker
-from realtime.parallel.process_pool import in_order
+from realtime.parallel.process_pool import map_ordered
 from realtime.preprocessing.regions import extract_regions
 from realtime.preprocessing.windowing import Slot, UniformClock
 from realtime.sources.images import read_picture
 from realtime.sources.video_file import VideoFile
 from realtime.spec import ModelSpec
 from realtime.types import Frame, UInt8Array
-from training.annotations.expression import ScriptedEvent
+from training.annotations.expression import AnnotatedExpression
 from training.datasets import read_dataset
 from training.datasets.fer2013 import read_still
-from training.datasets.records import Clip, FrameFiles, Skipped, VideoRange, tell_skipped
-from training.preparation.sequence_file import Stream, StreamWriter, WrittenClip, full_table
+from training.datasets.records import Clip, FrameFiles, Skipped, VideoRange, format_skipped
+from training.preparation.sequence_file import FaceSequence, SequenceWriter, WrittenClip, full_table
 
 BEFORE_S = 2.0
 """What is read of a short clip before its first expression: the motion signal's baseline."""
@@ -73,8 +73,8 @@ def read_streams(
     clip: str,
     subject: str,
     spec: ModelSpec,
-    events: tuple[ScriptedEvent, ...] = (),
-) -> list[Stream]:
+    events: tuple[AnnotatedExpression, ...] = (),
+) -> list[FaceSequence]:
     """All streams of the face of one clip that shows one person, in order, on the model's clock
     and with its mask."""
     clock = UniformClock(spec.rate_hz, spec.max_gap_s)
@@ -101,7 +101,8 @@ def read_streams(
                 keep(clock.push(frame.t_s, regions))
     keep(clock.flush())
     return [
-        Stream(clip, subject, np.stack(faces), np.array(times), events) for times, faces in runs
+        FaceSequence(clip, subject, np.stack(faces), np.array(times), events)
+        for times, faces in runs
     ]
 
 
@@ -121,10 +122,10 @@ def prepare(dataset: str, root: Path, out: Path, spec: ModelSpec, jobs: int) -> 
         **{"dataset": dataset, "rate_hz": spec.rate_hz, "mask": spec.mask},
         **{"max_gap_s": spec.max_gap_s, "clips": [_decides(one, span) for one, span, _ in tasks]},
     }
-    with StreamWriter(out, made_from) as writer:
+    with SequenceWriter(out, made_from) as writer:
         done = writer.written
         waiting = [task for task in tasks if (task[0].subject, task[0].clip) not in done]
-        read = in_order(_read_task, waiting, jobs, "reading clips", len(done))
+        read = map_ordered(_read_task, waiting, jobs, "reading clips", len(done))
         for (clip, _, _), (streams, note) in zip(waiting, read, strict=True):
             writer.add(clip.subject, clip.clip, streams, note)
         written = writer.written
@@ -151,8 +152,8 @@ def prepare(dataset: str, root: Path, out: Path, spec: ModelSpec, jobs: int) -> 
     )
 
 
-def tell(summary: Summary, out: Path) -> str:
-    """What `prepare` did, in words; what was skipped as `tell_skipped` has it."""
+def format_summary(summary: Summary, out: Path) -> str:
+    """What `prepare` did, in words; what was skipped as `format_skipped` has it."""
     table = summary.table
     kinds = table["kind"].value_counts()
     emotions = table["emotion"].replace("", "no emotion").value_counts()
@@ -166,7 +167,7 @@ def tell(summary: Summary, out: Path) -> str:
         + ", ".join(f"{emotion} {count}" for emotion, count in emotions.items())
         + ".",
     ]
-    lines += tell_skipped(summary.skipped, out)
+    lines += format_skipped(summary.skipped, out)
     lines += [f"Note: {note}" for note in summary.notes]
     return "\n".join(lines)
 
@@ -257,7 +258,7 @@ def _decides(clip: Clip, span_s: Span) -> list[str | float]:
     return [clip.subject, clip.clip, clip.fps, *span_s, pictures.hexdigest()]
 
 
-def _read_task(task: tuple[Clip, Span, ModelSpec]) -> tuple[list[Stream], str]:
+def _read_task(task: tuple[Clip, Span, ModelSpec]) -> tuple[list[FaceSequence], str]:
     """The streams of a clip, and what is to be said of it, if anything."""
     clip, span_s, spec = task
     pictures = Pictures(clip, span_s)

@@ -24,7 +24,7 @@ import pandas as pd
 
 from realtime.errors import KilasError
 from realtime.spec import FACE_SIZE, ModelSpec
-from training.annotations.expression import ScriptedEvent
+from training.annotations.expression import AnnotatedExpression
 from training.datasets.classes import labels_of
 
 STORED = ("faces", "t_s", "stream", "clip", "subject", "table", "dataset", "rate_hz", "mask")
@@ -35,11 +35,11 @@ TIME_COLUMNS = ("onset_s", "apex_s", "release_s", "offset_s", "intensity", "skew
 FLAG_COLUMNS = ("apex_estimated", "is_copy")
 TABLE_COLUMNS = (*TEXT_COLUMNS, *TIME_COLUMNS, *FLAG_COLUMNS)
 """An expression: who shows it where, what it is called by the dataset (`emotion`), its course
-(see `ScriptedEvent`; times in seconds from the clip's beginning), the clip's frame rate, and
+(see `AnnotatedExpression`; times in seconds from the clip's beginning), the clip's frame rate, and
 whether the apex is only the middle of onset and offset. `usage`: a dataset's own part, if any.
 `is_copy`: whether it is in another part than Training, and the same picture is in Training."""
 
-SIMULATED = "simulated"
+SIMULATED_DATASET = "simulated"
 """Name of the dataset of made-up people."""
 
 _LOCAL_HEADER_BYTES = 30
@@ -49,7 +49,7 @@ _READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZ
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class FaceSequence:
     """One unbroken run of slots of one face.
 
     `faces`: uint8 [S, 128, 128]; `t_s`: float64 [S], seconds from the clip's start; `events`:
@@ -60,11 +60,11 @@ class Stream:
     subject: str
     faces: npt.NDArray[np.uint8]
     t_s: npt.NDArray[np.float64]
-    events: tuple[ScriptedEvent, ...] = ()
+    events: tuple[AnnotatedExpression, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class StreamFile:
+class SequenceFile:
     """A file that was opened. `table`: pandas, TABLE_COLUMNS, a row an expression."""
 
     path: Path
@@ -72,7 +72,7 @@ class StreamFile:
     rate_hz: float
     mask: str
     table: pd.DataFrame
-    streams: tuple[Stream, ...]
+    streams: tuple[FaceSequence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class WrittenClip:
     note: str
 
 
-class StreamWriter:
+class SequenceWriter:
     """Writes streams to one file, clip by clip, without keeping them in memory.
 
     What is done is kept beside `out` in two hidden files until `finish` puts the file together, so
@@ -119,7 +119,7 @@ class StreamWriter:
             for line in self._lines
         }
 
-    def add(self, subject: str, clip: str, streams: Iterable[Stream], note: str = "") -> None:
+    def add(self, subject: str, clip: str, streams: Iterable[FaceSequence], note: str = "") -> None:
         """Take all streams, perhaps none, of one clip; `note` is kept with it."""
         held = []
         for stream in streams:
@@ -200,22 +200,22 @@ def _bytes(lines: Iterable[dict[str, Any]]) -> int:
     return int(slots) * FACE_SIZE * FACE_SIZE
 
 
-def write_streams(streams: Iterable[Stream], spec: ModelSpec, out: Path) -> None:
+def write_streams(streams: Iterable[FaceSequence], spec: ModelSpec, out: Path) -> None:
     """Write streams of simulated people, which may be none, with their events, to one file."""
-    events: dict[tuple[str, str], tuple[ScriptedEvent, ...]] = {}
-    with StreamWriter(out, None) as writer:
+    events: dict[tuple[str, str], tuple[AnnotatedExpression, ...]] = {}
+    with SequenceWriter(out, None) as writer:
         for stream in streams:
             writer.add(stream.subject, stream.clip, [stream])
             events[stream.subject, stream.clip] = stream.events
         rows = [
             dataclasses.asdict(event)
-            | {"dataset": SIMULATED, "subject": subject, "clip": clip}
+            | {"dataset": SIMULATED_DATASET, "subject": subject, "clip": clip}
             | {"emotion": event.label, "au": event.units}
             for (subject, clip), shown in events.items()
             for event in shown
         ]
         table = full_table(pd.DataFrame(rows))
-        writer.finish(table, SIMULATED, spec.rate_hz, spec.mask)
+        writer.finish(table, SIMULATED_DATASET, spec.rate_hz, spec.mask)
 
 
 def full_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -240,7 +240,7 @@ def full_table(table: pd.DataFrame) -> pd.DataFrame:
     return whole
 
 
-def open_stream_file(path: Path) -> StreamFile:
+def open_stream_file(path: Path) -> SequenceFile:
     """What a file holds; its faces are read from disk when they are looked at.
 
     Raises KilasError when it holds no streams.
@@ -262,14 +262,14 @@ def open_stream_file(path: Path) -> StreamFile:
             for (subject, clip), rows in table.groupby(["subject", "clip"], sort=False)
         }
         edges = np.searchsorted(stream, np.arange(len(clips) + 1))
-        return StreamFile(
+        return SequenceFile(
             path=path,
             dataset=str(held["dataset"]),
             rate_hz=float(held["rate_hz"]),
             mask=str(held["mask"]),
             table=table,
             streams=tuple(
-                Stream(
+                FaceSequence(
                     str(clip),
                     str(subject),
                     faces[first:end],
@@ -287,7 +287,7 @@ def open_stream_file(path: Path) -> StreamFile:
         ) from error
 
 
-def open_files(prepared: Iterable[Path]) -> Iterator[StreamFile]:
+def open_files(prepared: Iterable[Path]) -> Iterator[SequenceFile]:
     """Files of streams, and all such files in folders, by name.
 
     Files whose names begin with a dot are unfinished and left out. Raises KilasError when there is
@@ -299,7 +299,7 @@ def open_files(prepared: Iterable[Path]) -> Iterator[StreamFile]:
     yield from map(open_stream_file, paths)
 
 
-def load_files(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[StreamFile]:
+def load_files(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[SequenceFile]:
     """As `open_files`; raises KilasError also when a file is for another clock or mask."""
     for file in open_files(prepared):
         if (file.rate_hz, file.mask) != (spec.rate_hz, spec.mask):
@@ -313,7 +313,7 @@ def load_files(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[StreamFile
 
 def load_streams(
     prepared: Iterable[Path], spec: ModelSpec, classes: str = "three"
-) -> Iterator[Stream]:
+) -> Iterator[FaceSequence]:
     """The streams of `load_files`, one file after the other. Their events are labelled with the
     class of their emotion (`training.datasets.CLASSES`), or with nothing where it has none."""
     for file in load_files(prepared, spec):
@@ -334,8 +334,8 @@ def _stream_files(path: Path) -> list[Path]:
     return sorted(file for file in path.glob("*.npz") if not file.name.startswith("."))
 
 
-def _event(row: Any) -> ScriptedEvent:
-    return ScriptedEvent(
+def _event(row: Any) -> AnnotatedExpression:
+    return AnnotatedExpression(
         onset_s=row.onset_s,
         apex_s=row.apex_s,
         release_s=row.release_s,

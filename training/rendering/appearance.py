@@ -27,7 +27,7 @@ from training.rendering.face_model import (
     FaceModel,
 )
 from training.rendering.face_texture import (
-    Looks,
+    PersonTraits,
     hairline_y,
     paint_cloth,
     paint_eye,
@@ -123,7 +123,7 @@ _NO_GLASSES = Glasses(
 )
 
 
-def _looks(rng: np.random.Generator, subject: int, skin: float | None) -> Looks:
+def _looks(rng: np.random.Generator, subject: int, skin: float | None) -> PersonTraits:
     worn = np.random.default_rng([7_303, subject])
     # Multiples of the golden ratio: any run of people covers the whole range evenly.
     even = float((subject * _GOLDEN_RATIO + 0.05 * rng.uniform()) % 1)
@@ -140,7 +140,7 @@ def _looks(rng: np.random.Generator, subject: int, skin: float | None) -> Looks:
     lip = rgb * np.array([0.86, 0.62, 0.62], np.float32)
     painted = np.array([170, 50, 62], np.float32) * rng.uniform(0.7, 1.1)
     lip = lip + (painted - lip) * 0.6 * make_up
-    return Looks(
+    return PersonTraits(
         skin=tone,
         skin_rgb=rgb,
         hair_rgb=hair,
@@ -232,7 +232,7 @@ def _texture_size(face_px: float) -> int:
     return int(np.clip(64 * np.ceil(1.75 * face_px / 64), 192, 1024))
 
 
-def looks_of(subject: int, skin: float | None = None) -> Looks:
+def traits_of(subject: int, skin: float | None = None) -> PersonTraits:
     """What a person is like, without the work of painting them."""
     return _looks(np.random.default_rng([7_301, subject]), subject, skin)
 

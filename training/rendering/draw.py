@@ -13,7 +13,7 @@ from training.rendering.appearance import Actor
 from training.rendering.face_model import FaceModel
 from training.rendering.kernels import (
     FAST,
-    NOTHING,
+    NO_TRIANGLE,
     blend_veils,
     deform_into,
     light_veils,
@@ -98,7 +98,7 @@ def draw(
     pose(canvas, actor, model, weights, gaze_rad, head, body, lens)
     triangles = actor.triangles
     canvas.depth.fill(np.inf)
-    canvas.ids.fill(NOTHING)
+    canvas.ids.fill(NO_TRIANGLE)
     rasterise_into(canvas.xyz, triangles, canvas.depth, canvas.ids, False)
     normals_into(canvas.points, triangles, canvas.normals)
     canvas.normals[len(canvas.normals) - len(actor.worn_normals) :] = actor.worn_normals

@@ -54,7 +54,7 @@ def hairline_y(points: Float32Array, rise: float, recede: float) -> Float32Array
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class PersonTraits:
     """What chance decided about a person; colours are sRGB 0..255, lengths cm."""
 
     skin: float
@@ -79,7 +79,7 @@ def _bump(x: Float32Array, y: Float32Array, at: tuple[float, float], size: float
     return _spot(np.abs(x), y, at, size)
 
 
-def paint_hair(rng: np.random.Generator, points: Float32Array, looks: Looks) -> Float32Array:
+def paint_hair(rng: np.random.Generator, points: Float32Array, looks: PersonTraits) -> Float32Array:
     """Linear albedo of hair at points [H, W, 3]: strands run down from the crown."""
     x, y, z = points[..., 0], points[..., 1], points[..., 2] + 1.0
     around = np.arctan2(x, z)
@@ -96,7 +96,7 @@ def paint_hair(rng: np.random.Generator, points: Float32Array, looks: Looks) -> 
 
 
 def paint_skin(
-    rng: np.random.Generator, points: Float32Array, looks: Looks, is_face: bool
+    rng: np.random.Generator, points: Float32Array, looks: PersonTraits, is_face: bool
 ) -> Float32Array:
     """Albedo and gloss [H, W, 4] of the skin, with brows, lips, beard and scalp hair."""
     # Draws that depend on the texture's size come from a generator of their own, so that a person
@@ -211,7 +211,7 @@ def _paint_lips(
     albedo: Float32Array,
     gloss: Float32Array,
     points: Float32Array,
-    looks: Looks,
+    looks: PersonTraits,
 ) -> None:
     x, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
     xs = [0.0, 0.35, 0.7, 1.4, 2.0, 2.5, 3.0]
@@ -231,7 +231,7 @@ def _paint_brows(
     albedo: Float32Array,
     gloss: Float32Array,
     points: Float32Array,
-    looks: Looks,
+    looks: PersonTraits,
     texel_cm: float,
 ) -> None:
     lift, arch, thick, dark = looks.brow
@@ -249,7 +249,7 @@ def _paint_brows(
     gloss *= 1 - 0.5 * cover
 
 
-def paint_eye(rng: np.random.Generator, model: FaceModel, looks: Looks) -> Float32Array:
+def paint_eye(rng: np.random.Generator, model: FaceModel, looks: PersonTraits) -> Float32Array:
     """Albedo and gloss of an eyeball, [128, 128, 4]; left and right share it."""
     points = position_map(model, EYE, 128)
     eye = model.neutral[model.triangles[model.parts == EYE].ravel()]

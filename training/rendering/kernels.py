@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from realtime.types import Float32Array, Int32Array, UInt8Array
 
-NOTHING = -1
+NO_TRIANGLE = -1
 """Triangle id of a pixel that no triangle covers."""
 
 _CURVE_STEPS = 16384
@@ -113,7 +113,7 @@ def mark_seen(
 ) -> None:
     """Which vertices have a part in the picture: those of veils and of triangles in `ids`."""
     out[:] = False
-    last = np.int32(NOTHING)
+    last = np.int32(NO_TRIANGLE)
     for y in range(ids.shape[0]):
         for x in range(ids.shape[1]):
             t = ids[y, x]
@@ -261,7 +261,7 @@ def shade_pixels(
     """Albedo times diffuse plus specular at every covered pixel; others stay as they are."""
     height, width = ids.shape
     zero, half, one, edge = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1.001)
-    last = np.int32(NOTHING)
+    last = np.int32(NO_TRIANGLE)
     i = j = k = np.uint32(0)
     part = offset = tw = th = np.int32(0)
     ax = ay = e1x = e1y = e2x = e2y = ua = ub = uc = va = vb = vc = zero
@@ -473,7 +473,7 @@ def rasterise(
     `xyz`: pixel x, y (down) and depth."""
     width, height = size_wh
     depth = np.full((height, width), np.inf, np.float32)
-    ids = np.full((height, width), NOTHING, np.int32)
+    ids = np.full((height, width), NO_TRIANGLE, np.int32)
     rasterise_into(xyz, triangles, depth, ids, two_sided)
     return depth, ids
 

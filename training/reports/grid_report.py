@@ -8,7 +8,7 @@ from pathlib import Path
 
 from realtime.drawing.palette import class_marks
 from realtime.types import UInt8Array
-from training.evaluation.measures import SIMULATED
+from training.evaluation.measures import SIMULATED_NOTE
 from training.evaluation.protocols import PROTOCOLS, Protocol
 from training.evaluation.published import (
     NOT_COMPARABLE,
@@ -17,7 +17,7 @@ from training.evaluation.published import (
     published,
     published_whole,
 )
-from training.evaluation.results import Prediction, Run
+from training.evaluation.results import Prediction, ProtocolRun
 from training.evaluation.run_metrics import (
     confidence,
     predictions_of,
@@ -26,12 +26,12 @@ from training.evaluation.run_metrics import (
     spotting_figures,
     worst_predictions,
 )
-from training.preparation.sequence_file import SIMULATED as SIMULATED_DATASET
+from training.preparation.sequence_file import SIMULATED_DATASET as SIMULATED_DATASET
 from training.provenance import write_json
 from training.reports.contact_sheet import GAIN, strip
 from training.reports.grid_results import (
-    Result,
-    Spotting,
+    RecognitionResult,
+    SpottingResult,
     best_of_datasets,
     best_of_each,
     best_result,
@@ -69,7 +69,7 @@ from training.reports.run_details import (
     spotting_details,
 )
 
-FacesOf = Callable[[Run, Prediction], tuple[UInt8Array, int] | None]
+FacesOf = Callable[[ProtocolRun, Prediction], tuple[UInt8Array, int] | None]
 """The aligned faces of a sample, uint8 [T, H, W], and which of them is the apex; None where they
 cannot be had."""
 
@@ -77,7 +77,7 @@ cannot be had."""
 def write_report(
     folder: Path,
     title: str,
-    runs: Sequence[Run],
+    runs: Sequence[ProtocolRun],
     *,
     notes: Sequence[str] = (),
     faces_of: FacesOf | None = None,
@@ -93,11 +93,11 @@ def write_report(
     # What comes first is what can be compared with the papers, then what the field asks for.
     finished.sort(key=lambda run: PROTOCOLS[run.protocol].is_subject_independent)
     results = [
-        Result(run, run_figures(run), f"run-{place}")
+        RecognitionResult(run, run_figures(run), f"run-{place}")
         for place, run in enumerate((run for run in finished if not spots(run)), start=1)
     ]
     spotting = [
-        Spotting(run, spotting_figures(run), f"spotting-{place}")
+        SpottingResult(run, spotting_figures(run), f"spotting-{place}")
         for place, run in enumerate((run for run in finished if spots(run)), start=1)
     ]
     write_json(folder / "report.json", results_to_json(title, results, unfinished, notes, spotting))
@@ -112,11 +112,11 @@ def write_report(
 
 def _page(
     title: str,
-    results: Sequence[Result],
-    unfinished: Sequence[Run],
+    results: Sequence[RecognitionResult],
+    unfinished: Sequence[ProtocolRun],
     notes: Sequence[str],
     faces_of: FacesOf | None,
-    spotting: Sequence[Spotting],
+    spotting: Sequence[SpottingResult],
 ) -> str:
     protocols = list(dict.fromkeys(result.run.protocol for result in results))
     body = [
@@ -134,24 +134,26 @@ def _page(
     return page(title, _subtitle(results, spotting), body)
 
 
-def _subtitle(results: Sequence[Result], spotting: Sequence[Spotting]) -> str:
+def _subtitle(results: Sequence[RecognitionResult], spotting: Sequence[SpottingResult]) -> str:
     shown = runs_of(results, spotting)
     systems = list(dict.fromkeys(run.system for run in shown))
     datasets = list(dict.fromkeys(dataset_title(run.dataset) for run in shown))
     return f"{listed(systems)} on {listed(datasets)}." if shown else ""
 
 
-def _warnings(results: Sequence[Result], spotting: Sequence[Spotting]) -> list[Html]:
+def _warnings(
+    results: Sequence[RecognitionResult], spotting: Sequence[SpottingResult]
+) -> list[Html]:
     datasets = [{one.dataset for one in predictions_of(result.run)} for result in results]
     datasets += [{one.run.dataset} for one in spotting]
     simulated = [SIMULATED_DATASET in some for some in datasets]
     if not any(simulated):
         return []
     which = "" if all(simulated) else f"Of the dataset {SIMULATED_DATASET}: "
-    return [paragraph(which + SIMULATED, "warning")]
+    return [paragraph(which + SIMULATED_NOTE, "warning")]
 
 
-def _unfinished(unfinished: Sequence[Run], *, has_any: bool) -> list[Html]:
+def _unfinished(unfinished: Sequence[ProtocolRun], *, has_any: bool) -> list[Html]:
     found = []
     if not has_any:
         found.append(paragraph("No run has a finished fold, so there are no figures to report."))
@@ -164,7 +166,7 @@ def _unfinished(unfinished: Sequence[Run], *, has_any: bool) -> list[Html]:
     return found
 
 
-def _headlines(results: Sequence[Result]) -> Html:
+def _headlines(results: Sequence[RecognitionResult]) -> Html:
     runs = [result.run for result in results]
     folds = [fold for run in runs for fold in run.folds]
     # One dataset's samples have the same numbers in all its runs.
@@ -187,7 +189,7 @@ def _headlines(results: Sequence[Result]) -> Html:
     return tiles(facts)
 
 
-def _overview(results: Sequence[Result], protocols: Sequence[str]) -> list[Html]:
+def _overview(results: Sequence[RecognitionResult], protocols: Sequence[str]) -> list[Html]:
     """The same system under each protocol, beside what was published of it."""
     pairs = list(dict.fromkeys((result.run.system, result.run.dataset) for result in results))
     quoted = {pair: published_whole(*pair) for pair in pairs}
@@ -233,7 +235,7 @@ def _independence(protocol: Protocol) -> str:
     return "not subject-independent"
 
 
-def _overview_cell(result: Result) -> Html:
+def _overview_cell(result: RecognitionResult) -> Html:
     found = result.figures.figures
     text = f"{percent(found['accuracy'])} · {number(found['uf1'])}"
     return joined((link(result.anchor, text), small(interval(found["uf1"], 2))))
@@ -248,7 +250,7 @@ def _quote(one: Published) -> Html:
 # What was spotted, and what was wrong.
 
 
-def _spotting(spotting: Sequence[Spotting]) -> list[Html]:
+def _spotting(spotting: Sequence[SpottingResult]) -> list[Html]:
     """All runs that spot, beside what was published, and each of them."""
     if not spotting:
         return []
@@ -303,7 +305,7 @@ def _spotting(spotting: Sequence[Spotting]) -> list[Html]:
     ]
 
 
-def _spotting_words(run: Run) -> str:
+def _spotting_words(run: ProtocolRun) -> str:
     name = "" if run.name == run.system else run.name
     title = PROTOCOLS[run.protocol].title
     return ", ".join(filter(None, (name, dataset_title(run.dataset), title)))
@@ -313,7 +315,7 @@ def _printed(figure: object) -> str:
     return NOTHING if figure is None else str(figure)
 
 
-def _worst(results: Sequence[Result], faces_of: FacesOf | None) -> list[Html]:
+def _worst(results: Sequence[RecognitionResult], faces_of: FacesOf | None) -> list[Html]:
     if faces_of is None:
         return []
     blocks: list[Html] = []
@@ -353,7 +355,7 @@ def _whose(one: Prediction) -> str:
 # Each run.
 
 
-def _each_run(results: Sequence[Result]) -> list[Html]:
+def _each_run(results: Sequence[RecognitionResult]) -> list[Html]:
     if not results:
         return []
     best = {result.anchor for result in best_of_each(results)}
@@ -379,12 +381,12 @@ def _each_run(results: Sequence[Result]) -> list[Html]:
     return blocks
 
 
-def _place(result: Result) -> tuple[str, str]:
+def _place(result: RecognitionResult) -> tuple[str, str]:
     """Dataset and protocol, in words."""
     return dataset_title(result.run.dataset), result.protocol.title
 
 
-def _about(results: Sequence[Result]) -> list[Html]:
+def _about(results: Sequence[RecognitionResult]) -> list[Html]:
     shared = shared_settings([result.run for result in results])
     if not shared:
         return []

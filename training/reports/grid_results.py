@@ -9,16 +9,16 @@ from typing import Any
 
 from training.evaluation.protocols import PROTOCOLS, Protocol
 from training.evaluation.published import Published, published
-from training.evaluation.results import FoldResult, Run
+from training.evaluation.results import FoldResult, ProtocolRun
 from training.evaluation.run_metrics import RunFigures, SpottingFigures
 from training.reports.run_details import PARTS
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RecognitionResult:
     """A run beside its figures. `anchor`: of its place on the page."""
 
-    run: Run
+    run: ProtocolRun
     figures: RunFigures
     anchor: str
 
@@ -39,15 +39,17 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Spotting:
+class SpottingResult:
     """A run that spots beside its figures. `anchor`: of its place on the page."""
 
-    run: Run
+    run: ProtocolRun
     figures: SpottingFigures
     anchor: str
 
 
-def runs_of(results: Sequence[Result], spotting: Sequence[Spotting]) -> list[Run]:
+def runs_of(
+    results: Sequence[RecognitionResult], spotting: Sequence[SpottingResult]
+) -> list[ProtocolRun]:
     return [result.run for result in results] + [one.run for one in spotting]
 
 
@@ -56,10 +58,10 @@ def runs_of(results: Sequence[Result], spotting: Sequence[Spotting]) -> list[Run
 
 def results_to_json(
     title: str,
-    results: Sequence[Result],
-    unfinished: Sequence[Run],
+    results: Sequence[RecognitionResult],
+    unfinished: Sequence[ProtocolRun],
     notes: Sequence[str],
-    spotting: Sequence[Spotting],
+    spotting: Sequence[SpottingResult],
 ) -> dict[str, Any]:
     best = {result.anchor for result in best_of_each(results)}
     shown = runs_of(results, spotting)
@@ -86,7 +88,7 @@ def results_to_json(
     }
 
 
-def _run_json(result: Result, *, is_best: bool) -> dict[str, Any]:
+def _run_json(result: RecognitionResult, *, is_best: bool) -> dict[str, Any]:
     folds = [
         _fold_json(fold) | {"right": sum(one.said == one.label for one in fold.predictions)}
         for fold in result.run.folds
@@ -99,7 +101,7 @@ def _run_json(result: Result, *, is_best: bool) -> dict[str, Any]:
     }
 
 
-def _spotting_json(one: Spotting) -> dict[str, Any]:
+def _spotting_json(one: SpottingResult) -> dict[str, Any]:
     return {
         **_about_json(one.run),
         **dataclasses.asdict(one.figures),
@@ -107,7 +109,7 @@ def _spotting_json(one: Spotting) -> dict[str, Any]:
     }
 
 
-def _about_json(run: Run) -> dict[str, Any]:
+def _about_json(run: ProtocolRun) -> dict[str, Any]:
     """All of a run but its folds."""
     return {
         field.name: getattr(run, field.name)
@@ -134,18 +136,18 @@ def _published_json(one: Published) -> dict[str, Any]:
     return {**dataclasses.asdict(one), **figures}
 
 
-def best_result(results: Iterable[Result]) -> Result | None:
+def best_result(results: Iterable[RecognitionResult]) -> RecognitionResult | None:
     return max(results, key=lambda result: result.rank, default=None)
 
 
-def unseen_rank(result: Result) -> tuple[bool, tuple[float, ...]]:
+def unseen_rank(result: RecognitionResult) -> tuple[bool, tuple[float, ...]]:
     """Figures on people never seen go before all others."""
     return result.protocol.is_subject_independent, result.rank
 
 
-def best_of_each(results: Sequence[Result]) -> list[Result]:
+def best_of_each(results: Sequence[RecognitionResult]) -> list[RecognitionResult]:
     """The best run of each protocol and dataset."""
-    found: dict[tuple[str, str], Result] = {}
+    found: dict[tuple[str, str], RecognitionResult] = {}
     for result in results:
         key = (result.run.protocol, result.run.dataset)
         if key not in found or result.rank > found[key].rank:
@@ -153,9 +155,9 @@ def best_of_each(results: Sequence[Result]) -> list[Result]:
     return list(found.values())
 
 
-def best_of_datasets(results: Sequence[Result]) -> list[Result]:
+def best_of_datasets(results: Sequence[RecognitionResult]) -> list[RecognitionResult]:
     """The best run of each dataset, on people never seen where there are such runs."""
-    found: dict[str, Result] = {}
+    found: dict[str, RecognitionResult] = {}
     for result in sorted(best_of_each(results), key=unseen_rank):
         found[result.run.dataset] = result
     return list(found.values())

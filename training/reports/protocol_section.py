@@ -15,9 +15,9 @@ from training.evaluation.published import (
     published,
     published_of,
 )
-from training.evaluation.results import Run
+from training.evaluation.results import ProtocolRun
 from training.evaluation.run_metrics import FIGURES
-from training.reports.grid_results import Result, best_result
+from training.reports.grid_results import RecognitionResult, best_result
 from training.reports.html import (
     NOTHING,
     Html,
@@ -69,7 +69,7 @@ CHOSEN_NOTE = (
 # One protocol.
 
 
-def protocol_section(protocol: Protocol, results: Sequence[Result]) -> list[Html]:
+def protocol_section(protocol: Protocol, results: Sequence[RecognitionResult]) -> list[Html]:
     own = [result for result in results if result.run.protocol == protocol.name]
     groups = _groups(own)
     compared = list(_dots(groups))
@@ -87,13 +87,13 @@ def protocol_section(protocol: Protocol, results: Sequence[Result]) -> list[Html
     ]
 
 
-Group = tuple[str, str, str]
+RunKey = tuple[str, str, str]
 """System, what the run is called without what its settings add, and dataset."""
 
 
-def _groups(results: Sequence[Result]) -> dict[Group, list[Result]]:
+def _groups(results: Sequence[RecognitionResult]) -> dict[RunKey, list[RecognitionResult]]:
     """Runs that differ in nothing but plain numbers (batch, epochs, seed) belong together."""
-    groups: dict[Group, list[Result]] = {}
+    groups: dict[RunKey, list[RecognitionResult]] = {}
     for result in results:
         run = result.run
         groups.setdefault((run.system, base_name(run), run.dataset), []).append(result)
@@ -101,7 +101,9 @@ def _groups(results: Sequence[Result]) -> dict[Group, list[Result]]:
 
 
 def _comparison(
-    protocol: Protocol, results: Sequence[Result], groups: Mapping[Group, Sequence[Result]]
+    protocol: Protocol,
+    results: Sequence[RecognitionResult],
+    groups: Mapping[RunKey, Sequence[RecognitionResult]],
 ) -> Html:
     """A row a recipe, columns for each dataset; published figures under the row they belong to."""
     datasets = list(dict.fromkeys(result.run.dataset for result in results))
@@ -133,20 +135,20 @@ def _comparison(
     return table(header, rows, above=above, style="long")
 
 
-def _words(system: str, name: str, run: Run, size: int) -> str:
+def _words(system: str, name: str, run: ProtocolRun, size: int) -> str:
     """What stands under a system: which of its runs it is."""
     told = "" if name == system else name
     words = ": ".join(filter(None, (told, run.title)))
     return "; ".join(filter(None, (words, f"best of {size} settings" * (size > 1))))
 
 
-def _tops(shown: Mapping[Group, Result], dataset: str) -> list[float]:
+def _tops(shown: Mapping[RunKey, RecognitionResult], dataset: str) -> list[float]:
     """The highest of each of FIGURES."""
     own = [result.figures.figures for (*_, one), result in shown.items() if one == dataset]
     return [max(figures[name].value or 0.0 for figures in own) for name in FIGURES]
 
 
-def _tested(results: Sequence[Result], dataset: str) -> str:
+def _tested(results: Sequence[RecognitionResult], dataset: str) -> str:
     figures = [result.figures for result in results if result.run.dataset == dataset]
     samples = f"{span(one.samples for one in figures)} samples"
     subjects = [one.subjects for one in figures if one.subjects is not None]
@@ -178,7 +180,7 @@ def _others_rows(protocol: str, datasets: Sequence[str], systems: Collection[str
     return [Row(("Published of other systems under this protocol",), "section"), *rows] * bool(rows)
 
 
-def _commonest_row(datasets: Sequence[str], shown: Mapping[Group, Result]) -> Row:
+def _commonest_row(datasets: Sequence[str], shown: Mapping[RunKey, RecognitionResult]) -> Row:
     """What a network has to be better than."""
     cells: list[object] = [joined(("no network", small("always the commonest class")))]
     for dataset in datasets:
@@ -191,7 +193,7 @@ def _commonest_row(datasets: Sequence[str], shown: Mapping[Group, Result]) -> Ro
     return Row(cells)
 
 
-def _dots(groups: Mapping[Group, Sequence[Result]]) -> Iterator[Html]:
+def _dots(groups: Mapping[RunKey, Sequence[RecognitionResult]]) -> Iterator[Html]:
     """UF1 of the recipes beside each other, where a dataset has several."""
     shown = {key: best for key, group in groups.items() if (best := best_result(group))}
     for dataset in dict.fromkeys(dataset for *_, dataset in shown):
@@ -223,7 +225,7 @@ def _short(system: str, name: str) -> str:
     return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
 
 
-def _settings(groups: Mapping[Group, Sequence[Result]]) -> list[Html]:
+def _settings(groups: Mapping[RunKey, Sequence[RecognitionResult]]) -> list[Html]:
     """A small tinted table of UF1 for each recipe with several settings."""
     several = {key: group for key, group in groups.items() if len(group) > 1}
     if not several:
@@ -240,7 +242,9 @@ def _settings(groups: Mapping[Group, Sequence[Result]]) -> list[Html]:
     ]
 
 
-def _settings_table(key: Group, group: Sequence[Result], low: float, high: float) -> Html:
+def _settings_table(
+    key: RunKey, group: Sequence[RecognitionResult], low: float, high: float
+) -> Html:
     """The last setting that varies in columns, all others in rows."""
     system, name, dataset = key
     varied = [one.run.varied for one in group]

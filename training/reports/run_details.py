@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from realtime.drawing.palette import BLUE, VERMILLION, class_marks
 from training.datasets import DATASETS
 from training.evaluation.metrics import Estimate
-from training.evaluation.results import Part, Run
+from training.evaluation.results import FoldPart, ProtocolRun
 from training.evaluation.run_metrics import (
     FIGURES,
-    ClassFigures,
+    ClassMetrics,
     RunFigures,
     SpottingFigures,
     spots,
@@ -113,7 +113,7 @@ def _small_interval(one: Estimate, *, in_percent: bool) -> str:
     return interval(one, 2)
 
 
-def run_details(run: Run, figures: RunFigures, shared: Mapping[str, str]) -> list[Html]:
+def run_details(run: ProtocolRun, figures: RunFigures, shared: Mapping[str, str]) -> list[Html]:
     """All that there is to say of a run. `shared`: settings that all runs have in common and that
     stand elsewhere."""
     found = figures.figures
@@ -143,7 +143,7 @@ def run_details(run: Run, figures: RunFigures, shared: Mapping[str, str]) -> lis
     ]
 
 
-def spotting_details(run: Run, figures: SpottingFigures) -> list[Html]:
+def spotting_details(run: ProtocolRun, figures: SpottingFigures) -> list[Html]:
     """All that there is to say of a run that spots."""
     labels = [one.label for one in figures.classes]
     curves = _curves(run)
@@ -178,12 +178,12 @@ def _sentence(title: str) -> str:
     return f"{title[0].upper()}{title[1:]}. " if title else ""
 
 
-def _never_right(classes: Sequence[ClassFigures]) -> list[Html]:
+def _never_right(classes: Sequence[ClassMetrics]) -> list[Html]:
     names = [f"{one.label} (0 of {one.samples})" for one in classes if one.recall == 0]
     return [paragraph(f"Never right: {listed(names)}.", "warning")] if names else []
 
 
-def _classes(run: Run, classes: Sequence[ClassFigures], samples: str) -> Html:
+def _classes(run: ProtocolRun, classes: Sequence[ClassMetrics], samples: str) -> Html:
     marks = class_marks(run.labels)
     rows = [
         Row(
@@ -229,12 +229,12 @@ def _copies(figures: RunFigures) -> list[Html]:
     return [told, table(("tested", "samples", "accuracy %", "UF1", "UAR"), rows)]
 
 
-def _curves(run: Run) -> list[Html]:
+def _curves(run: ProtocolRun) -> list[Html]:
     found = [_curve(run, name, word) for name, word in (("loss", "Loss"), ("accuracy", "Accuracy"))]
     return [one for one in found if one]
 
 
-def _curve(run: Run, name: str, word: str) -> Html | None:
+def _curve(run: ProtocolRun, name: str, word: str) -> Html | None:
     """Each fold's curve thin, their median thick, of training and of validation."""
     histories = {
         part: [np.array(fold.history[key]) for fold in run.folds if fold.history.get(key)]
@@ -382,13 +382,13 @@ def _spotted_subjects(figures: SpottingFigures) -> list[Html]:
     return [details("Each subject", [table(header, rows), *_rest(figures.by_subject, shown)])]
 
 
-def _parts(run: Run, labels: Sequence[str], samples: str, counted_are: str) -> Html:
+def _parts(run: ProtocolRun, labels: Sequence[str], samples: str, counted_are: str) -> Html:
     """Samples, people and classes of each part; with several folds, the least and the most."""
     words = {"train": "training", "validation": "validation", "test": "test"}
     several = len(run.folds) > 1
     rows = []
     for name in PARTS:
-        parts: list[Part] = [getattr(fold, name) for fold in run.folds]
+        parts: list[FoldPart] = [getattr(fold, name) for fold in run.folds]
         cells = [
             span(one.samples for one in parts),
             span(one.subjects for one in parts),
@@ -401,7 +401,7 @@ def _parts(run: Run, labels: Sequence[str], samples: str, counted_are: str) -> H
     return table(header, rows, caption=f"{counted_are} {where}")
 
 
-def _folds_table(run: Run) -> list[Html]:
+def _folds_table(run: ProtocolRun) -> list[Html]:
     if len(run.folds) < 2:
         return []
     shown = run.folds[:LONGEST_LIST]
@@ -425,7 +425,7 @@ def _folds_table(run: Run) -> list[Html]:
     return [details("Each fold", [table(header, rows), *_rest(run.folds, shown)])]
 
 
-def settings_of(run: Run) -> dict[str, str]:
+def settings_of(run: ProtocolRun) -> dict[str, str]:
     """All that made a run, as lines."""
     return {
         **{f"data, {key}": value for key, value in run.data.items()},
@@ -435,7 +435,7 @@ def settings_of(run: Run) -> dict[str, str]:
     }
 
 
-def shared_settings(runs: Sequence[Run]) -> dict[str, str]:
+def shared_settings(runs: Sequence[ProtocolRun]) -> dict[str, str]:
     """What is the same for all of several runs."""
     if len(runs) < 2:
         return {}
@@ -447,7 +447,7 @@ def shared_settings(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
-def _run_about(run: Run, shared: Mapping[str, str]) -> Html:
+def _run_about(run: ProtocolRun, shared: Mapping[str, str]) -> Html:
     epochs = [fold.epoch for fold in run.folds]
     seconds = [fold.seconds for fold in run.folds]
     rows = [

@@ -16,8 +16,8 @@ import numpy as np
 
 from training.annotations.expression import (
     ACTION_UNITS,
+    AnnotatedExpression,
     FloatArray,
-    ScriptedEvent,
     intensity_at,
     minimum_jerk,
 )
@@ -143,7 +143,7 @@ MICRO_S = (0.17, 0.5)
 
 def draw_event(
     rng: np.random.Generator, kind: str, longest_s: float, evenness: float = 0.0
-) -> ScriptedEvent:
+) -> AnnotatedExpression:
     """A random event that starts at 0 and lasts at most `longest_s`.
 
     `evenness`: 0 draws mixes as often as they occur; 1 draws each as often as any other, of
@@ -179,7 +179,7 @@ def draw_event(
         else:
             rise = total * float(rng.uniform(0.25, 0.5))
             hold = (total - rise) * float(rng.uniform(0.2, 0.7))
-    return ScriptedEvent(
+    return AnnotatedExpression(
         onset_s=0.0,
         apex_s=rise,
         release_s=rise + hold,
@@ -239,7 +239,7 @@ def still(t_s: FloatArray, names: tuple[str, ...]) -> Motion:
     )
 
 
-def play_event(motion: Motion, event: ScriptedEvent) -> None:
+def play_event(motion: Motion, event: AnnotatedExpression) -> None:
     course = intensity_at(event, motion.t_s)
     for shape, gain in unit_weights(event.units, event.skew).items():
         motion.add(shape, gain * course)

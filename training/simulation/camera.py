@@ -52,7 +52,7 @@ def lighting(rng: np.random.Generator) -> Lighting:
     )
 
 
-class Camera:
+class VirtualCamera:
     """Turns linear pictures into what a webcam delivers. One for each clip."""
 
     def __init__(self, script: ClipScript, rng: np.random.Generator) -> None:

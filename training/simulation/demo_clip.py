@@ -7,23 +7,23 @@ from pathlib import Path
 import numpy as np
 
 from training.annotations import expression
-from training.annotations.expression import ScriptedEvent
+from training.annotations.expression import AnnotatedExpression
 from training.rendering.face_model import load_face_model
 from training.simulation import actions
 from training.simulation.actions import Motion
 from training.simulation.scenario import TIME_BASE, ClipScript
-from training.simulation.scene import Stage
+from training.simulation.scene import SceneRenderer
 from training.simulation.videos import EVENT_FIELDS, event_rows, write_table, write_video
 
 SECONDS = 14.0
 FPS = 30.0
 
 EVENTS = (
-    ScriptedEvent(2.0, 2.16, 2.24, 2.44, "surprise", "micro", 0.75, "1+2", 0.06),
-    ScriptedEvent(4.1, 4.27, 4.35, 4.56, "positive", "micro", 0.6, "6+12", -0.05),
-    ScriptedEvent(6.3, 6.46, 6.56, 6.76, "negative", "micro", 0.85, "4+7", 0.04),
-    ScriptedEvent(8.2, 8.75, 9.9, 10.6, "positive", "macro", 0.85, "6+12", 0.05),
-    ScriptedEvent(12.2, 12.37, 12.45, 12.66, "negative", "micro", 0.8, "15+17", 0.05),
+    AnnotatedExpression(2.0, 2.16, 2.24, 2.44, "surprise", "micro", 0.75, "1+2", 0.06),
+    AnnotatedExpression(4.1, 4.27, 4.35, 4.56, "positive", "micro", 0.6, "6+12", -0.05),
+    AnnotatedExpression(6.3, 6.46, 6.56, 6.76, "negative", "micro", 0.85, "4+7", 0.04),
+    AnnotatedExpression(8.2, 8.75, 9.9, 10.6, "positive", "macro", 0.85, "6+12", 0.05),
+    AnnotatedExpression(12.2, 12.37, 12.45, 12.66, "negative", "micro", 0.8, "15+17", 0.05),
 )
 """Strong enough to be seen in slow motion, short enough to be missed at full speed."""
 
@@ -80,6 +80,6 @@ def write_demo(out: Path, face_model: Path) -> None:
     )
     model = load_face_model(face_model)
     out.mkdir(parents=True, exist_ok=True)
-    stage = Stage(script, model, _motion(script, model.names), scale=2)
+    stage = SceneRenderer(script, model, _motion(script, model.names), scale=2)
     write_video(out / script.name, script, stage, "slow")
     write_table(out / "events.csv", EVENT_FIELDS, event_rows(script))

@@ -14,7 +14,7 @@ from training.rendering import kernels
 from training.rendering.face_model import FACE, FACE_HEIGHT_CM, FaceModel
 from training.simulation import actions
 from training.simulation.scenario import ClipScript
-from training.simulation.scene import CENTRE_CM, Stage
+from training.simulation.scene import CENTRE_CM, SceneRenderer
 
 _MESH_POINTS = 468
 _ANCHOR_PEOPLE = range(9_000, 9_008)
@@ -62,7 +62,7 @@ def mesh_anchors(model: FaceModel) -> Anchors:
         script = ClipScript(
             "", (7_303, subject), subject, (0.0,), size_wh=(size, size), face_px=330.0, noise=0.0
         )
-        stage = Stage(script, model, actions.still(np.zeros(1), model.names))
+        stage = SceneRenderer(script, model, actions.still(np.zeros(1), model.names))
         with FaceTracker(max_faces=1) as track:
             found = track(Frame(0, 0.0, stage.frame(0)))
         if not found:

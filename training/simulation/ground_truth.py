@@ -17,10 +17,10 @@ import numpy.typing as npt
 from realtime.faces.alignment import StableAlignment
 from realtime.faces.landmarks import VIEW_68
 from realtime.spec import FACE_SIZE
-from training.annotations.expression import ACTION_UNITS, ScriptedEvent, intensity_at
+from training.annotations.expression import ACTION_UNITS, AnnotatedExpression, intensity_at
 from training.rendering import kernels
 from training.simulation.scenario import ClipScript
-from training.simulation.scene import Stage
+from training.simulation.scene import SceneRenderer
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -58,7 +58,7 @@ class FrameTruth:
 
 
 def unit_intensities(
-    events: Sequence[ScriptedEvent], t_s: npt.ArrayLike
+    events: Sequence[AnnotatedExpression], t_s: npt.ArrayLike
 ) -> npt.NDArray[np.float32]:
     """Intensity of each of `UNITS` in the scripted events, float32 [N, U], 0..1 of the face
     model's full range."""
@@ -84,7 +84,7 @@ def align(landmarks_xy: Float32Array) -> Float32Array:
     return StableAlignment()(0.0, mesh_xy)
 
 
-def frame_truth(stage: Stage, index: int) -> FrameTruth:
+def frame_truth(stage: SceneRenderer, index: int) -> FrameTruth:
     """The truth of frame `index`, at the middle of its exposure."""
     rest = stage.placed(index, at_rest=True)
     moved = stage.placed(index)
@@ -103,7 +103,7 @@ def frame_truth(stage: Stage, index: int) -> FrameTruth:
     return FrameTruth(moved[vertices, :2], aligned, flow_xy)
 
 
-def write_truth(path: Path, script: ClipScript, stage: Stage) -> None:
+def write_truth(path: Path, script: ClipScript, stage: SceneRenderer) -> None:
     """Writes the truth of a clip of N frames as `.npz` without pickles.
 
     `t_s` float64 [N]; `shapes` [K] and `weights` float32 [N, K]: of the face model; `units` [U]

@@ -33,7 +33,7 @@ from training.simulation import actions
 from training.simulation.actions import Motion
 from training.simulation.ground_truth import LANDMARK_VERTICES, align
 from training.simulation.scenario import ClipScript, perform
-from training.simulation.scene import Stage
+from training.simulation.scene import SceneRenderer
 
 Float32Array = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -61,7 +61,7 @@ class _Face:
     `shapes` [K, ...], `looks` [2, ...] (right, up) and `turns` [2, ...] (yaw, pitch).
     """
 
-    def __init__(self, stage: Stage, script: ClipScript, names: tuple[str, ...]) -> None:
+    def __init__(self, stage: SceneRenderer, script: ClipScript, names: tuple[str, ...]) -> None:
         shapes = len(names)
         lid_rows = 2 * (LID_STEPS - 1)
         motion = actions.still(np.zeros(1 + shapes + 4 + 2 + lid_rows), names)
@@ -103,7 +103,7 @@ class _Face:
                 row = first_lid + side * (LID_STEPS - 1) + step - 1
                 self.lids[side, step] = picture(row) - self.rest
 
-    def _place_grid(self, stage: Stage, rest: Float32Array) -> None:
+    def _place_grid(self, stage: SceneRenderer, rest: Float32Array) -> None:
         """Which point of the mesh every node of the grid shows at rest."""
         self._rest = rest[:, :2] - 0.5
         self._turn = self.aligned[:, :2].T
@@ -116,7 +116,7 @@ class _Face:
         self._corners = triangles[ids[self._shown]]
         self._weights = kernels.barycentric(on_grid, triangles, ids)
 
-    def _field(self, stage: Stage, row: int, aligned_anew: bool = False) -> Float32Array:
+    def _field(self, stage: SceneRenderer, row: int, aligned_anew: bool = False) -> Float32Array:
         """How the nodes move in a row of the stage's motion: float32 [GRID, GRID, 2].
 
         `aligned_anew`: as seen after the face has been aligned again."""
@@ -157,7 +157,7 @@ def warped_faces(script: ClipScript, model: FaceModel, rate_hz: float) -> UInt8A
     clean = dataclasses.replace(
         script.without("hand"), noise=0.0, jpeg=0, exposure_s=0.0, t_s=tuple(t_s)
     )
-    stage = Stage(clean, model)
+    stage = SceneRenderer(clean, model)
     face = _Face(stage, clean, model.names)
     motion = perform(clean, model.names)
     stage.motion = motion
@@ -217,7 +217,7 @@ def _float(picture: npt.NDArray[Any]) -> Float32Array:
 
 
 def _held(
-    stage: Stage, motion: Motion, aligned: Float32Array, rng: np.random.Generator
+    stage: SceneRenderer, motion: Motion, aligned: Float32Array, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
     """What the live alignment leaves of the head's own motion: float64 [S, 3, 3], from the face
     as it should lie to the face as it lies, in pixels of the aligned face."""

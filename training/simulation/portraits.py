@@ -17,16 +17,16 @@ import typer
 
 from realtime.errors import KilasError
 from realtime.faces.tracker import FaceTracker
-from realtime.parallel.process_pool import for_all
+from realtime.parallel.process_pool import map_all
 from realtime.types import Frame
-from training.provenance import keep_made_from, sha256_of
+from training.provenance import ensure_same_inputs, sha256_of
 from training.rendering import kernels
 from training.rendering.face_model import FaceModel, load_face_model
 from training.simulation import videos
 from training.simulation.actions import Motion
-from training.simulation.camera import Camera, lighting
+from training.simulation.camera import VirtualCamera, lighting
 from training.simulation.face_fitting import FaceFit, fit_face
-from training.simulation.reenactment import Puppet, RoomLight
+from training.simulation.reenactment import FaceReenactor, RoomLight
 from training.simulation.scenario import ClipScript, perform, plan_clip
 
 Float32Array = npt.NDArray[np.float32]
@@ -198,7 +198,7 @@ class PortraitStage:
         )
         self._script = script
         self._motion = motion or perform(script, model.names)
-        self._camera = Camera(script, rng)
+        self._camera = VirtualCamera(script, rng)
         width, height = script.size_wh
         margin = round(_MARGIN * script.face_px)
         photo_bgr, face = _resized(
@@ -210,7 +210,7 @@ class PortraitStage:
         curve = kernels.tone_curve(script.gamma, script.contrast)
         in_linear = np.interp(np.arange(256), curve, np.linspace(0, 1, len(curve)))
         linear = in_linear.astype(np.float32)[part[..., ::-1]]
-        self._puppet = Puppet(model, face, linear, margin, room)
+        self._puppet = FaceReenactor(model, face, linear, margin, room)
 
     def linear(self, index: int) -> Float32Array:
         """Linear RGB float32 [H, W, 3] of frame `index`, before the camera."""
@@ -288,7 +288,7 @@ def simulate_portraits(
         "seconds": seconds,
         "photos_sha256": {path.name: sha256_of(path) for path in photos_in(photos)},
     }
-    keep_made_from(out, made_from)
+    ensure_same_inputs(out, made_from)
     scripts = [plan_portrait_clip(seed, i, seconds, portraits) for i in range(clips)]
     videos.write_tables(out, scripts, [clip_row(script, portraits) for script in scripts])
     tasks = [
@@ -296,4 +296,4 @@ def simulate_portraits(
         for script in scripts
         if not (out / script.name).exists()
     ]
-    for_all(_film_task, tasks, jobs, "simulating", clips - len(tasks))
+    map_all(_film_task, tasks, jobs, "simulating", clips - len(tasks))

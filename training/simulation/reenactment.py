@@ -3,7 +3,7 @@
 `fit_face` finds the model's shape, pose and expression on a photo, as 3D morphable models are
 fitted to landmarks (Blanz & Vetter, "A Morphable Model for the Synthesis of 3D Faces", 1999):
 scaled orthographic projection, least squares with a prior. What the model cannot explain is a
-smooth displacement in the picture. `Puppet` then moves the model and lets every pixel look up
+smooth displacement in the picture. `FaceReenactor` then moves the model and lets every pixel look up
 where it was on the photo: on the face through the mesh, so that lids slide over eyes; around it
 through a smooth field that follows the head and fades away.
 """
@@ -225,7 +225,7 @@ class RoomLight:
     ground: float
 
 
-class Puppet:
+class FaceReenactor:
     """Moves the face on one photo. Not for several threads.
 
     `photo`: linear RGB float32 [H + 2 M, W + 2 M, 3], the picture and a `margin` M around it;
@@ -382,7 +382,7 @@ class Puppet:
 
     def _rasterise(self) -> None:
         self._depth.fill(np.inf)
-        self._ids.fill(kernels.NOTHING)
+        self._ids.fill(kernels.NO_TRIANGLE)
         kernels.rasterise_into(self._xyz, self._mesh.triangles, self._depth, self._ids, False)
 
     def _shine_on(self, turned: Float64Array, key_gain: float, key_turn: float) -> None:

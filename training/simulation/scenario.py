@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from training.annotations import expression
-from training.annotations.expression import ScriptedEvent
+from training.annotations.expression import AnnotatedExpression
 from training.simulation import actions
 from training.simulation.actions import Motion
 
@@ -65,7 +65,7 @@ class ClipScript:
     seed: tuple[int, ...]
     subject: int
     t_s: tuple[float, ...]
-    events: tuple[ScriptedEvent, ...] = ()
+    events: tuple[AnnotatedExpression, ...] = ()
     distractions: tuple[str, ...] = ()
     episodes: tuple[Episode, ...] = ()
     idle: float = 1.0
@@ -130,7 +130,7 @@ def exposure_time(rng: np.random.Generator, fps: float, noise: float) -> float:
     return round(float(min(share / fps, LONGEST_EXPOSURE_S)), 5)
 
 
-def place_events(rng: np.random.Generator, seconds: float) -> tuple[ScriptedEvent, ...]:
+def place_events(rng: np.random.Generator, seconds: float) -> tuple[AnnotatedExpression, ...]:
     """Random events, far enough apart: two to four in a clip of seconds, a few a minute in a
     longer one."""
     if seconds < LONG_CLIP_S:
@@ -139,7 +139,7 @@ def place_events(rng: np.random.Generator, seconds: float) -> tuple[ScriptedEven
         micro, macro = (round(rng.uniform(*many) * seconds / 60) for many in _A_MINUTE)
         kinds = list(rng.permutation(["micro"] * max(1, micro) + ["macro"] * macro))
     room = seconds - FIRST_EVENT_S - LAST_EVENT_S
-    drawn: list[ScriptedEvent] = []
+    drawn: list[AnnotatedExpression] = []
     used = 0.0
     for kind in kinds:
         left = room - used - (EVENT_GAP_S if drawn else 0.0)
@@ -188,7 +188,7 @@ def place_episodes(rng: np.random.Generator, seconds: float) -> tuple[Episode, .
     return tuple(episodes)
 
 
-def shifted(event: ScriptedEvent, by_s: float) -> ScriptedEvent:
+def shifted(event: AnnotatedExpression, by_s: float) -> AnnotatedExpression:
     """The same event `by_s` later, with times that events.csv states exactly."""
     times = {
         name: round(getattr(event, name) + by_s, 4)

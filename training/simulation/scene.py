@@ -15,7 +15,7 @@ from training.rendering.appearance import Actor, make_actor
 from training.rendering.background import make_background
 from training.rendering.face_model import FACE, FACE_HEIGHT_CM, FaceModel, spherical_harmonics
 from training.simulation.actions import Motion
-from training.simulation.camera import Camera, lighting, supersampling
+from training.simulation.camera import VirtualCamera, lighting, supersampling
 from training.simulation.scenario import ClipScript, perform
 
 BLUR_FROM_PX = 0.5
@@ -108,7 +108,7 @@ class _Carriage:
         return points_xy
 
 
-class Stage:
+class SceneRenderer:
     """Draws one clip: the person, the light and the camera. Not for several threads.
 
     `motion`: what the person does, by default what the script says; `scale`: rendered pixels
@@ -129,7 +129,7 @@ class Stage:
         self._background = make_background(rng, self._size_wh)
         self._light = lighting(rng)
         self.motion = motion or perform(script, model.names)
-        self._camera = Camera(script, rng)
+        self._camera = VirtualCamera(script, rng)
         focal = script.face_px * scale * script.distance_cm / FACE_HEIGHT_CM
         self._lens = np.array(
             [focal, script.place[0] * self._size_wh[0], script.place[1] * self._size_wh[1]],

@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.errors import KilasError
-from realtime.parallel.process_pool import for_all
+from realtime.parallel.process_pool import map_all
 from realtime.spec import ModelSpec
 from realtime.types import Frame
-from training.annotations.expression import ScriptedEvent
+from training.annotations.expression import AnnotatedExpression
 from training.preparation.prepare import read_streams
-from training.preparation.sequence_file import Stream, write_streams
-from training.provenance import keep_made_from, sha256_of
+from training.preparation.sequence_file import FaceSequence, write_streams
+from training.provenance import ensure_same_inputs, sha256_of
 from training.rendering.face_model import load_face_model
 from training.simulation.actions import draw_event
 from training.simulation.mesh_warping import warped_faces
@@ -36,7 +36,7 @@ from training.simulation.scenario import (
     plan_clip,
     shifted,
 )
-from training.simulation.scene import Scene, Stage
+from training.simulation.scene import Scene, SceneRenderer
 
 FILE_S = 128.0
 """Seconds of clips whose streams share a file: the work of a minute, so that is the most that an
@@ -71,9 +71,9 @@ DENSE_EVENNESS = 0.5
 """Rare mixes of action units come more often than in life, or a network would hardly meet them."""
 
 
-def dense_events(rng: np.random.Generator, seconds: float) -> tuple[ScriptedEvent, ...]:
+def dense_events(rng: np.random.Generator, seconds: float) -> tuple[AnnotatedExpression, ...]:
     """As many random events as fit."""
-    placed: list[ScriptedEvent] = []
+    placed: list[AnnotatedExpression] = []
     at_s = float(rng.uniform(*DENSE_FIRST_S))
     while seconds - DENSE_LAST_S - at_s > 0.5:
         room_s = seconds - DENSE_LAST_S - at_s
@@ -145,15 +145,15 @@ def film(script: ClipScript, scene: Scene) -> Iterator[Frame]:
 def _streams_task(task: tuple[list[ClipScript], Path, ModelSpec, bool, Path]) -> int:
     scripts, face_model, spec, warped, out = task
     model = load_face_model(face_model)
-    streams: list[Stream] = []
+    streams: list[FaceSequence] = []
     for script in scripts:
         person = person_name(script.subject)
         if warped:
             faces = warped_faces(script, model, spec.rate_hz)
             t_s = np.arange(len(faces)) / spec.rate_hz
-            streams.append(Stream(script.name, person, faces, t_s, script.events))
+            streams.append(FaceSequence(script.name, person, faces, t_s, script.events))
         else:
-            stage = Stage(script, model, scale=1.0 if script.face_px > SMOOTH_PX else None)
+            stage = SceneRenderer(script, model, scale=1.0 if script.face_px > SMOOTH_PX else None)
             streams += read_streams(film(script, stage), script.name, person, spec, script.events)
     write_streams(streams, spec, out)
     return sum(len(stream.t_s) for stream in streams)
@@ -198,7 +198,7 @@ def simulate_streams(
         "max_gap_s": spec.max_gap_s,
         "mask": spec.mask,
     }
-    keep_made_from(out, made_from, f"{name}.json")
+    ensure_same_inputs(out, made_from, f"{name}.json")
     scripts = [stream_script(seed, index, seconds, first_subject, dense) for index in range(clips)]
     tasks = []
     clips_a_file = max(1, round(FILE_S / seconds))
@@ -207,4 +207,4 @@ def simulate_streams(
         if not file.exists():
             tasks.append((scripts[first : first + clips_a_file], face_model, spec, warped, file))
     files = len(range(0, clips, clips_a_file))
-    return sum(for_all(_streams_task, tasks, jobs, "simulating", files - len(tasks)))
+    return sum(map_all(_streams_task, tasks, jobs, "simulating", files - len(tasks)))

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import av
 
-from realtime.parallel.process_pool import for_all
+from realtime.parallel.process_pool import map_all
 from training.annotations.tables import COURSE_FIELDS
-from training.provenance import keep_made_from, sha256_of
-from training.rendering.appearance import looks_of
+from training.provenance import ensure_same_inputs, sha256_of
+from training.rendering.appearance import traits_of
 from training.rendering.face_model import load_face_model
 from training.simulation.actions import reach_mm
 from training.simulation.ground_truth import write_truth
 from training.simulation.scenario import TIME_BASE, ClipScript, person_name, plan_clip
-from training.simulation.scene import Scene, Stage
+from training.simulation.scene import Scene, SceneRenderer
 
 SUBJECTS_PER_CLIP = 0.34
 """A person comes back in about three clips, so that a few hundred people make a set."""
@@ -85,7 +85,7 @@ def write_video(path: Path, script: ClipScript, scene: Scene, preset: str) -> No
 def render_clip(script: ClipScript, face_model: Path, path: Path, truth: bool = False) -> None:
     """Writes the clip that the script describes, and with `truth` the .npz beside it. Raises
     SourceError when `face_model` cannot be read."""
-    stage = Stage(script, load_face_model(face_model))
+    stage = SceneRenderer(script, load_face_model(face_model))
     if truth:
         write_truth(path.with_suffix(".npz"), script, stage)
     write_video(path, script, stage, "ultrafast")
@@ -93,7 +93,7 @@ def render_clip(script: ClipScript, face_model: Path, path: Path, truth: bool = 
 
 def clip_row(script: ClipScript) -> dict[str, object]:
     """The clip's row of clips.csv."""
-    looks = looks_of(script.subject, script.skin)
+    looks = traits_of(script.subject, script.skin)
     return {
         "clip": script.name,
         "subject": person_name(script.subject),
@@ -189,7 +189,7 @@ def simulate(
         "first_subject": first_subject,
         "subjects": "one a clip" if one_a_clip else people,
     }
-    keep_made_from(out, made_from)
+    ensure_same_inputs(out, made_from)
     scripts = [
         plan_clip(seed, i, seconds, first_subject + i, 1)
         if one_a_clip
@@ -203,4 +203,4 @@ def simulate(
         if not (out / script.name).exists()
         or (truth and not (out / script.name).with_suffix(".npz").exists())
     ]
-    for_all(_render_task, tasks, jobs, "simulating", clips - len(tasks))
+    map_all(_render_task, tasks, jobs, "simulating", clips - len(tasks))

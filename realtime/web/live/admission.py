@@ -15,7 +15,7 @@ class _Waiter:
     tell: Callable[[int], None]
 
 
-class Places:
+class AdmissionQueue:
     """At most `limit` monitors run at a time; who finds no place waits, first come first served.
 
     Belongs to one event loop.

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from realtime.inference.devices import Device
 from realtime.inference.model import DEFAULT_MODEL, Model, list_models
-from realtime.inference.worker import LARGEST_RUN, Worker
+from realtime.inference.worker import LARGEST_RUN, InferenceWorker
 from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
 
 
-class Models:
+class ModelPool:
     """Opens each model when it is first asked for, and keeps it running for all visitors.
 
     `names`: those that can be asked for, the default first. `macro`: the model of
@@ -38,9 +38,9 @@ class Models:
         self.macro = macro
         self._device = device
         self._lock = threading.Lock()  # guards what follows
-        self._workers: dict[str, Worker[Model]] = {}
+        self._workers: dict[str, InferenceWorker[Model]] = {}
 
-    def get(self, name: str) -> Worker[Model]:
+    def get(self, name: str) -> InferenceWorker[Model]:
         """The model of that name, which runs for all who asked for it. Takes seconds the first
         time, and again after it has failed. Raises ModelError, DeviceError, and KeyError for a
         name that is not among `names`.
@@ -50,7 +50,7 @@ class Models:
             if worker is None or worker.has_failed:
                 model = Model.load(self._models[name], self._device)
                 model.warm_up(LARGEST_RUN)
-                self._workers[name] = worker = Worker(model)
+                self._workers[name] = worker = InferenceWorker(model)
             return worker
 
     def warm_up(self) -> None:

@@ -76,7 +76,7 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class DisplaySettings:
     """What the visitor may change while the monitor runs. `sensitivity`: 0 to 1 for all classes;
     `classes`: 0 to 1 for one class. None: as it is."""
 
@@ -84,9 +84,9 @@ class Wishes:
     classes: Mapping[str, float] | None = None
     heat_map: bool | None = None
 
-    def then(self, later: Wishes) -> Wishes:
+    def then(self, later: DisplaySettings) -> DisplaySettings:
         """These wishes and later ones, which win."""
-        return Wishes(
+        return DisplaySettings(
             self.sensitivity if later.sensitivity is None else later.sensitivity,
             self.classes if later.classes is None else later.classes,
             self.heat_map if later.heat_map is None else later.heat_map,
@@ -98,14 +98,14 @@ class Start:
     """Run the monitor with a model."""
 
     model: str
-    wishes: Wishes
+    wishes: DisplaySettings
 
 
 @dataclass(frozen=True, slots=True)
 class Set:
     """Change what may be changed."""
 
-    wishes: Wishes
+    wishes: DisplaySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def jpeg_size(jpeg: bytes) -> tuple[int, int]:
     raise ProtocolError("a picture was not a JPEG")
 
 
-def check_classes(wishes: Wishes, labels: Iterable[str]) -> None:
+def check_classes(wishes: DisplaySettings, labels: Iterable[str]) -> None:
     """Raises ProtocolError for classes that the model does not have."""
     if not set(wishes.classes or ()) <= set(labels) - {NONE_LABEL}:
         raise ProtocolError("a class was named that the model does not have")
@@ -236,13 +236,13 @@ def _hello(message: Json) -> Hello:
     return Hello(None if visit is None else _name(visit, "visit"))
 
 
-def _wishes(message: Json) -> Wishes:
+def _wishes(message: Json) -> DisplaySettings:
     sensitivity = message.pop("sensitivity", None)
     classes = message.pop("classes", None)
     heat_map = message.pop("heat_map", None)
     if classes is not None and not isinstance(classes, dict):
         raise ProtocolError("the classes' sensitivities were not an object")
-    return Wishes(
+    return DisplaySettings(
         None if sensitivity is None else _share(sensitivity),
         None
         if classes is None

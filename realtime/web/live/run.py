@@ -14,11 +14,11 @@ from itertools import count
 
 from realtime.errors import RecordingError
 from realtime.inference.model import Model
-from realtime.inference.worker import Worker
+from realtime.inference.worker import InferenceWorker
 from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
-from realtime.recording.live_recording import Finished, Recording
-from realtime.recording.recovery import complete
+from realtime.recording.live_recording import Recording, RecordingOutcome
+from realtime.recording.recovery import finish_in_subprocess
 from realtime.run_status import RunMeter, RunStatus
 from realtime.spotting.sensitivity import USUAL
 from realtime.types import Float32Array, Update
@@ -28,7 +28,7 @@ from realtime.web.live.browser_camera import BrowserCamera
 from realtime.web.live.event_clips import EventClips
 from realtime.web.live.face_lines import draw_face
 from realtime.web.live.outbox import Outbox
-from realtime.web.live.protocol import Wishes
+from realtime.web.live.protocol import DisplaySettings
 from realtime.web.live.visit_files import SESSIONS_KEPT, VisitFiles, reason
 
 log = logging.getLogger(__name__)
@@ -41,15 +41,15 @@ NO_REPORT = "It has no report, which could not be made."
 
 
 @dataclass(slots=True)
-class _Orders:
+class _Controls:
     """What the visitor asked for since the run last looked."""
 
-    wishes: Wishes | None = None
+    wishes: DisplaySettings | None = None
     record: bool | None = None
     recalibrate: bool = False
 
 
-class Run:
+class LiveRun:
     """Camera -> monitor -> messages, recording and clips.
 
     `change`, `record`, `recalibrate`, `stop` and `tell_start` may be called by any thread and
@@ -60,10 +60,10 @@ class Run:
 
     def __init__(
         self,
-        worker: Worker[Model],
+        worker: InferenceWorker[Model],
         macro: MacroModel | None,
         name: str,
-        wishes: Wishes,
+        wishes: DisplaySettings,
         files: VisitFiles,
         outbox: Outbox,
         event_ids: count[int],
@@ -95,7 +95,7 @@ class Run:
         self._clips: EventClips  # from the first frame on
         self._attention: dict[int, Float32Array] = {}
         self._lock = threading.Lock()  # guards what follows
-        self._orders = _Orders()
+        self._orders = _Controls()
         self._thread = threading.Thread(target=self._run, name="visitor", daemon=True)
 
     # The page's side.
@@ -109,10 +109,10 @@ class Run:
         """Start the thread."""
         self._thread.start()
 
-    def change(self, wishes: Wishes) -> None:
+    def change(self, wishes: DisplaySettings) -> None:
         """Change what may be changed, from the next frame on."""
         with self._lock:
-            self._orders.wishes = (self._orders.wishes or Wishes()).then(wishes)
+            self._orders.wishes = (self._orders.wishes or DisplaySettings()).then(wishes)
 
     def record(self, on: bool) -> None:
         """Begin or end a recording with the next frame."""
@@ -192,7 +192,7 @@ class Run:
                 finally:
                     self._end_recording(recording, error=sys.exception())
 
-    def _apply(self, monitor: Monitor, wishes: Wishes) -> None:
+    def _apply(self, monitor: Monitor, wishes: DisplaySettings) -> None:
         self._wishes = wishes
         overall = USUAL if wishes.sensitivity is None else wishes.sensitivity
         monitor.set_sensitivity(overall, wishes.classes)
@@ -204,7 +204,7 @@ class Run:
         """Do what was asked for since the last frame."""
         now_s = time.monotonic()
         with self._lock:
-            orders, self._orders = self._orders, _Orders()
+            orders, self._orders = self._orders, _Controls()
             if now_s < self._next_change_s:
                 self._orders.wishes, orders.wishes = orders.wishes, None
         if orders.wishes is not None:
@@ -287,7 +287,7 @@ class Run:
             self._outbox.say(protocol.recording("finishing", words=words))
             recording.stop(error)
 
-    def _tell_recorded(self, finished: Finished) -> None:
+    def _tell_recorded(self, finished: RecordingOutcome) -> None:
         """Pack what was recorded. Called by the thread that finishes recordings, or by the run's
         own if a recording could not begin."""
         self.is_recording = False
@@ -296,7 +296,7 @@ class Run:
         self._recording_slot.release()
         self._outbox.say(message)
 
-    def _pack(self, finished: Finished) -> protocol.Json:
+    def _pack(self, finished: RecordingOutcome) -> protocol.Json:
         """Make a download of a recording, also of one that was cut off; how the page is told."""
         folder, failure = finished.folder, finished.failure
         if folder is None:
@@ -308,7 +308,7 @@ class Run:
             words = f"was cut off, because {_why_cut_off(failure)}."
             self._outbox.say(protocol.recording("finishing", words=f"The recording {words}"))
             words = f"It {words}"
-            if (problem := complete(folder)) is not None:
+            if (problem := finish_in_subprocess(folder)) is not None:
                 log.warning("A recording that was cut off has no report: %s", problem)
                 words += f" {NO_REPORT}"
         try:

@@ -16,8 +16,8 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime.web.limits import RECORDING_S, RESUME_S
-from realtime.web.live.admission import Places
-from realtime.web.live.model_pool import Models
+from realtime.web.live.admission import AdmissionQueue
+from realtime.web.live.model_pool import ModelPool
 from realtime.web.live.protocol import Hello, ProtocolError, encode, parse_frame, parse_text
 from realtime.web.live.visit import Visit
 from realtime.web.paths import SOCKET_PATH, VISITS_PATH
@@ -63,7 +63,7 @@ class LiveService:
 
     def __init__(
         self,
-        models: Models,
+        models: ModelPool,
         folder: Path,
         *,
         max_sessions: int,
@@ -83,7 +83,7 @@ class LiveService:
         self._max_faces = max_faces
         self._resume_s = resume_s
         self._recording_s = recording_s
-        self._places = Places(max_sessions)
+        self._places = AdmissionQueue(max_sessions)
         self._visits: dict[str, Visit] = {}
         self._sockets: Counter[str] = Counter()  # by visitor
         self._expiring: dict[str, asyncio.Task[None]] = {}

@@ -12,10 +12,11 @@ from typing import Literal
 from realtime.errors import KilasError
 from realtime.web.limits import RECORDING_S
 from realtime.web.live import protocol
-from realtime.web.live.admission import Places
-from realtime.web.live.model_pool import Models
+from realtime.web.live.admission import AdmissionQueue
+from realtime.web.live.model_pool import ModelPool
 from realtime.web.live.outbox import Outbox
 from realtime.web.live.protocol import (
+    DisplaySettings,
     Hello,
     PageMessage,
     Picture,
@@ -25,9 +26,8 @@ from realtime.web.live.protocol import (
     Set,
     Start,
     Stop,
-    Wishes,
 )
-from realtime.web.live.run import Run
+from realtime.web.live.run import LiveRun
 from realtime.web.live.visit_files import VisitFiles
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,8 @@ class Visit:
         visit_id: str,
         visitor: str,
         folder: Path,
-        models: Models,
-        places: Places,
+        models: ModelPool,
+        places: AdmissionQueue,
         *,
         max_faces: int,
         recording_s: float = RECORDING_S,
@@ -75,10 +75,10 @@ class Visit:
         self._event_ids = count(1)
         self._recording_slot = threading.Semaphore(1)
         self._state: _State = "idle"
-        self._wishes = Wishes()
+        self._wishes = DisplaySettings()
         self._going: asyncio.Task[None] | None = None
-        self._run: Run | None = None
-        self._unfinished: set[Run] = set()
+        self._run: LiveRun | None = None
+        self._unfinished: set[LiveRun] = set()
 
     @property
     def is_blank(self) -> bool:
@@ -218,7 +218,7 @@ class Visit:
         worker = await asyncio.to_thread(self._models.get, name)
         labels = worker.network.spec.labels
         protocol.check_classes(self._wishes, labels)
-        run = Run(
+        run = LiveRun(
             worker,
             self._models.macro,
             name,

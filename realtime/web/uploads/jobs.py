@@ -123,7 +123,7 @@ class _Upload:
         return self.folder / f"{self.video.stem}.zip"
 
 
-class Uploads:
+class AnalysisJobs:
     """What visitors have uploaded, by visitor and page. Any thread may call anything.
 
     `routes`: the files of finished sessions, each for the visitor who uploaded the video alone.
@@ -302,7 +302,7 @@ def _addresses(upload_id: str, upload: _Upload) -> dict[str, str]:
     }
 
 
-class _Teller:
+class _ProgressReporter:
     """Says how far the analysis is, and ends one of a video that is too long."""
 
     def __init__(self, sender: Connection) -> None:
@@ -345,7 +345,7 @@ def _analyse(
         from realtime.analysis import analyze
         from realtime.reports.session_report import write_report
 
-        session = analyze(video, folder, on_update=_Teller(sender), **options)
+        session = analyze(video, folder, on_update=_ProgressReporter(sender), **options)
         if not session.scores["success"].any():
             raise SourceError(
                 f"No face was found in {video.name}; film one from the front, in even light and "

@@ -57,7 +57,7 @@ NO_ROOM = (
 NOT_HERE = "The video is not on this server any more; choose it again."
 
 
-class Inbox:
+class UploadReceiver:
     """Receives videos below `folder`.
 
     `route` answers the page's requests to receive one. `holds` may be called in any thread.
@@ -155,7 +155,7 @@ class Inbox:
 class ReceivingBlocks(gr.Blocks):
     """Blocks whose inputs name no file but those that an inbox holds."""
 
-    def __init__(self, inbox: Inbox, **options: Any) -> None:
+    def __init__(self, inbox: UploadReceiver, **options: Any) -> None:
         """`options`: of gradio.Blocks."""
         super().__init__(**options)
         self._inbox = inbox

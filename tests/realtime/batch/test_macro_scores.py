@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from realtime.batch.macro_scores import MAX_FACES, StillsSummary, analyze_stills, tell
+from realtime.batch.macro_scores import MAX_FACES, StillsSummary, analyze_stills, format_summary
 from realtime.batch.outputs import Wanted, make_room
 from realtime.errors import KilasError, ModelError, RecordingError, SourceError
 from realtime.macro.face_crops import Cut
@@ -120,7 +120,7 @@ def test_every_picture_of_a_folder_has_its_row(
     assert summary.without_face == ("dot.png", "wall.png")
     assert len(summary.failures) == 2
     assert all("cannot be read as a picture" in failure for failure in summary.failures)
-    words = tell(summary)
+    words = format_summary(summary)
     assert "10 pictures, 8 faces; 2 without a face (dot.png, wall.png)" in words
     assert "2 could not be read" in words
     assert str(mixed / "empty.png") in words

@@ -552,13 +552,13 @@ def die_at_two(task: Any, on_update: None) -> Any:
     return REAL_DO(task, on_update)
 
 
-REAL_DO = runner._do
+REAL_DO = runner._run_task
 
 
 def test_a_file_that_ends_its_process_fails_alone(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_do", die_at_two)
+    monkeypatch.setattr(runner, "_run_task", die_at_two)
     table = run(find_inputs([str(clips / f"{number}.mp4") for number in (3, 2)]), tmp_path)
     assert statuses(table) == {"3": "done", "2": "failed"}
     assert "2.mp4 ended its process" in table["reason"][1]

@@ -28,7 +28,7 @@ from rich.console import Console
 from realtime.display import window as display
 from realtime.display.progress import FileProgress
 from realtime.display.terminal import TerminalLine
-from realtime.display.window import Command, Window, display_available
+from realtime.display.window import Command, MonitorWindow, display_available
 from realtime.errors import KilasError
 from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
@@ -126,7 +126,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeWindow:
 def test_keys_of_the_run_are_handed_back(
     key: str, command: Command, fake: FakeWindow, tmp_path: Path
 ) -> None:
-    window = Window(SPEC, tmp_path)
+    window = MonitorWindow(SPEC, tmp_path)
     assert window.show(make_update(0)) == frozenset()
     fake.keys = [key]
     assert window.show(make_update(1)) == {command}
@@ -136,8 +136,8 @@ def test_keys_of_the_run_are_handed_back(
 def test_a_model_without_attention_has_no_heat_map_to_switch_on(
     fake: FakeWindow, tmp_path: Path
 ) -> None:
-    window = Window(SPEC, tmp_path, has_attention=False)
-    plain = Window(SPEC, tmp_path)
+    window = MonitorWindow(SPEC, tmp_path, has_attention=False)
+    plain = MonitorWindow(SPEC, tmp_path)
     window.show(make_update(0))
     fake.keys = ["h"]
     assert window.show(make_update(1)) == frozenset()
@@ -150,8 +150,8 @@ def test_a_model_without_attention_has_no_heat_map_to_switch_on(
 def test_where_faces_are_not_to_be_kept_there_are_no_snapshots(
     fake: FakeWindow, tmp_path: Path
 ) -> None:
-    window = Window(SPEC, tmp_path / "pictures", may_save=False)
-    plain = Window(SPEC, tmp_path)
+    window = MonitorWindow(SPEC, tmp_path / "pictures", may_save=False)
+    plain = MonitorWindow(SPEC, tmp_path)
     fake.keys = ["s"]
     window.show(make_update(1))
     window.show(make_update(2))
@@ -162,13 +162,13 @@ def test_where_faces_are_not_to_be_kept_there_are_no_snapshots(
 
 
 def test_keys_pressed_between_two_frames_all_count(fake: FakeWindow, tmp_path: Path) -> None:
-    window = Window(SPEC, tmp_path)
+    window = MonitorWindow(SPEC, tmp_path)
     fake.keys = ["r", "x", "c"]
     assert window.show(make_update(0)) == {Command.RECORD, Command.RECALIBRATE}
 
 
 def test_space_freezes_the_picture_and_lets_go(fake: FakeWindow, tmp_path: Path) -> None:
-    window = Window(SPEC, tmp_path)
+    window = MonitorWindow(SPEC, tmp_path)
     fake.keys = [" "]
     window.show(make_update(10))
     assert window.frozen
@@ -184,7 +184,7 @@ def test_space_freezes_the_picture_and_lets_go(fake: FakeWindow, tmp_path: Path)
 
 
 def test_the_timeline_is_whole_after_a_freeze(fake: FakeWindow, tmp_path: Path) -> None:
-    frozen, free = Window(SPEC, tmp_path), Window(SPEC, tmp_path)
+    frozen, free = MonitorWindow(SPEC, tmp_path), MonitorWindow(SPEC, tmp_path)
     event = Event(0, 136.1, 136.2, 136.4, "surprise", 0.9)
     pictures = []
     for window in (frozen, free):
@@ -196,7 +196,7 @@ def test_the_timeline_is_whole_after_a_freeze(fake: FakeWindow, tmp_path: Path) 
 
 
 def test_question_mark_toggles_help(fake: FakeWindow, tmp_path: Path) -> None:
-    window = Window(SPEC, tmp_path)
+    window = MonitorWindow(SPEC, tmp_path)
     pictures = []
     for key in ("?", "?", "x"):
         fake.keys = [key]
@@ -208,7 +208,7 @@ def test_question_mark_toggles_help(fake: FakeWindow, tmp_path: Path) -> None:
 
 def test_a_snapshot_is_the_picture_shown(fake: FakeWindow, tmp_path: Path) -> None:
     folder = tmp_path / "not yet" / "there"
-    window = Window(SPEC, folder)
+    window = MonitorWindow(SPEC, folder)
     fake.keys = ["s"]
     assert window.show(make_update(0)) == frozenset()
     (path,) = folder.glob("kilas-*.png")
@@ -220,7 +220,7 @@ def test_a_snapshot_that_cannot_be_saved_is_said_and_the_run_goes_on(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    window = Window(SPEC, blocked)
+    window = MonitorWindow(SPEC, blocked)
     fake.keys = ["s"]
     window.show(make_update(0))
     window.show(make_update(0))
@@ -228,7 +228,7 @@ def test_a_snapshot_that_cannot_be_saved_is_said_and_the_run_goes_on(
 
 
 def test_closing_the_window_quits(fake: FakeWindow, tmp_path: Path) -> None:
-    window = Window(SPEC, tmp_path)
+    window = MonitorWindow(SPEC, tmp_path)
     window.show(make_update(0))
     fake.is_open = False
     assert window.show(make_update(1)) == {Command.QUIT}
@@ -240,7 +240,7 @@ def test_a_picture_larger_than_the_window_is_scaled_smoothly(
 ) -> None:
     update = make_update(0)
     large = Frame(0, 100.0, np.zeros((960, 1280, 3), np.uint8))
-    window = Window(SPEC, tmp_path)
+    window = MonitorWindow(SPEC, tmp_path)
     window.show(Update(large, update.faces, (), (), update.states))
     assert fake.shown[0].shape == (800, 1067, 3)
 
@@ -266,7 +266,7 @@ def test_without_a_display_the_remedy_is_said(
 ) -> None:
     monkeypatch.setattr(display, "display_available", lambda: False)
     with pytest.raises(KilasError, match="--no-window"):
-        Window(SPEC, tmp_path)
+        MonitorWindow(SPEC, tmp_path)
 
 
 def test_a_build_without_windows_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_build_without_windows_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(display, "display_available", lambda: True)
     monkeypatch.setattr(cv2, "namedWindow", fail)
     with pytest.raises(KilasError, match="--no-window"):
-        Window(SPEC, tmp_path)
+        MonitorWindow(SPEC, tmp_path)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X11 is the display of Linux")
@@ -521,7 +521,10 @@ def test_the_window_shows_macro_scores_of_the_labels_it_was_given(
     fake: FakeWindow, tmp_path: Path
 ) -> None:
     update = replace(make_update(0), macro=(MACRO,))
-    for window in (Window(SPEC, tmp_path), Window(SPEC, tmp_path, macro_labels=MACRO_LABELS)):
+    for window in (
+        MonitorWindow(SPEC, tmp_path),
+        MonitorWindow(SPEC, tmp_path, macro_labels=MACRO_LABELS),
+    ):
         window.show(update)
     without, with_macro = fake.shown
     assert not np.array_equal(without, with_macro)

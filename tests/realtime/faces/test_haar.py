@@ -12,15 +12,15 @@ import pytest
 
 from realtime.errors import KilasError
 from realtime.faces import haar
-from realtime.faces.haar import HaarFinder
+from realtime.faces.haar import HaarDetector
 from realtime.macro.face_crops import cut_box, shrink
 
 Gray = npt.NDArray[np.uint8]
 
 
 @pytest.fixture
-def find() -> HaarFinder:
-    return HaarFinder()
+def find() -> HaarDetector:
+    return HaarDetector()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def gray(astronaut_bgr: Gray) -> Gray:
     return np.asarray(cv2.cvtColor(astronaut_bgr, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
-def test_a_face_is_found_where_it_is(find: HaarFinder, gray: Gray) -> None:
+def test_a_face_is_found_where_it_is(find: HaarDetector, gray: Gray) -> None:
     boxes = find(gray)
     assert boxes.dtype == np.int64
     left, top, width, height = boxes[0]
@@ -39,7 +39,7 @@ def test_a_face_is_found_where_it_is(find: HaarFinder, gray: Gray) -> None:
         assert top < y < top + height
 
 
-def test_the_largest_face_comes_first(find: HaarFinder, gray: Gray) -> None:
+def test_the_largest_face_comes_first(find: HaarDetector, gray: Gray) -> None:
     head = gray[20:240, 110:330]
     both = np.full((400, 700), 128, np.uint8)
     both[30:140, 30:140] = cv2.resize(head, (110, 110), interpolation=cv2.INTER_AREA)
@@ -50,7 +50,7 @@ def test_the_largest_face_comes_first(find: HaarFinder, gray: Gray) -> None:
     assert boxes[0, 2] > 1.5 * boxes[1, 2]
 
 
-def test_a_still_as_small_and_tight_as_fer2013_has_a_face(find: HaarFinder, gray: Gray) -> None:
+def test_a_still_as_small_and_tight_as_fer2013_has_a_face(find: HaarDetector, gray: Gray) -> None:
     tight = cv2.resize(gray[60:190, 160:290], (48, 48), interpolation=cv2.INTER_AREA)
     left, top, width, height = find(np.asarray(tight, np.uint8))[0]
     assert abs(left + width / 2 - 24) < 6
@@ -59,12 +59,12 @@ def test_a_still_as_small_and_tight_as_fer2013_has_a_face(find: HaarFinder, gray
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (48, 48), (3, 5000), (300, 400)])
-def test_where_there_is_no_face_there_is_no_box(find: HaarFinder, size: tuple[int, int]) -> None:
+def test_where_there_is_no_face_there_is_no_box(find: HaarDetector, size: tuple[int, int]) -> None:
     assert find(np.full(size, 90, np.uint8)).shape == (0, 4)
 
 
 def test_what_is_found_beside_the_picture_is_no_face(
-    find: HaarFinder, monkeypatch: pytest.MonkeyPatch
+    find: HaarDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hits = [(0, 0, 40, 40), (30, 60, 80, 80), (60, 30, 60, 60), (265, 70, 30, 30)]
     found = SimpleNamespace(detectMultiScale=lambda *_, **__: np.array(hits))
@@ -74,7 +74,7 @@ def test_what_is_found_beside_the_picture_is_no_face(
     assert boxes.tolist() == [[-20, 10, 80, 80], [10, -20, 60, 60]]
 
 
-def test_other_pictures_than_gray_ones_are_refused(find: HaarFinder) -> None:
+def test_other_pictures_than_gray_ones_are_refused(find: HaarDetector) -> None:
     for wrong in (
         np.zeros((9, 9, 3), np.uint8),
         np.zeros((0, 9), np.uint8),
@@ -119,11 +119,11 @@ def test_a_cascade_that_is_missing_or_none_is_one_sentence_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(KilasError, match=r"brings no Haar cascade.*--faces landmarks"):
-        HaarFinder(tmp_path / "missing.xml")
+        HaarDetector(tmp_path / "missing.xml")
     other = tmp_path / "other.xml"
     other.write_text('<?xml version="1.0"?><opencv_storage></opencv_storage>')
     with pytest.raises(KilasError, match="is no Haar cascade"):
-        HaarFinder(other)
+        HaarDetector(other)
     monkeypatch.delattr(haar.cv2, "data")  # as OpenCV 5
     with pytest.raises(KilasError, match="brings no Haar cascade"):
-        HaarFinder()
+        HaarDetector()

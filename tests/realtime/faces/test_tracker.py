@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.faces.alignment import StableAlignment
-from realtime.faces.detector import FaceFinder, _windows
+from realtime.faces.detector import FaceDetector, _windows
 from realtime.faces.face_mesh import _absent
 from realtime.faces.identity import FORGET_S, IdentityTracker, _assign
 from realtime.faces.landmarks import VIEW_68, view_68
@@ -228,13 +228,13 @@ def test_packages_are_absent_for_one_thread_only(
 
 
 @pytest.fixture(scope="module")
-def finder() -> Iterator[FaceFinder]:
-    with FaceFinder(max_faces=1) as finder:
+def finder() -> Iterator[FaceDetector]:
+    with FaceDetector(max_faces=1) as finder:
         yield finder
 
 
 def test_a_picture_is_seen_as_the_first_of_a_stream(
-    finder: FaceFinder, astronaut_bgr: npt.NDArray[np.uint8]
+    finder: FaceDetector, astronaut_bgr: npt.NDArray[np.uint8]
 ) -> None:
     with FaceTracker() as tracker:
         (first,) = tracker(Frame(0, 0.0, astronaut_bgr))
@@ -245,7 +245,7 @@ def test_a_picture_is_seen_as_the_first_of_a_stream(
 
 
 def test_what_is_found_in_a_picture_does_not_depend_on_those_before(
-    finder: FaceFinder, astronaut_bgr: npt.NDArray[np.uint8]
+    finder: FaceDetector, astronaut_bgr: npt.NDArray[np.uint8]
 ) -> None:
     (alone,) = finder(astronaut_bgr)
     # What a tracker would take for the same head, a little later.
@@ -260,7 +260,7 @@ def test_what_is_found_in_a_picture_does_not_depend_on_those_before(
 
 
 def test_a_face_is_found_where_it_fills_the_picture_and_where_it_is_small(
-    finder: FaceFinder, astronaut_bgr: npt.NDArray[np.uint8]
+    finder: FaceDetector, astronaut_bgr: npt.NDArray[np.uint8]
 ) -> None:
     (known,) = finder(astronaut_bgr)
     left, top, right, bottom = map(round, known.box_xyxy)
@@ -282,12 +282,12 @@ def test_the_largest_of_several_faces_comes_first(astronaut_bgr: npt.NDArray[np.
         row[20 : 20 + side, left : left + side] = cv2.resize(
             head, (side, side), interpolation=cv2.INTER_AREA
         )
-    with FaceFinder(max_faces=9) as find:
+    with FaceDetector(max_faces=9) as find:
         faces = find(row)
     assert [face.face_id for face in faces] == [0, 1, 2, 3]
     middles = [float(face.points_xy[:, 0].mean()) for face in faces]
     np.testing.assert_allclose(middles, [450, 800, 120, 1060], atol=20)
-    with FaceFinder(max_faces=1) as find:
+    with FaceDetector(max_faces=1) as find:
         for picture in (row, np.ascontiguousarray(row[:, ::-1])):
             (largest,) = find(picture)
             assert largest.face_id == 0
@@ -304,16 +304,16 @@ def test_a_portrait_is_looked_at_once_and_a_group_until_all_are_found(
     for top, left in itertools.product((10, 188), (10, 188, 366)):
         group[top : top + 137, left : left + 137] = head
     sides_px: list[int] = []
-    look = FaceFinder._look
+    look = FaceDetector._look
 
     def counted(
-        self: FaceFinder, image_bgr: npt.NDArray[np.uint8], window: tuple[int, int, int, int]
+        self: FaceDetector, image_bgr: npt.NDArray[np.uint8], window: tuple[int, int, int, int]
     ) -> list[npt.NDArray[np.float32]]:
         sides_px.append(window[2] - window[0])
         return look(self, image_bgr, window)
 
-    monkeypatch.setattr(FaceFinder, "_look", counted)
-    with FaceFinder(max_faces=10) as find:
+    monkeypatch.setattr(FaceDetector, "_look", counted)
+    with FaceDetector(max_faces=10) as find:
         assert len(find(portrait)) == 1
         assert sides_px == [640]
         assert len(find(group)) == 6
@@ -342,16 +342,16 @@ def test_every_place_of_a_picture_is_looked_at(width: int, height: int) -> None:
             assert all(b - a <= side / 2 + 1 for a, b in itertools.pairwise(starts))
 
 
-def test_a_strip_is_no_harm(finder: FaceFinder) -> None:
+def test_a_strip_is_no_harm(finder: FaceDetector) -> None:
     for size in ((1, 60000), (60000, 1), (1, 1), (16, 1), (150, 4000)):
         assert finder(np.full((*size, 3), 90, np.uint8)) == ()
 
 
-def test_pictures_and_counts_that_make_no_sense_are_refused(finder: FaceFinder) -> None:
+def test_pictures_and_counts_that_make_no_sense_are_refused(finder: FaceDetector) -> None:
     with pytest.raises(ValueError, match=r"expected image_bgr as uint8"):
         finder(np.zeros((5, 5), np.uint8))
     with pytest.raises(ValueError, match="max_faces"):
-        FaceFinder(max_faces=0)
+        FaceDetector(max_faces=0)
 
 
 # ---------------------------------------------------------------- identity

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.inference import worker as worker_module
-from realtime.inference.worker import LARGEST_RUN, Lane, Policy, Worker
+from realtime.inference.worker import LARGEST_RUN, InferenceClient, InferenceWorker, Policy
 from realtime.spec import ModelSpec
 from realtime.types import Scores, Window
 
@@ -91,8 +91,8 @@ def gated() -> Iterator[Gated]:
 
 
 @contextmanager
-def only_lane(network: Fake, policy: Policy) -> Iterator[Lane]:
-    with Worker(network) as worker, worker.lane(policy) as lane:
+def only_lane(network: Fake, policy: Policy) -> Iterator[InferenceClient]:
+    with InferenceWorker(network) as worker, worker.lane(policy) as lane:
         yield lane
 
 
@@ -175,9 +175,9 @@ def test_latest_loses_no_window_uncounted(sizes: list[int]) -> None:
         assert scored + lane.drops["model busy"] == sum(sizes)
 
 
-def broken_worker() -> tuple[Worker[Broken], Lane]:
+def broken_worker() -> tuple[InferenceWorker[Broken], InferenceClient]:
     """A worker whose network has raised, and the lane whose windows it had."""
-    worker = Worker(Broken())
+    worker = InferenceWorker(Broken())
     lane = worker.lane("latest")
     lane.exchange([window(1)])
     worker._thread.join(BOUND_S)
@@ -187,7 +187,7 @@ def broken_worker() -> tuple[Worker[Broken], Lane]:
 @pytest.mark.parametrize("verb", ["exchange", "finish", "close"])
 @pytest.mark.parametrize("policy", ["latest", "wait"])
 def test_error_of_the_network_is_raised_in_the_caller(policy: Policy, verb: str) -> None:
-    worker = Worker(Broken())
+    worker = InferenceWorker(Broken())
     lane = worker.lane(policy)
     lane.exchange([window(1)])
     worker._thread.join(BOUND_S)
@@ -223,7 +223,7 @@ def test_closing_raises_the_error_nobody_has_seen() -> None:
 
 
 def test_wait_does_not_hang_on_a_broken_network() -> None:
-    worker = Worker(Broken())
+    worker = InferenceWorker(Broken())
     lane = worker.lane("wait")
     lane.exchange([window(1)])
     with pytest.raises(ZeroDivisionError):
@@ -233,7 +233,7 @@ def test_wait_does_not_hang_on_a_broken_network() -> None:
 
 
 def use_broken(then: Exception | None) -> None:
-    with Worker(Broken()) as worker, worker.lane("latest") as lane:
+    with InferenceWorker(Broken()) as worker, worker.lane("latest") as lane:
         lane.exchange([window(1)])
         worker._thread.join(BOUND_S)
         if then is not None:
@@ -251,7 +251,7 @@ def test_leaving_keeps_the_error_under_way() -> None:
 
 
 def test_closing_with_a_full_slot_counts_what_is_thrown_away(gated: Gated) -> None:
-    worker = Worker(gated)
+    worker = InferenceWorker(gated)
     lane = worker.lane("latest")
     lane.exchange([window(1)])
     assert gated.started.acquire(timeout=BOUND_S)
@@ -275,7 +275,7 @@ def test_closing_does_not_wait_for_a_network_that_hangs(
     gated: Gated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "STOP_TIMEOUT_S", 0.05)
-    worker = Worker(gated)
+    worker = InferenceWorker(gated)
     lane = worker.lane("latest")
     lane.exchange([window(1)])
     assert gated.started.acquire(timeout=BOUND_S)
@@ -289,7 +289,7 @@ def test_closing_does_not_wait_for_a_network_that_hangs(
 
 
 def test_what_is_closed_says_so() -> None:
-    worker = Worker(Fake())
+    worker = InferenceWorker(Fake())
     lane, other = worker.lane("wait"), worker.lane("latest")
     lane.close()
     lane.close()
@@ -311,10 +311,10 @@ def test_what_is_closed_says_so() -> None:
 
 
 @contextmanager
-def busy_worker(gated: Gated, lanes: int) -> Iterator[tuple[Lane, ...]]:
+def busy_worker(gated: Gated, lanes: int) -> Iterator[tuple[InferenceClient, ...]]:
     """Live lanes of a worker whose network holds a window of the first of them."""
     with ExitStack() as opened:
-        worker = opened.enter_context(Worker(gated))
+        worker = opened.enter_context(InferenceWorker(gated))
         made = tuple(opened.enter_context(worker.lane("latest")) for _ in range(lanes))
         opened.callback(gated.gate.release, 100)
         made[0].exchange([window(0)])
@@ -396,7 +396,7 @@ def test_no_lane_gets_what_another_handed_over(streams: list[tuple[Policy, list[
     results: dict[int, list[Scores]] = {}
     drops: dict[int, Counter[str]] = {}
 
-    def use(worker: Worker[Fake], number: int, policy: Policy, sizes: list[int]) -> None:
+    def use(worker: InferenceWorker[Fake], number: int, policy: Policy, sizes: list[int]) -> None:
         with worker.lane(policy) as lane:
             lane.want_attention = number % 2 == 1
             scores = []
@@ -406,7 +406,7 @@ def test_no_lane_gets_what_another_handed_over(streams: list[tuple[Policy, list[
             results[number] = scores + lane.finish()
             drops[number] = lane.drops
 
-    with Worker(Fake()) as worker:
+    with InferenceWorker(Fake()) as worker:
         threads = [
             threading.Thread(target=use, args=(worker, number, *stream))
             for number, stream in enumerate(streams)

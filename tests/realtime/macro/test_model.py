@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from realtime.errors import ModelError
 from realtime.macro.face_crops import cut_face
-from realtime.macro.model import FACE_PX, METADATA_KEY, MacroModel, MacroSpec
+from realtime.macro.model import FACE_PX, MACRO_METADATA_KEY, MacroModel, MacroSpec
 from realtime.spec import FACE_SIZE
 
 SPEC = MacroSpec(
@@ -72,7 +72,7 @@ def model_file(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     if metadata is None:
-        metadata = {METADATA_KEY: SPEC.to_json()}
+        metadata = {MACRO_METADATA_KEY: SPEC.to_json()}
     helper.set_model_props(model, metadata)
     onnx.save(model, str(path))
     return path
@@ -160,7 +160,7 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     [
         ({"metadata": {}}, "expected the metadata key 'kilas-macro', found no metadata"),
         ({"metadata": {"kilas": "{}"}}, "found 'kilas'"),
-        ({"metadata": {METADATA_KEY: "{"}}, "specification cannot be read"),
+        ({"metadata": {MACRO_METADATA_KEY: "{"}}, "specification cannot be read"),
         ({"labels": 3}, r"'scores' as tensor\(float\) \[N, 2\]"),
         ({"side": 64}, r"'faces' as tensor\(uint8\) \[N, 48, 48\]"),
         ({"kind": TensorProto.FLOAT}, r"found tensor\(float\)"),

@@ -15,7 +15,7 @@ from realtime.macro.tracker import (
     LARGEST_MEAN,
     REMEMBERED_S,
     SMOOTH_S,
-    MacroTrack,
+    MacroTracker,
 )
 from realtime.spec import SpottingSpec
 from realtime.spotting.spotter import Spotter
@@ -43,9 +43,9 @@ def face(share: float) -> UInt8Array:
     return np.full((FACE_PX, FACE_PX), round(255 * share), np.uint8)
 
 
-def track() -> tuple[MacroTrack, Brightness]:
+def track() -> tuple[MacroTracker, Brightness]:
     model = Brightness()
-    return MacroTrack(cast(MacroModel, model), 4), model
+    return MacroTracker(cast(MacroModel, model), 4), model
 
 
 @pytest.mark.parametrize("jitter_s", [0.0, 0.005])
@@ -122,7 +122,7 @@ def test_it_knows_which_label_is_that_of_a_face_that_shows_nothing() -> None:
     one, model = track()
     assert one.neutral == 1
     model.spec = SimpleNamespace(labels=("bright", "dark"))
-    assert MacroTrack(cast(MacroModel, model), 4).neutral is None
+    assert MacroTracker(cast(MacroModel, model), 4).neutral is None
 
 
 def test_a_face_that_was_away_starts_anew() -> None:

@@ -18,7 +18,7 @@ import pytest
 import threadpoolctl
 
 from realtime.errors import KilasError
-from realtime.parallel.process_pool import AHEAD, THREADS, for_all, in_order, run_tasks
+from realtime.parallel.process_pool import TASKS_AHEAD, THREADS, map_all, map_ordered, run_tasks
 from support.paths import ROOT
 
 
@@ -121,24 +121,24 @@ def start_sleepers(folder: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_results_come_in_the_order_of_the_tasks(jobs: int) -> None:
-    assert for_all(square_late, range(5), jobs, "squaring") == [0, 1, 4, 9, 16]
+    assert map_all(square_late, range(5), jobs, "squaring") == [0, 1, 4, 9, 16]
 
 
 def test_no_tasks_need_no_process() -> None:
-    assert for_all(die, [], 2, "dying", done=3) == []
+    assert map_all(die, [], 2, "dying", done=3) == []
 
 
 @pytest.mark.timeout(60)
 def test_a_killed_process_is_said_and_ends_the_others() -> None:
     with pytest.raises(KilasError, match="fewer --jobs"):
-        for_all(die, range(6), 2, "dying")
+        map_all(die, range(6), 2, "dying")
     assert multiprocessing.active_children() == []
 
 
 @pytest.mark.timeout(40)
 def test_an_error_ends_all_processes_at_once() -> None:
     with pytest.raises(KilasError, match="no such video"):
-        for_all(refuse, range(4), 2, "refusing")
+        map_all(refuse, range(4), 2, "refusing")
     assert multiprocessing.active_children() == []
 
 
@@ -161,10 +161,10 @@ def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize(("jobs", "bound"), [(1, 1), (2, 2 * AHEAD)])
+@pytest.mark.parametrize(("jobs", "bound"), [(1, 1), (2, 2 * TASKS_AHEAD)])
 def test_few_results_exist_before_they_are_taken(tmp_path: Path, jobs: int, bound: int) -> None:
     tasks = list(product([tmp_path], range(12)))
-    results = in_order(leave_a_file, tasks, jobs, "leaving")
+    results = map_ordered(leave_a_file, tasks, jobs, "leaving")
     for taken, result in enumerate(results):
         assert result == taken
         most = min(bound + taken, len(tasks))
@@ -177,7 +177,7 @@ def test_few_results_exist_before_they_are_taken(tmp_path: Path, jobs: int, boun
 
 @pytest.mark.timeout(40)
 def test_whoever_stops_early_ends_all_processes_at_once() -> None:
-    for number in in_order(sleep_from_two_on, range(8), 2, "sleeping"):
+    for number in map_ordered(sleep_from_two_on, range(8), 2, "sleeping"):
         if number == 1:
             break
     assert multiprocessing.active_children() == []
@@ -191,9 +191,9 @@ def test_whoever_stops_early_ends_all_processes_at_once() -> None:
 
 
 def test_another_pool_goes_on_when_one_ends() -> None:
-    first = in_order(square_late, range(5), 2, "squaring")
+    first = map_ordered(square_late, range(5), 2, "squaring")
     assert next(first) == 0
-    second = in_order(square_late, range(5), 2, "squaring")
+    second = map_ordered(square_late, range(5), 2, "squaring")
     assert next(second) == 0
     second.close()
     assert list(first) == [1, 4, 9, 16]
@@ -202,7 +202,7 @@ def test_another_pool_goes_on_when_one_ends() -> None:
 @pytest.mark.timeout(40)
 def test_an_error_does_not_wait_for_the_tasks_before_it() -> None:
     with pytest.raises(KilasError, match="no such video"):
-        list(in_order(refuse, [1, 0], 2, "refusing"))
+        list(map_ordered(refuse, [1, 0], 2, "refusing"))
 
 
 @pytest.mark.timeout(40)
@@ -298,4 +298,4 @@ def test_trainings_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None
     run(threads_of_libraries, range(2), found.__setitem__)
     assert found == dict.fromkeys(range(2), (["1"] * len(THREADS), 1))
     # Other work is left as it is.
-    assert for_all(threads_of_libraries, range(2), 2, "looking")[0][0] == [None] * len(THREADS)
+    assert map_all(threads_of_libraries, range(2), 2, "looking")[0][0] == [None] * len(THREADS)

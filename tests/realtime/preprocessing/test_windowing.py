@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.preprocessing.windowing import GraySignal, Slot, Timeline, UniformClock
+from realtime.preprocessing.windowing import GraySignal, Slot, UniformClock, WindowBuilder
 from realtime.spec import ModelSpec
 from realtime.types import RegionSample, UInt8Array, Window
 
@@ -45,7 +45,7 @@ def spec(frames: int = 4, hop: int = 1) -> ModelSpec:
 
 
 def windows_of(times_s: list[float], frames: int = 4, hop: int = 1) -> list[Window]:
-    timeline = Timeline(spec(frames, hop), GraySignal())
+    timeline = WindowBuilder(spec(frames, hop), GraySignal())
     return [
         window
         for number, t_s in enumerate(times_s)
@@ -138,7 +138,7 @@ def test_the_window_starts_over_when_the_signal_gives_up() -> None:
             return None if regions[0, 0, 0] == 6 else super().__call__(regions)
 
     signal = GivesUpOnce()
-    timeline = Timeline(spec(), signal)
+    timeline = WindowBuilder(spec(), signal)
     windows = []
     for number in range(16):
         windows += timeline.push(RegionSample(number, number / RATE_HZ, 0, picture(number)))

@@ -18,9 +18,9 @@ import pytest
 from realtime.errors import RecordingError
 from realtime.monitor import Monitor
 from realtime.recording import recovery
-from realtime.recording.live_recording import Finished, Recording
-from realtime.recording.recorder import Contents
-from realtime.recording.recovery import complete
+from realtime.recording.live_recording import Recording, RecordingOutcome
+from realtime.recording.recorder import RecordingContents
+from realtime.recording.recovery import finish_in_subprocess
 from realtime.session.reader import load_session
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, Scores, SourceInfo, Update
@@ -139,7 +139,9 @@ def test_a_report_that_fails_is_said_and_the_recording_kept(
 
 
 def test_scores_only(tmp_path: Path) -> None:
-    with make_recording(tmp_path, [], contents=Contents(video=False), report=False) as recording:
+    with make_recording(
+        tmp_path, [], contents=RecordingContents(video=False), report=False
+    ) as recording:
         recording.start()
         write(recording, 5)
     (folder,) = recording.folders
@@ -168,14 +170,14 @@ def test_a_folder_that_cannot_be_written_is_said_and_the_run_goes_on(tmp_path: P
 )
 def test_what_cannot_be_had_together_is_wrong_use(options: dict[str, bool]) -> None:
     with pytest.raises(ValueError, match="leave out"):
-        Contents(**options)
+        RecordingContents(**options)
 
 
 def test_who_asked_is_told_of_each_recording_when_it_is_finished(tmp_path: Path) -> None:
-    told: list[Finished] = []
+    told: list[RecordingOutcome] = []
     is_told = threading.Event()
 
-    def on_finished(finished: Finished) -> None:
+    def on_finished(finished: RecordingOutcome) -> None:
         told.append(finished)
         is_told.set()
 
@@ -189,16 +191,16 @@ def test_who_asked_is_told_of_each_recording_when_it_is_finished(tmp_path: Path)
         assert load_session(told[0].folder).facts["status"] == "complete"
         recording.start()
         write(recording, 5, 5)
-    assert told == [Finished(folder, True, None) for folder in recording.folders]
+    assert told == [RecordingOutcome(folder, True, None) for folder in recording.folders]
     assert len(told) == 2
 
 
 def test_who_asked_is_told_of_a_recording_that_fails(tmp_path: Path) -> None:
-    told: list[Finished] = []
+    told: list[RecordingOutcome] = []
     (tmp_path / "file").touch()
     with make_recording(tmp_path / "file" / "out", [], on_finished=told.append) as recording:
         recording.start()
-    assert told == [Finished(None, False, recording.failure)]
+    assert told == [RecordingOutcome(None, False, recording.failure)]
 
     def full(update: object) -> None:
         raise RecordingError("The disk is full; free some.")
@@ -211,12 +213,12 @@ def test_who_asked_is_told_of_a_recording_that_fails(tmp_path: Path) -> None:
         assert not recording.is_on
     recorder.close()
     (folder,) = (tmp_path / "out").iterdir()
-    assert told[1:] == [Finished(folder, False, recording.failure)]
+    assert told[1:] == [RecordingOutcome(folder, False, recording.failure)]
     assert recording.folders == []
 
 
 def test_what_was_cut_off_can_be_completed(tmp_path: Path) -> None:
-    told: list[Finished] = []
+    told: list[RecordingOutcome] = []
 
     def break_down(*_: object) -> None:
         raise ValueError("inside")
@@ -235,10 +237,10 @@ def test_what_was_cut_off_can_be_completed(tmp_path: Path) -> None:
     ((folder, is_whole),) = ((one.folder, one.is_whole) for one in told)
     assert not is_whole
     assert folder is not None
-    assert complete(folder) is None
+    assert finish_in_subprocess(folder) is None
     assert (folder / "report.html").exists()
     assert len(load_session(folder).scores) >= 10
-    assert complete(tmp_path / "nowhere") is not None
+    assert finish_in_subprocess(tmp_path / "nowhere") is not None
 
 
 def test_who_asked_is_told_of_each_clip(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from realtime.errors import RecordingError
 from realtime.recording import recorder
 from realtime.recording.encoders import TICKS_HZ
 from realtime.recording.recorder import (
-    Contents,
+    RecordingContents,
     SessionRecorder,
     new_session_folder,
     session_folder_name,
@@ -254,7 +254,9 @@ def test_painted_and_clean_pictures(tmp_path: Path) -> None:
         return np.full_like(item.frame.image_bgr, 255)
 
     updates = [update(i, i / 30) for i in range(5)]
-    folder = record(tmp_path / "a", updates, paint=paint, contents=Contents(keep_clean=True))
+    folder = record(
+        tmp_path / "a", updates, paint=paint, contents=RecordingContents(keep_clean=True)
+    )
     assert pictures(folder / "video.mp4")[2].mean() > 250
     assert abs(pictures(folder / "clean.mp4")[2].mean() - 128) < 3
     assert not (record(tmp_path / "b", updates) / "clean.mp4").exists()

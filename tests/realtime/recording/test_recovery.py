@@ -24,8 +24,8 @@ import pytest
 
 from realtime.errors import RecordingError
 from realtime.recording import recorder
-from realtime.recording.recorder import Contents, SessionRecorder
-from realtime.recording.recovery import mend
+from realtime.recording.recorder import RecordingContents, SessionRecorder
+from realtime.recording.recovery import recover_session
 from realtime.session.reader import load_session
 from realtime.storage import durable_file, folder_lock
 from realtime.storage.durable_file import DiskFile, SyncThread, replace_file
@@ -61,7 +61,7 @@ def updates() -> list[Update]:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A session as a kill leaves it: what the files of a running recording hold."""
     base = tmp_path_factory.mktemp("killed")
-    contents = Contents(keep_clean=True)
+    contents = RecordingContents(keep_clean=True)
     with (
         pytest.MonkeyPatch.context() as patch,
         SessionRecorder(base / "a", SPEC, {}, None, True, contents=contents) as session,
@@ -118,7 +118,7 @@ def decoded_pts(path: Path) -> list[int | None]:
 def test_killed_session_is_finished(killed: Path) -> None:
     before = session_json(killed)
     assert before["status"] == "recording"
-    assert mend(killed)
+    assert recover_session(killed)
     facts = session_json(killed)
     assert facts["status"] == "recovered"
     assert before["updated"] in facts["error"]
@@ -143,7 +143,7 @@ def test_statistics_are_those_of_a_recording_that_ends_in_order(template: Path) 
     facts = written | {"status": "recording", "frames": 0, "frame_rate": None, "events": 0}
     (complete / "session.json").write_text(json.dumps(facts))
     (complete / LOCK_FILE).touch()
-    assert mend(complete)
+    assert recover_session(complete)
     for key in ("frames", "events", "first_frame_s", "video_frames"):
         assert session_json(complete)[key] == written[key]
     assert session_json(complete)["duration_s"] == pytest.approx(written["duration_s"], abs=2e-6)
@@ -153,7 +153,7 @@ def test_statistics_are_those_of_a_recording_that_ends_in_order(template: Path) 
 def test_videos_become_plain_and_keep_every_picture_and_time(killed: Path) -> None:
     before = {name: pictures(killed / name) for name in VIDEOS}
     assert all(b"moof" in (killed / name).read_bytes() for name in VIDEOS)
-    assert mend(killed)
+    assert recover_session(killed)
     for name in VIDEOS:
         assert pictures(killed / name) == before[name]
         assert len(before[name]) > FRAMES - 15
@@ -167,9 +167,9 @@ def test_videos_become_plain_and_keep_every_picture_and_time(killed: Path) -> No
 
 
 def test_a_second_time_nothing_is_left_to_do(killed: Path) -> None:
-    assert mend(killed)
+    assert recover_session(killed)
     before = files(killed)
-    assert not mend(killed)
+    assert not recover_session(killed)
     assert files(killed) == before
 
 
@@ -179,14 +179,14 @@ def test_complete_session_is_not_touched(template: Path, tmp_path: Path) -> None
     (folder / "session.json").write_text(json.dumps(facts))
     (folder / "scores.csv").write_bytes(b"a table that its user\r\nhas changed")
     before = files(folder)
-    assert not mend(folder)
+    assert not recover_session(folder)
     assert files(folder) == before
 
 
 def test_mending_that_was_cut_off_is_mended(killed: Path) -> None:
     for name in (*VIDEOS, "session.json"):
         (killed / f"{name}.partial").write_bytes(b"half")
-    assert mend(killed)
+    assert recover_session(killed)
     held = {path.name for path in killed.iterdir()}
     assert held == {*TABLES, *VIDEOS, "session.json", "clips"}
 
@@ -194,7 +194,7 @@ def test_mending_that_was_cut_off_is_mended(killed: Path) -> None:
 def test_recording_without_frames(tmp_path: Path) -> None:
     with SessionRecorder(tmp_path / "a", SPEC, {}, None, True):
         folder = Path(shutil.copytree(tmp_path / "a", tmp_path / "killed"))
-    assert mend(folder)
+    assert recover_session(folder)
     facts = session_json(folder)
     assert (facts["frames"], facts["video_frames"], facts["frame_rate"]) == (0, 0, None)
     assert facts["first_frame_s"] is None
@@ -207,14 +207,14 @@ def test_session_json_that_was_lost(killed: Path, rest: bytes | None) -> None:
         (killed / "session.json").unlink()
     else:
         (killed / "session.json").write_bytes(rest)
-    assert mend(killed)
+    assert recover_session(killed)
     facts = session_json(killed)
     assert facts["status"] == "recovered"
     assert "session.json was lost" in facts["error"]
     assert facts["labels"] == list(SPEC.labels)
     assert facts["frames"] == len(rows(killed))
     assert facts.keys() >= before.keys() - {"spotting", "settings", "calibration", "video"}
-    assert not mend(killed)
+    assert not recover_session(killed)
 
 
 @pytest.mark.parametrize("is_lost", [False, True])
@@ -227,7 +227,7 @@ def test_scores_of_macro_expressions_stay_what_they_are(tmp_path: Path, is_lost:
     facts = session_json(folder) | {"status": "recording"}
     (folder / "session.json").write_text("" if is_lost else json.dumps(facts))
     (folder / LOCK_FILE).touch()  # as a kill leaves it
-    assert mend(folder)
+    assert recover_session(folder)
     mended = session_json(folder)
     assert mended["labels"] == list(SPEC.labels)
     assert mended["macro"]["labels"] == ["happy", "neutral"]
@@ -237,18 +237,18 @@ def test_scores_of_macro_expressions_stay_what_they_are(tmp_path: Path, is_lost:
 def test_failed_session_is_completed(killed: Path) -> None:
     facts = session_json(killed) | {"status": "failed", "error": "The disk was full."}
     (killed / "session.json").write_text(json.dumps(facts))
-    assert mend(killed)
+    assert recover_session(killed)
     facts = session_json(killed)
     assert (facts["status"], facts["error"]) == ("recovered", "The disk was full.")
     assert facts["video_frames"] == len(pictures(killed / "video.mp4"))
 
 
 def test_failed_session_in_which_nothing_is_missing(killed: Path) -> None:
-    mend(killed)
+    recover_session(killed)
     facts = session_json(killed) | {"status": "failed", "error": "The camera was unplugged."}
     (killed / "session.json").write_text(json.dumps(facts))
     before = files(killed)
-    assert not mend(killed)
+    assert not recover_session(killed)
     assert files(killed) == before
 
 
@@ -260,7 +260,7 @@ def test_folder_that_is_no_session(tmp_path: Path, content: dict[str, bytes] | N
         for name, data in content.items():
             (folder / name).write_bytes(data)
     with pytest.raises(RecordingError, match="not a recorded session"):
-        mend(folder)
+        recover_session(folder)
     assert content is None or files(folder) == content
 
 
@@ -298,7 +298,7 @@ def test_whole_rows_are_kept_wherever_a_table_is_torn(
         (killed / name).write_bytes(damage(whole, at))
         (killed / "session.json").write_bytes(facts)
         (killed / LOCK_FILE).touch()
-        assert mend(killed)
+        assert recover_session(killed)
         expected = [line for line, end in zip(all_lines, ends, strict=True) if end <= at]
         if damage is hole:
             starts = zip(all_lines, [0, *ends], strict=False)
@@ -312,7 +312,7 @@ def test_lost_tables_are_begun_anew(killed: Path) -> None:
     headers = [lines(killed / name)[0] for name in TABLES]
     (killed / "scores.csv").write_bytes(bytes(100))
     (killed / "events.csv").unlink()
-    assert mend(killed)
+    assert recover_session(killed)
     assert [lines(killed / name)[0] for name in TABLES] == headers
     assert session_json(killed)["frames"] == session_json(killed)["events"] == 0
 
@@ -323,7 +323,7 @@ def test_tables_of_other_columns_keep_their_rows(killed: Path) -> None:
     (killed / "conditions.csv").write_bytes(b"frame,timestamp,other\n0,0.0,1\n1,0.1,2\n2,0.")
     (killed / "events.csv").unlink()
     assert whole
-    assert mend(killed)
+    assert recover_session(killed)
     left = (killed / "conditions.csv").read_bytes()
     assert left == b"frame,timestamp,other\n0,0.0,1\n1,0.1,2\n"
 
@@ -337,11 +337,11 @@ def test_row_without_numbers_is_told_and_left(killed: Path) -> None:
             file.write(b",".join([cells[0], cell, *cells[2:]]) + b"\n")
         before = files(killed)
         with pytest.raises(RecordingError, match=name):
-            mend(killed)
+            recover_session(killed)
         after = files(killed)
         assert all(after[one] == before[one] for one in (*TABLES, "session.json"))
         (killed / name).write_bytes(whole)
-    assert mend(killed)
+    assert recover_session(killed)
 
 
 def test_facts_that_are_no_session_s_are_told(killed: Path) -> None:
@@ -349,7 +349,7 @@ def test_facts_that_are_no_session_s_are_told(killed: Path) -> None:
     (killed / "session.json").write_text(json.dumps(facts))
     before = files(killed)
     with pytest.raises(RecordingError, match=r"session\.json .* 'labels' is not a list"):
-        mend(killed)
+        recover_session(killed)
     assert files(killed) == before
 
 
@@ -357,7 +357,7 @@ def test_name_that_is_no_text_stays_what_it_is(killed: Path) -> None:
     name = b"bad\xff.mp4".decode(errors="surrogateescape")
     facts = session_json(killed) | {"source": {"name": name}}
     (killed / "session.json").write_text(json.dumps(facts))
-    assert mend(killed)
+    assert recover_session(killed)
     assert session_json(killed)["source"] == {"name": name}
 
 
@@ -377,7 +377,7 @@ def test_torn_video_keeps_its_whole_fragments(
         (killed / "video.mp4").write_bytes(damage(whole, at))
         (killed / "session.json").write_bytes(facts)
         (killed / LOCK_FILE).touch()
-        assert mend(killed)
+        assert recover_session(killed)
         left = pictures(killed / "video.mp4") if (killed / "video.mp4").exists() else []
         assert left == before[: len(left)]
         assert session_json(killed)["video_frames"] == len(left)
@@ -410,7 +410,7 @@ def test_pages_that_a_loss_of_power_left_empty(killed: Path) -> None:
         (killed / "video.mp4").write_bytes(whole[:at] + bytes(4096) + whole[at + 4096 :])
         (killed / "session.json").write_bytes(facts)
         (killed / LOCK_FILE).touch()
-        assert mend(killed)
+        assert recover_session(killed)
         left = pictures(killed / "video.mp4")
         assert len(left) < len(before)
         assert set(left) <= set(before)
@@ -431,7 +431,7 @@ def test_kill_between_index_and_first_bytes_of_a_video(killed: Path, template: P
         (killed / "video.mp4").write_bytes((template / "video.mp4").read_bytes() + part)
         (killed / "session.json").write_bytes((template / "session.json").read_bytes())
         (killed / LOCK_FILE).touch()
-        assert mend(killed)
+        assert recover_session(killed)
         assert pictures(killed / "video.mp4") == before
 
 
@@ -439,7 +439,7 @@ def test_video_that_cannot_be_read_is_left_as_it_is(killed: Path) -> None:
     rubbish = {"video.mp4": bytes(2**21), "clean.mp4": b"\0\0\0\x10moovjunkjunk\0\0\0\x08mdat"}
     for name, data in rubbish.items():
         (killed / name).write_bytes(data)
-    assert mend(killed)
+    assert recover_session(killed)
     assert {name: (killed / name).read_bytes() for name in VIDEOS} == rubbish
     assert session_json(killed)["video_frames"] == 0
     assert session_json(killed)["frames"] > 0
@@ -480,11 +480,11 @@ def test_recording_of_another_process_is_refused_until_it_is_gone(
 ) -> None:
     before = files(killed)
     with pytest.raises(RecordingError, match="still being recorded"):
-        mend(killed)
+        recover_session(killed)
     assert files(killed) == before
     holder.kill()
     holder.wait()
-    assert mend(killed)
+    assert recover_session(killed)
     assert not (killed / LOCK_FILE).exists()
 
 
@@ -494,10 +494,10 @@ def test_recording_of_this_process_is_refused_and_goes_on(tmp_path: Path) -> Non
         for item in items[:40]:
             session.write(item)
         with pytest.raises(RecordingError, match="still being recorded"):
-            mend(tmp_path / "a")
+            recover_session(tmp_path / "a")
         for item in items[40:]:
             session.write(item)
-    assert not mend(tmp_path / "a")
+    assert not recover_session(tmp_path / "a")
     assert session_json(tmp_path / "a")["status"] == "complete"
     assert len(pictures(tmp_path / "a" / "video.mp4")) == FRAMES
     assert not (tmp_path / "a" / LOCK_FILE).exists()
@@ -517,12 +517,12 @@ def test_file_system_without_locks(killed: Path, monkeypatch: pytest.MonkeyPatch
     os.utime(killed / "session.json")
     before = files(killed)
     with pytest.raises(RecordingError, match="still being recorded"):
-        mend(killed)
+        recover_session(killed)
     assert files(killed) == before
     minute_ago_s = time.time() - 60
     for path in killed.iterdir():
         os.utime(path, (minute_ago_s, minute_ago_s))
-    assert mend(killed)
+    assert recover_session(killed)
     held = {path.name for path in killed.iterdir()}
     assert held == {*TABLES, *VIDEOS, "session.json", "clips"}
 
@@ -552,14 +552,14 @@ def test_full_disk_while_mending_loses_nothing(template: Path, small_disk: Path)
         while filler.write(bytes(4096)) == 4096 and disk_free(small_disk) > 40_000:
             pass
     with pytest.raises(RecordingError, match=r"no space left .* free 1 MB .* nothing .* lost"):
-        mend(folder)
+        recover_session(folder)
     after = files(folder)
     assert session_json(folder)["status"] == "recording"
     assert {name: after[name] for name in VIDEOS} == {name: before[name] for name in VIDEOS}
     assert not after["scores.csv"].endswith(b"999,8.1")
     assert not any(name.endswith(".partial") for name in after)
     (small_disk / "filler").unlink()
-    assert mend(folder)
+    assert recover_session(folder)
     assert pictures(folder / "video.mp4") == shown
 
 
@@ -573,11 +573,11 @@ def test_file_that_cannot_grow_while_mending_loses_nothing(killed: Path, limit: 
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
         with pytest.raises(RecordingError, match="no space left"):
-            mend(killed)
+            recover_session(killed)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert files(killed) == before
-    assert mend(killed)
+    assert recover_session(killed)
 
 
 def disk_free(folder: Path) -> int:
@@ -685,7 +685,7 @@ def test_every_file_of_a_running_recording_reaches_the_disk(
         synced.setdefault(name, set()).add(threading.current_thread().name)
 
     monkeypatch.setattr(DiskFile, "sync", note)
-    contents = Contents(keep_clean=True)
+    contents = RecordingContents(keep_clean=True)
     with SessionRecorder(tmp_path / "a", SPEC, {}, None, True, contents=contents) as session:
         for item in updates():
             session.write(item)
@@ -733,12 +733,12 @@ def test_killed_process_loses_less_than_a_second_and_is_mended(
         assert process.stdout is not None
         told = list(itertools.islice(process.stdout, after_frames))
         with pytest.raises(RecordingError, match="still being recorded"):
-            mend(folder)
+            recover_session(folder)
         process.send_signal(signal.SIGKILL)
         times_s = [float(line) for line in told + process.stdout.read().split()]
     last_s = times_s[-1] - times_s[0]
     before = {name: pictures(folder / name) for name in VIDEOS}
-    assert mend(folder)
+    assert recover_session(folder)
     assert session_json(folder)["status"] == "recovered"
     for name in VIDEOS:
         assert pictures(folder / name) == before[name]

@@ -17,8 +17,8 @@ from realtime.recording.encoders import (
     SOFTWARE_ENCODER,
     TICKS_HZ,
     Encoder,
+    encoder_works,
     working_encoder,
-    works,
 )
 from realtime.recording.video_writer import VideoWriter
 from realtime.types import UInt8Array
@@ -77,7 +77,7 @@ def assert_is_whole(path: Path) -> None:
 
 
 def test_software_encoder_passes_its_own_test() -> None:
-    assert works(SOFTWARE_ENCODER)
+    assert encoder_works(SOFTWARE_ENCODER)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_software_encoder_passes_its_own_test() -> None:
 def test_encoder_that_does_not_work_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
 ) -> None:
-    assert not works(encoder)
+    assert not encoder_works(encoder)
     use(monkeypatch, encoder)
     assert write(tmp_path / "a.mp4") == SOFTWARE_ENCODER
     assert_is_whole(tmp_path / "a.mp4")
@@ -114,9 +114,9 @@ def test_encoders_are_tried_once_a_process(tmp_path: Path, monkeypatch: pytest.M
 
     def count(encoder: Encoder) -> bool:
         tried.append(encoder)
-        return works(encoder)
+        return encoder_works(encoder)
 
-    monkeypatch.setattr(encoders, "works", count)
+    monkeypatch.setattr(encoders, "encoder_works", count)
     VideoWriter(tmp_path / "a.mp4")
     assert not tried  # nobody waits for it before the first frame
     for name in ("b.mp4", "c.mp4"):
@@ -147,7 +147,7 @@ def test_software_steps_in_when_the_card_takes_no_further_video(
 def test_each_hardware_encoder_of_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
 ) -> None:
-    if not works(encoder):
+    if not encoder_works(encoder):
         pytest.skip(f"{encoder.name} does not work on this machine")
     use(monkeypatch, encoder)
     assert write(tmp_path / "a.mp4") == encoder

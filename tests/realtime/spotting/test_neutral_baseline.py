@@ -15,7 +15,7 @@ from realtime.spotting.neutral_baseline import (
     CALIBRATION_S,
     Baseline,
     Calibration,
-    as_facts,
+    baselines_to_json,
     load_profile,
 )
 from realtime.spotting.spotter import Spotter
@@ -112,7 +112,7 @@ def test_the_first_baseline_may_come_while_an_expression_lasts() -> None:
 def write_profile(folder: Path, **changes: Any) -> Path:
     facts = {
         "model": {"name": "test", "sha256": "abc"},
-        "calibration": as_facts({3: [Baseline(0.125, 11.0, 13.0)]}, 10.0),
+        "calibration": baselines_to_json({3: [Baseline(0.125, 11.0, 13.0)]}, 10.0),
     } | changes
     (folder / "session.json").write_text(json.dumps(facts))
     return folder
@@ -153,7 +153,7 @@ def test_a_person_who_came_back_is_one(tmp_path: Path) -> None:
 
 def test_baselines_before_a_recalibration_are_kept() -> None:
     taken = {0: [Baseline(0.1, 11.0, 13.0), Baseline(0.2, 20.0, 22.0)]}
-    assert as_facts(taken, 10.0) == {
+    assert baselines_to_json(taken, 10.0) == {
         "0": {
             **{"height": 0.2, "from_s": 10.0, "to_s": 12.0},
             "earlier": [{"height": 0.1, "from_s": 1.0, "to_s": 3.0}],

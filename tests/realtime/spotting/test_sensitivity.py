@@ -14,7 +14,7 @@ from realtime.spotting.sensitivity import (
     Change,
     Sensitivity,
     add_change,
-    as_facts,
+    changes_to_json,
 )
 
 SPEC = ModelSpec(
@@ -71,7 +71,7 @@ def changed(*moves: tuple[float, float]) -> tuple[Change, ...]:
 
 
 def test_each_change_since_the_beginning_is_stated() -> None:
-    first, second = as_facts(changed((1.0, 0.9), (13.0, 0.6), (15.5, 0.7)), 10.0)
+    first, second = changes_to_json(changed((1.0, 0.9), (13.0, 0.6), (15.5, 0.7)), 10.0)
     assert (first["from_s"], first["sensitivity"]) == (3.0, 0.6)
     assert (second["from_s"], second["sensitivity"]) == (5.5, 0.7)
     assert first["spotting"]["enter"] == pytest.approx(SPEC.spotting.at(0.6).enter)
@@ -80,12 +80,16 @@ def test_each_change_since_the_beginning_is_stated() -> None:
 
 def test_of_a_slider_that_is_moved_the_last_in_each_second_is_stated() -> None:
     moves = [(10 + number / 30, number / 100) for number in range(90)]
-    stated = as_facts(changed(*moves), 10.0)
+    stated = changes_to_json(changed(*moves), 10.0)
     assert [one["sensitivity"] for one in stated] == [0.29, 0.59, 0.89]
     for one, later in pairwise(stated):
         assert later["from_s"] - one["from_s"] == pytest.approx(CHANGES_S, abs=1e-5)
     # Also if the recording began while it was moved.
-    assert [one["sensitivity"] for one in as_facts(changed(*moves), 10.9)] == [0.29, 0.59, 0.89]
+    assert [one["sensitivity"] for one in changes_to_json(changed(*moves), 10.9)] == [
+        0.29,
+        0.59,
+        0.89,
+    ]
 
 
 def test_a_slider_that_is_moved_without_end_fills_no_memory() -> None:

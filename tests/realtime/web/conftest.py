@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from realtime.macro.model import MacroModel
-from realtime.web.live.model_pool import Models
+from realtime.web.live.model_pool import ModelPool
 from support.live_server import LiveServer
 
 
 @pytest.fixture(scope="session")
-def models() -> Iterator[Models]:
-    models = Models(macro=MacroModel.load())
+def models() -> Iterator[ModelPool]:
+    models = ModelPool(macro=MacroModel.load())
     yield models
     models.close()
 
 
 @pytest.fixture
-def serve(models: Models, tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
+def serve(models: ModelPool, tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
     """Makes servers, each with a folder of its own, that are closed after the test."""
     running: list[LiveServer] = []
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime.web import access
-from realtime.web.access import SMALL_BODY_BYTES, Account, Doors
+from realtime.web.access import SMALL_BODY_BYTES, AccessMiddleware, Account
 
 HOST = "http://127.0.0.1:7860"
 SOCKET = "ws://127.0.0.1:7860/kilas/socket"
@@ -52,7 +52,7 @@ def _browser(
             WebSocketRoute("/kilas/socket", _socket),
         ]
     )
-    app = Doors(
+    app = AccessMiddleware(
         inside,
         names=names,
         port=7860,
@@ -213,7 +213,7 @@ def test_while_a_wrong_password_is_slowed_no_other_is_looked_at(
 
 def test_of_guesses_at_the_same_time_one_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if all of them are held back until they can be sent at once."""
-    doors_ = Doors(
+    doors_ = AccessMiddleware(
         Starlette(),
         names=(),
         port=7860,

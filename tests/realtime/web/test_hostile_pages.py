@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from realtime.web.live import service
-from realtime.web.live.model_pool import Models
+from realtime.web.live.model_pool import ModelPool
 from realtime.web.live.protocol import MAX_PICTURE_BYTES
 from support.live_server import LiveServer, Page, demo_frames, frame, until
 
@@ -23,7 +23,7 @@ JPEG = demo_frames()[0][1]
 
 
 @pytest.fixture(scope="module")
-def server(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+def server(models: ModelPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("visits")
     with LiveServer(models, folder, max_sessions=3, resume_s=2.0) as server:
         yield server
@@ -226,7 +226,7 @@ def test_starting_and_leaving_without_end_takes_no_place_for_long(
 
 
 def test_a_page_that_does_not_read_is_cut_off(
-    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: ModelPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "SEND_S", 0.5)
     with LiveServer(models, tmp_path, max_sessions=1) as server:
@@ -252,7 +252,7 @@ def send_without_end(page: Page) -> None:
 
 
 def test_more_sockets_than_the_server_bears_are_sent_away(
-    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: ModelPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "MAX_SOCKETS", 2)
     with LiveServer(models, tmp_path, max_sessions=1) as server:

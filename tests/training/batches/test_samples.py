@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from realtime.errors import KilasError
 from realtime.spec import ModelSpec
 from training.batches.samples import read_samples
-from training.preparation.sequence_file import Stream, StreamWriter, full_table
+from training.preparation.sequence_file import FaceSequence, SequenceWriter, full_table
 from training.recipe import load_recipe
 
 SPEC = dataclasses.replace(
@@ -24,9 +24,9 @@ SPEC = dataclasses.replace(
 SLOT_S = 1 / SPEC.rate_hz
 
 
-def write(path: Path, streams: list[Stream], rows: list[dict[str, object]]) -> Path:
+def write(path: Path, streams: list[FaceSequence], rows: list[dict[str, object]]) -> Path:
     """A file of CASME II whose faces tell their slot: all pixels of slot 7 of a clip are 7."""
-    with StreamWriter(path, {}) as writer:
+    with SequenceWriter(path, {}) as writer:
         for stream in streams:
             writer.add(stream.subject, stream.clip, [stream])
         common = {"dataset": "casme2", "subject": "ann", "clip": "a", "kind": "micro"}
@@ -35,10 +35,10 @@ def write(path: Path, streams: list[Stream], rows: list[dict[str, object]]) -> P
     return path
 
 
-def stream(slots: int, clip: str = "a", first: int = 0) -> Stream:
+def stream(slots: int, clip: str = "a", first: int = 0) -> FaceSequence:
     numbers = np.arange(first, first + slots)
     faces = np.broadcast_to(numbers[:, None, None], (slots, 128, 128)).astype(np.uint8)
-    return Stream(clip, "ann", faces, numbers * SLOT_S)
+    return FaceSequence(clip, "ann", faces, numbers * SLOT_S)
 
 
 def slots_of(path: Path, spec: ModelSpec = SPEC) -> list[list[int]]:
@@ -98,7 +98,7 @@ def test_a_window_has_the_apex_whatever_the_clip(
 
 def test_a_window_does_not_reach_over_a_hole(tmp_path: Path) -> None:
     pieces = [stream(10), stream(10, first=40)]
-    with StreamWriter(tmp_path / "a.npz", {}) as writer:
+    with SequenceWriter(tmp_path / "a.npz", {}) as writer:
         writer.add("ann", "a", pieces)
         row = {"dataset": "casme2", "subject": "ann", "clip": "a", "kind": "micro"}
         row |= {"emotion": "disgust", "apex_s": 41 * SLOT_S}

@@ -31,7 +31,7 @@ from training.evaluation.measures import (
     PHOTOGRAPHED,
     POOR_OVERLAP,
     RECORDED,
-    SIMULATED,
+    SIMULATED_NOTE,
     STILL,
     Figures,
     Group,
@@ -39,7 +39,7 @@ from training.evaluation.measures import (
     action_units,
     measure,
 )
-from training.model_file import check_unseen, weights_sha256
+from training.model_file import check_subjects_unseen, weights_sha256
 from training.recipe import load_recipe, weights_from
 from training.reports.evaluation_report import evaluation_page, write_evaluation
 
@@ -284,8 +284,8 @@ def test_tables_without_the_simulators_columns_leave_groups_out_and_say_so() -> 
 
 def test_simulated_people_are_said_to_be_simulated() -> None:
     figures, _ = hand_made()
-    assert figures.source == SIMULATED
-    assert SIMULATED in summary(figures)
+    assert figures.source == SIMULATED_NOTE
+    assert SIMULATED_NOTE in summary(figures)
 
 
 def test_moved_photographs_are_not_said_to_be_simulated_people() -> None:
@@ -298,12 +298,12 @@ def test_moved_photographs_are_not_said_to_be_simulated_people() -> None:
 def test_people_whom_the_model_knows_are_refused() -> None:
     facts = {"subjects": ["ann"], "thresholds": {"f1": 0.5, "subjects": ["ben"]}}
     spec = dataclasses.replace(load_recipe("kilas").spec, provenance=facts)
-    check_unseen(spec, ["cleo"], with_thresholds=True)
+    check_subjects_unseen(spec, ["cleo"], with_thresholds=True)
     with pytest.raises(KilasError, match="trained on ann"):
-        check_unseen(spec, ["ann", "cleo"])
-    check_unseen(spec, ["ben"])  # thresholds may be chosen anew on the same people
+        check_subjects_unseen(spec, ["ann", "cleo"])
+    check_subjects_unseen(spec, ["ben"])  # thresholds may be chosen anew on the same people
     with pytest.raises(KilasError, match="thresholds were chosen on ben"):
-        check_unseen(spec, ["ben", "cleo"], with_thresholds=True)
+        check_subjects_unseen(spec, ["ben", "cleo"], with_thresholds=True)
 
 
 def test_the_model_that_ships_is_its_recipes_and_its_figures_are_its_own() -> None:

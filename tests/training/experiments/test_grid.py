@@ -19,7 +19,7 @@ from training.experiments import grid as grids
 from training.experiments.folds import FoldTask
 from training.experiments.grid import GRIDS, load_grid, run_grid, single
 from training.experiments.spotting_folds import STATEMENT
-from training.preparation.sequence_file import Stream, StreamWriter, full_table
+from training.preparation.sequence_file import FaceSequence, SequenceWriter, full_table
 from training.recipe import load_recipe
 
 LABELS = ("negative", "positive", "surprise")
@@ -36,7 +36,7 @@ def write_data(
     """People with an expression of each class, whose faces are noise."""
     random = np.random.default_rng(0)
     rows = []
-    with StreamWriter(path, {}) as writer:
+    with SequenceWriter(path, {}) as writer:
         for subject in range(subjects):
             for number, emotion in enumerate(LABELS):
                 faces = random.integers(0, 60, (12, 128, 128)) + 60 * number
@@ -44,7 +44,9 @@ def write_data(
                 slots = np.arange(12) / 30
                 writer.add(
                     **clip,
-                    streams=[Stream(clip["clip"], clip["subject"], faces.astype(np.uint8), slots)],
+                    streams=[
+                        FaceSequence(clip["clip"], clip["subject"], faces.astype(np.uint8), slots)
+                    ],
                 )
                 rows.append(
                     {
@@ -249,12 +251,12 @@ def test_a_recipe_that_spots_is_measured_on_whole_recordings(tmp_path: Path) -> 
     random = np.random.default_rng(0)
     rows = []
     data = tmp_path / "long.npz"
-    with StreamWriter(data, {}) as writer:
+    with SequenceWriter(data, {}) as writer:
         for subject in range(4):
             clip = {"subject": f"s{subject}", "clip": f"s{subject}_1"}
             faces = random.integers(100, 120, (240, 128, 128)).astype(np.uint8)
             times = np.arange(240) / 30
-            writer.add(**clip, streams=[Stream(clip["clip"], clip["subject"], faces, times)])
+            writer.add(**clip, streams=[FaceSequence(clip["clip"], clip["subject"], faces, times)])
             # Of the face of the second recording nothing is seen.
             unseen = clip | {"clip": f"s{subject}_2"}
             shown = [(clip, "micro", emotion) for emotion in (*LABELS, "others")]

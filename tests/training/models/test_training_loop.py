@@ -21,7 +21,7 @@ from training.batches.sample_batches import plain_batches, training_batches
 from training.batches.samples import Samples
 from training.models import devices
 from training.models.architectures import build
-from training.models.training_loop import CHECKPOINT_FOLDER, LOGS_FOLDER, Fitted, fit
+from training.models.training_loop import CHECKPOINT_FOLDER, LOGS_FOLDER, FitResult, fit
 from training.recipe import SampleSettings, TrainingSettings, load_recipe
 
 SMALL = {
@@ -41,7 +41,7 @@ def samples(count: int = 12) -> Samples:
     return Samples(bright, np.arange(4 * count).reshape(count, 4), labels, table)
 
 
-def train(folder: Path, pause_s: float = 0.0, **changes: object) -> tuple[keras.Model, Fitted]:
+def train(folder: Path, pause_s: float = 0.0, **changes: object) -> tuple[keras.Model, FitResult]:
     """A short training with everything that draws at random."""
     settings = TrainingSettings(
         **{"epochs": EPOCHS, "batch": 4, "schedule": "cosine", **changes}  # type: ignore[arg-type]

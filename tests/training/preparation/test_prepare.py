@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from realtime.errors import KilasError
 from realtime.faces.landmarks import view_68
 from realtime.faces.tracker import FaceTracker
-from realtime.parallel.process_pool import in_order
+from realtime.parallel.process_pool import map_ordered
 from realtime.preprocessing.regions import extract_regions
 from realtime.preprocessing.windowing import UniformClock
 from realtime.spec import LAYOUTS, ModelSpec, RegionLayout
@@ -44,8 +44,8 @@ from support.dataset_layouts import (
 from training.datasets import read_dataset
 from training.datasets.records import LONGEST_LIST, Clip, FrameFiles, Skipped
 from training.preparation import prepare as preparing
-from training.preparation.prepare import ALL, Pictures, Summary, prepare, tell
-from training.preparation.sequence_file import StreamFile, full_table, open_stream_file
+from training.preparation.prepare import ALL, Pictures, Summary, format_summary, prepare
+from training.preparation.sequence_file import SequenceFile, full_table, open_stream_file
 from training.recipe import load_recipe
 
 FACE_PX = 160
@@ -73,7 +73,7 @@ def picture(face: Image) -> Callable[[Shot], Image]:
 
 def open_prepared(
     dataset: str, root: Path, spec: ModelSpec = SPEC, jobs: int = 1
-) -> tuple[Summary, StreamFile]:
+) -> tuple[Summary, SequenceFile]:
     out = root.with_name(f"{root.name}.npz")
     return prepare(dataset, root, out, spec, jobs), open_stream_file(out)
 
@@ -329,7 +329,7 @@ def test_what_shows_no_face_is_skipped_and_says_why(
     assert summary.clips == 2
     assert len(file.table) == 4  # whoever uses it sees what is missing
 
-    told = tell(summary, tmp_path / "SMIC.npz")
+    told = format_summary(summary, tmp_path / "SMIC.npz")
     beside = tmp_path / "SMIC.skipped.csv"
     assert f"Skipped, 3 in all (see {beside})" in told
     written = pd.read_csv(beside)
@@ -350,12 +350,12 @@ def test_a_long_list_is_told_in_short_and_goes_away_with_its_cause(
     sizes = {"subjects": 1, "clips": count, "frames": 8, "picture": picture}
     write_smic(root, **sizes, edit=without_emotion)
     summary, _ = open_prepared("smic", root)
-    told = tell(summary, out)
+    told = format_summary(summary, out)
     assert told.count("'bored'") == LONGEST_LIST
     assert f"and {count - 1 - LONGEST_LIST} more" in told
     beside = tmp_path / "SMIC.skipped.csv"
     assert len(pd.read_csv(beside)) == count - 1
-    tell(dataclasses.replace(summary, skipped=()), out)
+    format_summary(dataclasses.replace(summary, skipped=()), out)
     assert not beside.exists()
 
 
@@ -467,10 +467,10 @@ def test_times_of_a_video_begin_with_its_first_frame(face: Image, tmp_path: Path
 
 def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C when so many clips are done."""
-    in_order = preparing.in_order
+    map_ordered = preparing.in_order
 
     def interrupted(*arguments: Any) -> Iterator[Any]:
-        for number, result in enumerate(in_order(*arguments)):
+        for number, result in enumerate(map_ordered(*arguments)):
             if number == count:
                 raise KeyboardInterrupt
             yield result
@@ -497,7 +497,7 @@ def test_an_interrupted_call_goes_on_and_reads_nothing_twice(
 
     def watched(work: Any, tasks: Any, *arguments: Any) -> Any:
         read.extend(task[0].clip for task in tasks)
-        return in_order(work, tasks, *arguments)
+        return map_ordered(work, tasks, *arguments)
 
     monkeypatch.setattr(preparing, "in_order", watched)
     summary = prepare("smic", root, out, SPEC, 1)
@@ -559,7 +559,7 @@ def test_the_table_arrives_whole(picture: Picture, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(summary.table, expected)
     assert (file.dataset, file.rate_hz, file.mask) == ("samm-lv", SPEC.rate_hz, SPEC.mask)
     assert {one.subject for one in file.streams} == {"006"}
-    told = tell(summary, tmp_path / "SAMM.npz")
+    told = format_summary(summary, tmp_path / "SAMM.npz")
     assert "3 clips of 1 subjects" in told
     assert "no emotion 2" in told
 
@@ -597,6 +597,6 @@ def test_stills_are_clips_of_one_slot(face: Image, tmp_path: Path) -> None:
     assert set(file.table["usage"]) == {"Training", "PublicTest", "PrivateTest"}
     # All of these pictures are the same.
     assert file.table["is_copy"].tolist() == (file.table["usage"] != "Training").tolist()
-    assert "15 clips of unnamed subjects" in tell(summary, tmp_path / "FER2013.npz")
+    assert "15 clips of unnamed subjects" in format_summary(summary, tmp_path / "FER2013.npz")
     # The face fills the picture, as it fills the still.
     assert np.ptp(file.streams[0].faces[0, 32:96, 32:96]) > 100

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from realtime.errors import KilasError
-from training.annotations.expression import ScriptedEvent
+from training.annotations.expression import AnnotatedExpression
 from training.preparation.sequence_file import (
     STORED,
-    Stream,
-    StreamWriter,
+    FaceSequence,
+    SequenceWriter,
     full_table,
     load_files,
     load_streams,
@@ -25,12 +25,12 @@ from training.preparation.sequence_file import (
 from training.recipe import load_recipe
 
 SPEC = load_recipe("kilas").spec
-EVENT = ScriptedEvent(0.1, 0.2, 0.3, 0.4, "positive", "micro", 0.5, "12")
+EVENT = AnnotatedExpression(0.1, 0.2, 0.3, 0.4, "positive", "micro", 0.5, "12")
 
 
-def stream(slots: int, clip: str = "a.mp4") -> Stream:
+def stream(slots: int, clip: str = "a.mp4") -> FaceSequence:
     faces = np.random.default_rng(slots).integers(0, 255, (slots, 128, 128), np.uint8)
-    return Stream(clip, "ann", faces, np.arange(slots) / SPEC.rate_hz, (EVENT,))
+    return FaceSequence(clip, "ann", faces, np.arange(slots) / SPEC.rate_hz, (EVENT,))
 
 
 def test_streams_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -128,14 +128,14 @@ def test_another_clock_is_refused(tmp_path: Path) -> None:
 
 def test_a_writer_that_is_interrupted_goes_on_with_what_is_whole(tmp_path: Path) -> None:
     out, made_from = tmp_path / "data.npz", {"dataset": "casme2"}
-    writer = StreamWriter(out, made_from)
+    writer = SequenceWriter(out, made_from)
     writer.add("ann", "a", [stream(3), stream(4)])
     writer.add("ann", "b", [], "no face was found")
     # Killed in the middle of a third clip: faces that no line of the journal knows of, half a line.
     writer._spool.write(b"half a face")
     writer._journal.write('{"subject": "ann", "cl')
     writer.close()
-    with StreamWriter(out, made_from) as gone_on:
+    with SequenceWriter(out, made_from) as gone_on:
         assert list(gone_on.written) == [("ann", "a"), ("ann", "b")]
         assert gone_on.written["ann", "b"].note == "no face was found"
         assert gone_on.written["ann", "a"].slots == 7
@@ -152,11 +152,11 @@ def test_a_writer_that_is_interrupted_goes_on_with_what_is_whole(tmp_path: Path)
 @pytest.mark.parametrize("change", ["settings", "faces"])
 def test_a_writer_starts_over_where_what_is_there_does_not_fit(tmp_path: Path, change: str) -> None:
     out = tmp_path / "data.npz"
-    with StreamWriter(out, {"mask": "none"}) as writer:
+    with SequenceWriter(out, {"mask": "none"}) as writer:
         writer.add("ann", "a", [stream(3)])
     if change == "faces":  # as after a power cut
         (tmp_path / ".data.npz.faces").write_bytes(b"")
-    with StreamWriter(out, {"mask": "eyes" if change == "settings" else "none"}) as again:
+    with SequenceWriter(out, {"mask": "eyes" if change == "settings" else "none"}) as again:
         assert again.written == {}
 
 
@@ -171,7 +171,7 @@ def test_emotions_become_classes_and_those_without_one_nothing(tmp_path: Path) -
         {"subject": "ann", "clip": "a.mp4", "emotion": emotion, "onset_s": at_s, "apex_s": at_s}
         for at_s, emotion in enumerate(("repression", "happiness", "others"))
     ]
-    with StreamWriter(tmp_path / "data.npz", {}) as writer:
+    with SequenceWriter(tmp_path / "data.npz", {}) as writer:
         writer.add("ann", "a.mp4", [stream(3)])
         whole = full_table(pd.DataFrame(table))
         writer.finish(whole, "casme2", SPEC.rate_hz, SPEC.mask)
@@ -189,7 +189,7 @@ def test_what_a_dataset_does_not_say_of_an_expression_is_assumed() -> None:
 
 
 def test_streams_of_simulated_people_are_begun_anew_after_an_interruption(tmp_path: Path) -> None:
-    def interrupted() -> Iterator[Stream]:
+    def interrupted() -> Iterator[FaceSequence]:
         yield stream(3)
         raise KeyboardInterrupt
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.rendering.appearance import looks_of, make_actor
+from training.rendering.appearance import make_actor, traits_of
 from training.rendering.beard import BEARDS
 from training.rendering.face_model import FaceModel
 from training.rendering.glasses import GLASSES
@@ -21,12 +21,12 @@ def test_a_person_looks_the_same_at_every_size(model: FaceModel) -> None:
 
 @given(st.integers(0, 2**31))
 def test_any_row_of_people_covers_all_skin_tones_evenly(first_subject: int) -> None:
-    tones = sorted(looks_of(first_subject + i).skin for i in range(30))
+    tones = sorted(traits_of(first_subject + i).skin for i in range(30))
     assert np.diff([0.0, *tones, 1.0]).max() < 0.15
 
 
 def test_a_quarter_wears_glasses_and_some_have_beards() -> None:
-    people = [looks_of(subject) for subject in range(1200)]
+    people = [traits_of(subject) for subject in range(1200)]
     glasses = [looks.glasses for looks in people]
     beards = [looks.beard.style for looks in people]
     assert 0.2 < np.mean([style != "none" for style in glasses]) < 0.3

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.rendering.appearance import looks_of, make_actor
+from training.rendering.appearance import make_actor, traits_of
 from training.rendering.beard import beard_cover
 from training.rendering.face_model import EYE, FaceModel
 
 
 def wearer(model: FaceModel) -> int:
     """Somebody with glasses."""
-    return next(subject for subject in range(100) if looks_of(subject).glasses != "none")
+    return next(subject for subject in range(100) if traits_of(subject).glasses != "none")
 
 
 def test_glasses_sit_before_the_eyes_and_move_with_the_head_alone(model: FaceModel) -> None:
@@ -28,9 +28,9 @@ def test_glasses_sit_before_the_eyes_and_move_with_the_head_alone(model: FaceMod
 
 def test_full_beards_close_in_on_the_mouth_and_leave_the_cheeks_free() -> None:
     beard = next(
-        looks_of(subject).beard
+        traits_of(subject).beard
         for subject in range(200)
-        if looks_of(subject).beard.style == "full" and looks_of(subject).beard.corners > 0.5
+        if traits_of(subject).beard.style == "full" and traits_of(subject).beard.corners > 0.5
     )
     chin, corner, lip, cheek = (
         (0.0, -7.5, 10.5),

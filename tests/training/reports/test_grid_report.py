@@ -20,7 +20,7 @@ pytest.importorskip("matplotlib", reason="the training extra is not installed")
 from realtime.drawing.palette import Rgb
 from realtime.types import UInt8Array
 from training.datasets import DATASETS
-from training.evaluation.measures import SIMULATED
+from training.evaluation.measures import SIMULATED_NOTE
 from training.evaluation.protocols import PROTOCOLS
 from training.evaluation.published import (
     NOT_COMPARABLE,
@@ -30,7 +30,13 @@ from training.evaluation.published import (
     published_of,
     published_whole,
 )
-from training.evaluation.results import FoldResult, Part, Prediction, Run, Watched
+from training.evaluation.results import (
+    FoldPart,
+    FoldResult,
+    Prediction,
+    ProtocolRun,
+    WatchedSequence,
+)
 from training.evaluation.run_metrics import run_figures, spotting_figures, worst_predictions
 from training.reports.grid_report import FacesOf, write_report
 from training.reports.html import Row, Tinted, table
@@ -56,8 +62,8 @@ def prediction(number: int, said: Said, dataset: str = "casme2", sure: float = 0
     )
 
 
-def part(samples: int, subjects: int = 2) -> Part:
-    return Part(samples, subjects, {"negative": samples, "positive": 0, "surprise": 0})
+def part(samples: int, subjects: int = 2) -> FoldPart:
+    return FoldPart(samples, subjects, {"negative": samples, "positive": 0, "surprise": 0})
 
 
 def fold(name: str, predictions: Sequence[Prediction], epochs: int = 3) -> FoldResult:
@@ -75,14 +81,14 @@ def fold(name: str, predictions: Sequence[Prediction], epochs: int = 3) -> FoldR
     )
 
 
-def make_run(*folds: Sequence[Said], **changes: Any) -> Run:
+def make_run(*folds: Sequence[Said], **changes: Any) -> ProtocolRun:
     numbered = iter(range(1000))
     dataset = changes.get("dataset", "casme2")
     results = [
         fold(f"fold {n}", [prediction(next(numbered), one, dataset) for one in predictions])
         for n, predictions in enumerate(folds)
     ]
-    run = Run(
+    run = ProtocolRun(
         name="experiment 14",
         title="everything",
         system="TriplePath-HA3DNet",
@@ -109,7 +115,7 @@ accuracy 3/6."""
 UF1, UAR = (4 / 7 + 2 / 4) / 3, (2 / 3 + 1 / 2) / 3
 
 
-def report(folder: Path, *runs: Run, **more: Any) -> tuple[str, dict[str, Any]]:
+def report(folder: Path, *runs: ProtocolRun, **more: Any) -> tuple[str, dict[str, Any]]:
     """The page, and what the file of figures has."""
     path = write_report(folder, "Report", runs, **more)
     assert path == folder / "report.html"
@@ -269,15 +275,15 @@ def test_each_protocol_is_stated_and_the_field_comes_after_the_papers(tmp_path: 
 
 def test_figures_on_simulated_people_are_called_that(tmp_path: Path) -> None:
     simulated = make_run(*HAND, dataset="simulated")
-    assert html.escape(SIMULATED) in report(tmp_path, simulated)[0]
-    assert html.escape(SIMULATED) not in report(tmp_path, make_run(*HAND))[0]
+    assert html.escape(SIMULATED_NOTE) in report(tmp_path, simulated)[0]
+    assert html.escape(SIMULATED_NOTE) not in report(tmp_path, make_run(*HAND))[0]
     both = report(tmp_path, simulated, make_run(*HAND))[0]
-    assert f"Of the dataset simulated: {html.escape(SIMULATED)}" in both
+    assert f"Of the dataset simulated: {html.escape(SIMULATED_NOTE)}" in both
     spotting = make_spotting(name="kilas", dataset="simulated")
-    assert html.escape(SIMULATED) in report(tmp_path, spotting)[0]
+    assert html.escape(SIMULATED_NOTE) in report(tmp_path, spotting)[0]
 
 
-def sweep(**changes: Any) -> list[Run]:
+def sweep(**changes: Any) -> list[ProtocolRun]:
     """Six settings of one recipe; the more epochs and the larger the batch, the better."""
     right: list[Said] = [("01", "n", "n"), ("02", "p", "p"), ("03", "s", "s"), ("03", "n", "n")]
     runs = []
@@ -386,7 +392,7 @@ def test_the_surest_errors_come_first() -> None:
 def faces(missing: Sequence[int] = ()) -> FacesOf:
     """Noise for every sample but the missing ones."""
 
-    def of(run: Run, one: Prediction) -> tuple[UInt8Array, int] | None:
+    def of(run: ProtocolRun, one: Prediction) -> tuple[UInt8Array, int] | None:
         if one.sample in missing:
             return None
         noise = np.random.default_rng(one.sample).integers(0, 256, (16, 128, 128), np.uint8)
@@ -457,17 +463,21 @@ def test_nothing_finished_is_said_plainly(tmp_path: Path) -> None:
     assert [one["name"] for one in stored["runs"]] == ["experiment 10"]
 
 
-def watched(subject: str, seconds: float, truths: Sequence[str], events: Sequence[str]) -> Watched:
+def watched(
+    subject: str, seconds: float, truths: Sequence[str], events: Sequence[str]
+) -> WatchedSequence:
     """A clip; each interval is a class's first letter and when, in seconds, it begins."""
     words = {label[0]: label for label in LABELS}
 
     def intervals(told: Sequence[str]) -> tuple[tuple[float, float, str], ...]:
         return tuple((float(one[1:]), float(one[1:]) + 0.5, words[one[0]]) for one in told)
 
-    return Watched("casme-squared", subject, "1_1", seconds, intervals(truths), intervals(events))
+    return WatchedSequence(
+        "casme-squared", subject, "1_1", seconds, intervals(truths), intervals(events)
+    )
 
 
-def make_spotting(**changes: Any) -> Run:
+def make_spotting(**changes: Any) -> ProtocolRun:
     """Two folds. Of 5 micro-expressions 3 are spotted, 2 of them named rightly; of 5 events 2 are
     false, in 2 minutes. Precision 3/5, recall 3/5. Of the face of s3 nothing was seen."""
     clips = [
@@ -475,8 +485,8 @@ def make_spotting(**changes: Any) -> Run:
         [watched("s2", 60.0, ["p1"], ["n1", "s30"]), watched("s3", 0.0, ["s2"], [])],
     ]
     sides = {
-        "train": Part(5, 4, {"negative": 7, "positive": 6, "surprise": 5}),
-        "validation": Part(2, 1, {"negative": 1, "positive": 2, "surprise": 3}),
+        "train": FoldPart(5, 4, {"negative": 7, "positive": 6, "surprise": 5}),
+        "validation": FoldPart(2, 1, {"negative": 1, "positive": 2, "surprise": 3}),
     }
     folds = tuple(
         dataclasses.replace(fold(f"fold {n}", []), watched=tuple(own), **sides)
@@ -578,7 +588,7 @@ def test_runs_that_spot_leave_those_that_recognise_as_they_are(tmp_path: Path) -
     assert stored["spotting"] == []
 
 
-def long_run(folds: int, epochs: int = 256) -> Run:
+def long_run(folds: int, epochs: int = 256) -> ProtocolRun:
     """A run with noisy curves and many people, under the name of their number."""
     random = np.random.default_rng(folds)
     numbered = iter(range(10_000))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from realtime.errors import KilasError
-from training.preparation.sequence_file import Stream, StreamWriter, full_table
+from training.preparation.sequence_file import FaceSequence, SequenceWriter, full_table
 from training.recipe import load_recipe
 from training.reports.contact_sheet import (
     CAPTIONS_PX,
@@ -47,14 +47,14 @@ def write(path: Path, subjects: int, dataset: str = "casme2", name: str = "sub{:
     """Clips of 40 slots that are white except at their apex. Only the first subject has the
     last of EMOTIONS, and its apex is estimated."""
     rows, emotions = [], EMOTIONS[dataset]
-    with StreamWriter(path, {}) as writer:
+    with SequenceWriter(path, {}) as writer:
         for subject in range(1, subjects + 1):
             for clip, emotion in enumerate(emotions if subject == 1 else emotions[:-1]):
                 faces = np.full((40, 128, 128), 255, np.uint8)
                 faces[APEX] = level(subject, clip)
                 person, clip_name = name.format(subject), f"{subject}/EP{clip}"
                 times_s = np.arange(40) / SPEC.rate_hz
-                writer.add(person, clip_name, [Stream(clip_name, person, faces, times_s)])
+                writer.add(person, clip_name, [FaceSequence(clip_name, person, faces, times_s)])
                 rows.append(
                     {
                         **{"dataset": dataset, "subject": person, "clip": clip_name},

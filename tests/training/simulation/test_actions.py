@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.annotations import expression
-from training.annotations.expression import ACTION_UNITS, ScriptedEvent, intensity_at
+from training.annotations.expression import ACTION_UNITS, AnnotatedExpression, intensity_at
 from training.rendering.face_model import FaceModel
 from training.simulation import actions
 from training.simulation.actions import (
@@ -80,8 +80,8 @@ def test_every_distraction_goes_on_in_a_long_clip(kind: str, model: FaceModel) -
         assert third.any()
 
 
-def brow_raise(intensity: float = 0.6) -> ScriptedEvent:
-    return ScriptedEvent(0.2, 0.4, 0.5, 0.7, "surprise", "micro", intensity, "1+2")
+def brow_raise(intensity: float = 0.6) -> AnnotatedExpression:
+    return AnnotatedExpression(0.2, 0.4, 0.5, 0.7, "surprise", "micro", intensity, "1+2")
 
 
 @given(st.integers(0, 2**31), st.sampled_from(expression.KINDS))

@@ -15,21 +15,21 @@ from hypothesis import strategies as st
 from realtime.faces.landmarks import view_68
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
-from training.annotations.expression import ScriptedEvent, intensity_at
+from training.annotations.expression import AnnotatedExpression, intensity_at
 from training.rendering.face_model import FaceModel
 from training.simulation import actions, ground_truth, videos
 from training.simulation.scenario import ClipScript, plan_clip
-from training.simulation.scene import Stage
+from training.simulation.scene import SceneRenderer
 
 BARE_SUBJECT = 9
 """Somebody without glasses and beard."""
 
 
-def event(units: str, intensity: float = 0.6, skew: float = 0.0) -> ScriptedEvent:
-    return ScriptedEvent(0.2, 0.4, 0.5, 0.7, "surprise", "micro", intensity, units, skew)
+def event(units: str, intensity: float = 0.6, skew: float = 0.0) -> AnnotatedExpression:
+    return AnnotatedExpression(0.2, 0.4, 0.5, 0.7, "surprise", "micro", intensity, units, skew)
 
 
-def quiet_script(*events: ScriptedEvent, **changes: object) -> ClipScript:
+def quiet_script(*events: AnnotatedExpression, **changes: object) -> ClipScript:
     """Someone at rest at 0 s and at the apex of the events at 0.45 s, without grain."""
     script = ClipScript(
         name="clip.mp4",
@@ -46,7 +46,7 @@ def quiet_script(*events: ScriptedEvent, **changes: object) -> ClipScript:
 
 
 def test_landmarks_lie_where_the_live_tracker_finds_them(model: FaceModel) -> None:
-    stage = Stage(quiet_script(pose_deg=(6.0, 2.0, 4.0)), model)
+    stage = SceneRenderer(quiet_script(pose_deg=(6.0, 2.0, 4.0)), model)
     with FaceTracker(max_faces=1) as track:
         (face,) = track(Frame(0, 0.0, stage.frame(0)))
     found = view_68(face.points_xy)
@@ -57,13 +57,13 @@ def test_landmarks_lie_where_the_live_tracker_finds_them(model: FaceModel) -> No
 
 
 def test_a_face_at_rest_has_no_flow_whatever_its_pose(model: FaceModel) -> None:
-    stage = Stage(quiet_script(event("1+2"), pose_deg=(15.0, -5.0, 8.0)), model)
+    stage = SceneRenderer(quiet_script(event("1+2"), pose_deg=(15.0, -5.0, 8.0)), model)
     np.testing.assert_array_equal(ground_truth.frame_truth(stage, 0).flow_xy, 0.0)
     assert np.abs(ground_truth.frame_truth(stage, 1).flow_xy).max() > 1.0
 
 
 def test_raised_brows_flow_up_and_the_mouth_stays(model: FaceModel) -> None:
-    flow_xy = ground_truth.frame_truth(Stage(quiet_script(event("1+2")), model), 1).flow_xy
+    flow_xy = ground_truth.frame_truth(SceneRenderer(quiet_script(event("1+2")), model), 1).flow_xy
     brows, mouth = flow_xy[3:7, 6:26, 1], flow_xy[23:, 8:24]
     assert brows.mean() < -1.0
     assert np.abs(mouth).max() < 0.3
@@ -71,7 +71,7 @@ def test_raised_brows_flow_up_and_the_mouth_stays(model: FaceModel) -> None:
 
 @pytest.mark.parametrize("units", ["1+2", "12", "15+17"])
 def test_flow_undoes_what_the_expression_did_to_the_picture(model: FaceModel, units: str) -> None:
-    stage = Stage(quiet_script(event(units, 0.5), distance_cm=90.0), model)
+    stage = SceneRenderer(quiet_script(event(units, 0.5), distance_cm=90.0), model)
     rest, moved = (stage.frame(i) for i in (0, 1))
     frame = ground_truth.frame_truth(stage, 1)
 

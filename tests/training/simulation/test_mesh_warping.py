@@ -12,7 +12,7 @@ from realtime.preprocessing.motion import GRID, MotionSignal
 from realtime.preprocessing.regions import extract_regions
 from realtime.spec import MOTION_STRIDE
 from realtime.types import Float32Array, Frame, UInt8Array
-from training.annotations.expression import ScriptedEvent
+from training.annotations.expression import AnnotatedExpression
 from training.preparation.prepare import read_streams
 from training.preparation.sequence_file import load_streams
 from training.recipe import load_recipe
@@ -20,7 +20,7 @@ from training.rendering.face_model import FaceModel
 from training.simulation import mesh_warping
 from training.simulation.mesh_warping import warped_faces
 from training.simulation.scenario import ClipScript, Episode
-from training.simulation.scene import Stage
+from training.simulation.scene import SceneRenderer
 from training.simulation.sequences import simulate_streams, stream_script
 
 SPEC = load_recipe("kilas").spec
@@ -29,7 +29,7 @@ RATE_HZ = SPEC.rate_hz
 
 def script(units: str, label: str) -> ClipScript:
     """A calm person who shows one expression, at 0.4 to 0.9 s."""
-    event = ScriptedEvent(0.4, 0.6, 0.7, 0.9, label, "micro", 0.5, units)
+    event = AnnotatedExpression(0.4, 0.6, 0.7, 0.9, label, "micro", 0.5, units)
     return ClipScript(
         name="clip.mp4",
         seed=(5,),
@@ -58,7 +58,7 @@ def apex_motion(faces: UInt8Array) -> Float32Array:
 def test_it_moves_as_the_drawn_face_does(units: str, label: str, model: FaceModel) -> None:
     one = script(units, label)
     warped = apex_motion(warped_faces(one, model, RATE_HZ))
-    stage = Stage(one, model)
+    stage = SceneRenderer(one, model)
     frames = (Frame(index, t_s, stage.frame(index)) for index, t_s in enumerate(one.t_s))
     (drawn_stream,) = read_streams(frames, one.name, "4", SPEC)
     drawn = apex_motion(drawn_stream.faces)
@@ -88,7 +88,7 @@ def test_no_hand_passes_before_a_face_that_is_only_moved(model: FaceModel) -> No
 @pytest.mark.parametrize("axis", [0, 1])
 def test_nodes_lie_where_the_regions_are_cut(axis: int, model: FaceModel) -> None:
     one = script("4", "negative")
-    stage = Stage(one, model)
+    stage = SceneRenderer(one, model)
     face = mesh_warping._Face(stage, one, model.names)
     # A picture whose gray says where it is: the number of its column or row.
     ramp = np.indices(one.size_wh[::-1])[1 - axis].astype(np.uint8)

@@ -26,7 +26,7 @@ from training.simulation import actions, portraits, videos
 from training.simulation.actions import Motion
 from training.simulation.portraits import Portrait, PortraitStage, load_portrait, load_portraits
 from training.simulation.scenario import ClipScript, plan_clip
-from training.simulation.scene import Stage
+from training.simulation.scene import SceneRenderer
 
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -44,7 +44,7 @@ def photograph(model: FaceModel, subject: int, face_px: float, yaw_deg: float = 
         size_wh=(400, 440),
         pose_deg=(yaw_deg, 0.0, 0.0),
     )
-    return Stage(script, model).frame(0)
+    return SceneRenderer(script, model).frame(0)
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,15 @@ import numpy.typing as npt
 
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
-from training.annotations.expression import ScriptedEvent, intensity_at
+from training.annotations.expression import AnnotatedExpression, intensity_at
 from training.rendering.face_model import FaceModel
 from training.simulation import actions
 from training.simulation.scenario import ClipScript, plan_clip
-from training.simulation.scene import Stage
+from training.simulation.scene import SceneRenderer
 
 
-def brow_raise(intensity: float = 0.6) -> ScriptedEvent:
-    return ScriptedEvent(0.2, 0.4, 0.5, 0.7, "surprise", "micro", intensity, "1+2")
+def brow_raise(intensity: float = 0.6) -> AnnotatedExpression:
+    return AnnotatedExpression(0.2, 0.4, 0.5, 0.7, "surprise", "micro", intensity, "1+2")
 
 
 def quiet_script(**changes: object) -> ClipScript:
@@ -41,7 +41,7 @@ def turning(model: FaceModel, deg_per_s: float, exposure_s: float) -> npt.NDArra
     motion = actions.still(t_s, model.names)
     motion.angles_deg[:, 0] = deg_per_s * (t_s - 0.1)
     script = quiet_script(t_s=tuple(t_s), exposure_s=exposure_s)
-    return Stage(script, model, motion).frame(1)
+    return SceneRenderer(script, model, motion).frame(1)
 
 
 def test_a_fast_turn_is_blurred_about_its_middle_and_a_still_face_is_not(model: FaceModel) -> None:
@@ -68,7 +68,7 @@ def picture_change(frames: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float6
 def test_the_picture_moves_exactly_while_the_event_lasts(model: FaceModel) -> None:
     event = brow_raise()
     script = quiet_script(t_s=tuple(np.arange(20) / 20.0), events=(event,))
-    stage = Stage(script, model)
+    stage = SceneRenderer(script, model)
     change = picture_change([stage.frame(i) for i in range(len(script.t_s))])
     truth = intensity_at(event, script.t_s)
     np.testing.assert_array_equal(change[truth == 0], 0.0)
@@ -83,7 +83,7 @@ def test_brows_rise_by_as_much_as_the_intensity_says(model: FaceModel) -> None:
             t_s=(0.45,), events=(brow_raise(intensity),), face_px=220.0, subject=9
         )
         with FaceTracker(max_faces=1) as track:
-            (face,) = track(Frame(0, 0.0, Stage(script, model).frame(0)))
+            (face,) = track(Frame(0, 0.0, SceneRenderer(script, model).frame(0)))
         brows, eyes = face.points_xy[[105, 334], 1], face.points_xy[[33, 263], 1]
         lifts.append(float(np.mean(eyes - brows)))
     assert lifts[0] + 1.0 < lifts[1] < lifts[2] - 1.0
@@ -91,7 +91,7 @@ def test_brows_rise_by_as_much_as_the_intensity_says(model: FaceModel) -> None:
 
 def test_speech_and_blinks_move_the_picture_without_an_event(model: FaceModel) -> None:
     script = quiet_script(distractions=("speech", "blinks"), idle=1.0)
-    stage = Stage(script, model)
+    stage = SceneRenderer(script, model)
     assert picture_change([stage.frame(i) for i in range(4)])[1:].min() > 0
 
 
@@ -99,7 +99,7 @@ def test_the_live_tracker_finds_every_face(model: FaceModel) -> None:
     lost = []
     for index in range(8):
         script = plan_clip(77, index, 6.0, 0, 100)
-        stage = Stage(script, model)
+        stage = SceneRenderer(script, model)
         with FaceTracker(max_faces=1) as track:
             for number in range(0, len(script.t_s), len(script.t_s) // 4):
                 if not track(Frame(number, script.t_s[number], stage.frame(number))):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from realtime.errors import KilasError
 from training.__main__ import app, main
-from training.annotations.expression import ScriptedEvent, intensity_at
+from training.annotations.expression import AnnotatedExpression, intensity_at
 from training.recipe import load_recipe
 from training.simulation import videos
 from training.simulation.actions import reach_mm
@@ -114,7 +114,7 @@ def test_a_folder_of_other_settings_is_refused(
 
 
 def test_a_row_of_the_table_gives_the_same_intensity_and_its_displacement() -> None:
-    event = ScriptedEvent(1.2, 1.4, 1.5, 1.7, "surprise", "micro", 0.5, "1+2*0.8")
+    event = AnnotatedExpression(1.2, 1.4, 1.5, 1.7, "surprise", "micro", 0.5, "1+2*0.8")
     script = ClipScript("clip.mp4", (5,), 3, (0.0, 3.0), events=(event,))
     table = pd.DataFrame(videos.event_rows(script))
     (row,) = table.itertuples()

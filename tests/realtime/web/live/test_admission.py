@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from realtime.web.live.admission import Places
+from realtime.web.live.admission import AdmissionQueue
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -24,13 +24,13 @@ async def settle() -> None:
 class Visitor:
     """Wants a place, and holds it until told to go."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: AdmissionQueue) -> None:
         self.told: list[int] = []
         self.has_place = False
         self._may_go = asyncio.Event()
         self.task = asyncio.create_task(self._visit(places))
 
-    async def _visit(self, places: Places) -> None:
+    async def _visit(self, places: AdmissionQueue) -> None:
         async with places.place(self.told.append):
             self.has_place = True
             try:
@@ -44,7 +44,7 @@ class Visitor:
 
 def test_first_come_first_served_with_announced_places() -> None:
     async def scenario() -> None:
-        places = Places(2)
+        places = AdmissionQueue(2)
         visitors = [Visitor(places) for _ in range(5)]
         await settle()
         assert [one.has_place for one in visitors] == [True, True, False, False, False]
@@ -70,7 +70,7 @@ def test_first_come_first_served_with_announced_places() -> None:
 
 def test_one_who_is_gone_when_its_turn_comes_hands_the_place_on() -> None:
     async def scenario() -> None:
-        places = Places(1)
+        places = AdmissionQueue(1)
         holder, first, second = (Visitor(places) for _ in range(3))
         await settle()
         holder.go()
@@ -87,7 +87,7 @@ def test_one_who_is_gone_when_its_turn_comes_hands_the_place_on() -> None:
 
 def test_one_who_left_before_is_not_given_the_place() -> None:
     async def scenario() -> None:
-        places = Places(1)
+        places = AdmissionQueue(1)
         holder, first, second = (Visitor(places) for _ in range(3))
         await settle()
         first.task.cancel()
@@ -103,7 +103,7 @@ def test_one_who_left_before_is_not_given_the_place() -> None:
 def test_no_place_is_lost_whoever_comes_and_goes(seed: int) -> None:
     async def scenario() -> None:
         rng = random.Random(seed)
-        places = Places(3)
+        places = AdmissionQueue(3)
         visitors: list[Visitor] = []
         for _ in range(300):
             step = rng.random()
@@ -126,4 +126,4 @@ def test_no_place_is_lost_whoever_comes_and_goes(seed: int) -> None:
 
 def test_there_is_a_place() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        Places(0)
+        AdmissionQueue(0)

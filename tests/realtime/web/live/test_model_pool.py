@@ -7,15 +7,15 @@ import pytest
 
 from realtime.inference.model import Model
 from realtime.types import Window
-from realtime.web.live.model_pool import Models
+from realtime.web.live.model_pool import ModelPool
 
 
 @pytest.fixture
-def own_models() -> Models:
-    return Models(["kilas"], device="cpu")
+def own_models() -> ModelPool:
+    return ModelPool(["kilas"], device="cpu")
 
 
-def test_all_who_ask_share_one_model(own_models: Models) -> None:
+def test_all_who_ask_share_one_model(own_models: ModelPool) -> None:
     assert own_models.names == ("kilas",)
     assert own_models.get("kilas") is own_models.get("kilas")
     own_models.close()
@@ -24,7 +24,7 @@ def test_all_who_ask_share_one_model(own_models: Models) -> None:
 
 
 def test_a_model_that_failed_is_opened_anew(
-    own_models: Models, monkeypatch: pytest.MonkeyPatch
+    own_models: ModelPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = own_models.get("kilas")
     signal = np.zeros(worker.network.spec.window_shape, np.float32)

@@ -19,6 +19,7 @@ from realtime.inference.model import Model
 from realtime.web.live import protocol
 from realtime.web.live.protocol import (
     MAX_PICTURE_BYTES,
+    DisplaySettings,
     Hello,
     Picture,
     ProtocolError,
@@ -27,7 +28,6 @@ from realtime.web.live.protocol import (
     Set,
     Start,
     Stop,
-    Wishes,
     parse_frame,
     parse_text,
 )
@@ -64,9 +64,9 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     [
         ({"type": "hello", "protocol": 1, "visit": None}, Hello(None)),
         ({"type": "hello", "protocol": 1, "visit": "abc"}, Hello("abc")),
-        (START, Start("kilas", Wishes(0.25, {"positive": 1.0, "surprise": 0.0}, True))),
-        ({"type": "set"}, Set(Wishes())),
-        ({"type": "set", "heat_map": False}, Set(Wishes(heat_map=False))),
+        (START, Start("kilas", DisplaySettings(0.25, {"positive": 1.0, "surprise": 0.0}, True))),
+        ({"type": "set"}, Set(DisplaySettings())),
+        ({"type": "set", "heat_map": False}, Set(DisplaySettings(heat_map=False))),
         ({"type": "record", "on": True}, Record(True)),
         ({"type": "recalibrate"}, Recalibrate()),
         ({"type": "stop"}, Stop()),
@@ -138,17 +138,19 @@ def test_long_texts_are_too_large_whatever_their_letters() -> None:
 
 def test_only_classes_of_the_model_have_a_sensitivity() -> None:
     labels = ("none", "positive")
-    protocol.check_classes(Wishes(classes={"positive": 0.1}), labels)
-    protocol.check_classes(Wishes(), labels)
+    protocol.check_classes(DisplaySettings(classes={"positive": 0.1}), labels)
+    protocol.check_classes(DisplaySettings(), labels)
     for label in ("none", "joy"):
         with pytest.raises(ProtocolError):
-            protocol.check_classes(Wishes(classes={label: 0.1}), labels)
+            protocol.check_classes(DisplaySettings(classes={label: 0.1}), labels)
 
 
 def test_later_wishes_win() -> None:
-    first = Wishes(0.1, {"positive": 0.2}, None)
-    assert first.then(Wishes(heat_map=False)) == Wishes(0.1, {"positive": 0.2}, False)
-    assert first.then(Wishes(0.0, {})) == Wishes(0.0, {}, None)
+    first = DisplaySettings(0.1, {"positive": 0.2}, None)
+    assert first.then(DisplaySettings(heat_map=False)) == DisplaySettings(
+        0.1, {"positive": 0.2}, False
+    )
+    assert first.then(DisplaySettings(0.0, {})) == DisplaySettings(0.0, {}, None)
 
 
 def test_a_frame() -> None:

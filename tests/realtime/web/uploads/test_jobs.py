@@ -20,7 +20,7 @@ from realtime.errors import KilasError
 from realtime.sources.opening import DEMO_PATH
 from realtime.web import limits
 from realtime.web.uploads import jobs
-from realtime.web.uploads.jobs import Analysed, Finishing, Owner, Step, Uploads
+from realtime.web.uploads.jobs import Analysed, AnalysisJobs, Finishing, Owner, Step
 
 ANN: Owner = ("ann", "page-1")
 BOB: Owner = ("bob", "page-2")
@@ -34,8 +34,8 @@ def received(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def uploads(tmp_path: Path, received: Path) -> Iterator[Uploads]:
-    made = Uploads(tmp_path / "uploads", received, device="cpu", macro=False)
+def uploads(tmp_path: Path, received: Path) -> Iterator[AnalysisJobs]:
+    made = AnalysisJobs(tmp_path / "uploads", received, device="cpu", macro=False)
     yield made
     made.close()
     assert list((tmp_path / "uploads").iterdir()) == []
@@ -68,7 +68,7 @@ def _receive(received: Path, content: bytes, name: str = "me at noon.mp4") -> Pa
     return path
 
 
-def _browser(uploads: Uploads, visitor: str) -> TestClient:
+def _browser(uploads: AnalysisJobs, visitor: str) -> TestClient:
     class _As:
         def __init__(self, app: ASGIApp) -> None:
             self._app = app
@@ -80,7 +80,7 @@ def _browser(uploads: Uploads, visitor: str) -> TestClient:
 
 
 def test_a_video_becomes_a_session_for_its_owner_alone(
-    uploads: Uploads, received: Path, short_clip: bytes, tmp_path: Path
+    uploads: AnalysisJobs, received: Path, short_clip: bytes, tmp_path: Path
 ) -> None:
     video = _receive(received, short_clip)
     assert uploads.take(ANN, video) == "me at noon.mp4"
@@ -126,7 +126,7 @@ def test_a_video_becomes_a_session_for_its_owner_alone(
     ids=["empty", "zeros", "cut off"],
 )
 def test_what_is_no_video_is_told_without_folders(
-    uploads: Uploads, received: Path, content: bytes, words: str, tmp_path: Path
+    uploads: AnalysisJobs, received: Path, content: bytes, words: str, tmp_path: Path
 ) -> None:
     uploads.take(ANN, _receive(received, content, "empty.mp4"))
     with pytest.raises(KilasError) as told:
@@ -136,7 +136,7 @@ def test_what_is_no_video_is_told_without_folders(
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
-def test_a_video_without_a_face_is_told(uploads: Uploads, received: Path) -> None:
+def test_a_video_without_a_face_is_told(uploads: AnalysisJobs, received: Path) -> None:
     path = _receive(received, b"", "wall.mp4")
     with av.open(str(path), "w") as container:
         _encode(container, [np.full((240, 320, 3), 120, np.uint8)] * 5)
@@ -146,7 +146,7 @@ def test_a_video_without_a_face_is_told(uploads: Uploads, received: Path) -> Non
 
 
 def test_too_long_a_video_is_told(
-    uploads: Uploads, received: Path, short_clip: bytes, monkeypatch: pytest.MonkeyPatch
+    uploads: AnalysisJobs, received: Path, short_clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _receive(received, short_clip)
     monkeypatch.setattr(jobs, "MAX_VIDEO_S", 0.4)
@@ -155,7 +155,7 @@ def test_too_long_a_video_is_told(
 
 
 def test_dropping_ends_the_process_at_once(
-    uploads: Uploads, received: Path, tmp_path: Path
+    uploads: AnalysisJobs, received: Path, tmp_path: Path
 ) -> None:
     uploads.take(ANN, _receive(received, DEMO_PATH.read_bytes()))
     news = uploads.analyse(ANN)
@@ -171,7 +171,7 @@ def test_dropping_ends_the_process_at_once(
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
-def test_a_process_that_dies_is_told(uploads: Uploads, received: Path) -> None:
+def test_a_process_that_dies_is_told(uploads: AnalysisJobs, received: Path) -> None:
     uploads.take(ANN, _receive(received, DEMO_PATH.read_bytes()))
     news = uploads.analyse(ANN)
     next(news)
@@ -182,7 +182,7 @@ def test_a_process_that_dies_is_told(uploads: Uploads, received: Path) -> None:
         list(news)
 
 
-def test_pages_have_one_upload_and_visitors_a_few(uploads: Uploads, received: Path) -> None:
+def test_pages_have_one_upload_and_visitors_a_few(uploads: AnalysisJobs, received: Path) -> None:
     uploads.take(BOB, _receive(received, b"b"))
     for page in "123451":
         uploads.take(("ann", page), _receive(received, page.encode()))
@@ -190,14 +190,14 @@ def test_pages_have_one_upload_and_visitors_a_few(uploads: Uploads, received: Pa
     assert owners == [BOB, ("ann", "4"), ("ann", "5"), ("ann", "1")]
 
 
-def test_a_file_that_is_gone_is_told(uploads: Uploads, received: Path) -> None:
+def test_a_file_that_is_gone_is_told(uploads: AnalysisJobs, received: Path) -> None:
     with pytest.raises(KilasError, match="choose it again"):
         uploads.take(ANN, received / "hash" / "gone.mp4")
     assert list(uploads.analyse(ANN)) == []
 
 
 def test_a_page_that_cancels_before_its_turn_is_left_alone(
-    uploads: Uploads, received: Path, monkeypatch: pytest.MonkeyPatch
+    uploads: AnalysisJobs, received: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uploads.take(ANN, _receive(received, b"a"))
     found = uploads._find
@@ -212,7 +212,7 @@ def test_a_page_that_cancels_before_its_turn_is_left_alone(
     assert list(uploads.analyse(ANN)) == []
 
 
-def test_what_no_page_takes_is_removed_in_minutes(uploads: Uploads, received: Path) -> None:
+def test_what_no_page_takes_is_removed_in_minutes(uploads: AnalysisJobs, received: Path) -> None:
     stale, coming, empty = (received / name for name in ("stale", "coming", "tmp"))
     for folder in (stale, coming):
         folder.mkdir()
@@ -225,7 +225,7 @@ def test_what_no_page_takes_is_removed_in_minutes(uploads: Uploads, received: Pa
     assert list(received.rglob("*")) == [coming, coming / "a.mp4"]
 
 
-def test_what_nobody_looks_at_for_an_hour_is_removed(uploads: Uploads, received: Path) -> None:
+def test_what_nobody_looks_at_for_an_hour_is_removed(uploads: AnalysisJobs, received: Path) -> None:
     uploads.take(ANN, _receive(received, b"a"))
     uploads.sweep()
     (upload,) = uploads._uploads.values()

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from realtime.web.uploads import receiver
-from realtime.web.uploads.receiver import Inbox, ReceivingBlocks
+from realtime.web.uploads.receiver import ReceivingBlocks, UploadReceiver
 
 MAX_VIDEO_BYTES = 2**20
 
@@ -28,12 +28,12 @@ def received(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def inbox(received: Path) -> Inbox:
-    return Inbox(received, received.parent / "kept", max_video_bytes=MAX_VIDEO_BYTES)
+def inbox(received: Path) -> UploadReceiver:
+    return UploadReceiver(received, received.parent / "kept", max_video_bytes=MAX_VIDEO_BYTES)
 
 
 @pytest.fixture
-def browser(inbox: Inbox) -> TestClient:
+def browser(inbox: UploadReceiver) -> TestClient:
     return TestClient(Starlette(routes=[inbox.route]))
 
 
@@ -41,7 +41,9 @@ def _send(browser: TestClient, *names: str, content: bytes = b"moving") -> Any:
     return browser.post("/gradio_api/upload", files=[("files", (name, content)) for name in names])
 
 
-def test_the_same_video_of_two_visitors_is_two_files(inbox: Inbox, browser: TestClient) -> None:
+def test_the_same_video_of_two_visitors_is_two_files(
+    inbox: UploadReceiver, browser: TestClient
+) -> None:
     paths = [_send(browser, "me at noon.mp4").json()[0] for _ in "ab"]
     assert paths[0] != paths[1]
     for path in paths:
@@ -78,7 +80,7 @@ def test_what_is_not_one_file_is_refused_and_leaves_nothing(
     assert list(received.iterdir()) == []
 
 
-def test_one_that_breaks_off_leaves_nothing(inbox: Inbox, received: Path) -> None:
+def test_one_that_breaks_off_leaves_nothing(inbox: UploadReceiver, received: Path) -> None:
     head = b'--b\r\ncontent-disposition: form-data; name="files"; filename="a.mp4"\r\n\r\nhalf'
     told: list[Message] = [
         {"type": "http.request", "body": head, "more_body": True},
@@ -161,7 +163,7 @@ def _hidden(path: str) -> Sequence[object]:
 
 
 def test_events_get_no_file_but_those_received(
-    inbox: Inbox, browser: TestClient, received: Path, monkeypatch: pytest.MonkeyPatch
+    inbox: UploadReceiver, browser: TestClient, received: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached: list[object] = []
 
