@@ -191,7 +191,7 @@ def watch(
                 if Command.RECORD in commands:
                     recording.toggle()
                 if Command.HEAT_MAP in commands:
-                    monitor.lane.want_attention ^= True
+                    monitor.wants_attention = not monitor.wants_attention
                 if Command.RECALIBRATE in commands:
                     monitor.recalibrate()
                     screen.say("keep a neutral face for 2 s")

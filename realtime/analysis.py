@@ -106,7 +106,7 @@ def analyze(
             origin_s=0.0,
             contents=contents,
             upstream_drops=ChainMap(source.drops, monitor.drops),
-            so_far=monitor.so_far,
+            session_metadata=monitor.session_metadata,
         ) as recorder,
     ):
         for update in monitor.updates(source):

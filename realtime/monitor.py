@@ -24,10 +24,13 @@ from realtime.macro.tracker import MacroTracker
 from realtime.preprocessing import motion, regions
 from realtime.preprocessing.windowing import GraySignal, WindowBuilder
 from realtime.spec import ModelSpec
-from realtime.spotting.neutral_baseline import Baseline, Calibration, load_profile
-from realtime.spotting.neutral_baseline import baselines_to_json as baselines_as_facts
-from realtime.spotting.sensitivity import USUAL, Change, Sensitivity, add_change
-from realtime.spotting.sensitivity import changes_to_json as changes_as_facts
+from realtime.spotting.neutral_baseline import (
+    Baseline,
+    Calibration,
+    baselines_to_json,
+    load_profile,
+)
+from realtime.spotting.sensitivity import USUAL, Change, Sensitivity, add_change, changes_to_json
 from realtime.spotting.spotter import Spotter
 from realtime.types import (
     Event,
@@ -135,7 +138,7 @@ class Monitor:
                 if isinstance(model, InferenceWorker)
                 else opened.enter_context(InferenceWorker(self.model))
             )
-            self.lane = opened.enter_context(worker.lane("latest" if live else "wait"))
+            self._client = opened.enter_context(worker.client("latest" if live else "wait"))
             self._stages = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -160,9 +163,18 @@ class Monitor:
         return () if self.macro is None else self.macro.spec.labels
 
     @property
+    def wants_attention(self) -> bool:
+        """Whether scores come with the network's attention, which costs a little; may be set."""
+        return self._client.want_attention
+
+    @wants_attention.setter
+    def wants_attention(self, wanted: bool) -> None:
+        self._client.want_attention = wanted
+
+    @property
     def drops(self) -> Counter[str]:
         """Windows that were not scored, by cause."""
-        return self.lane.drops
+        return self._client.drops
 
     def process(self, frame: Frame) -> Update:
         """Take the next frame. An error of any stage is raised here, with its own traceback."""
@@ -173,8 +185,8 @@ class Monitor:
         for face in faces:
             pipeline = self._pipeline(face, frame.t_s)
             windows += pipeline.timeline.push(self._sample(frame, face))
-        scores = self.lane.exchange(windows)
-        macro = self._see(frame, faces)  # while the network works
+        scores = self._client.exchange(windows)
+        macro = self._score_macro(frame, faces)  # while the network works
         events = self._spot(scores)
         self._forget_absent(frame.t_s)
         return Update(
@@ -187,13 +199,13 @@ class Monitor:
             macro=tuple(macro),
         )
 
-    def _see(self, frame: Frame, faces: Sequence[Face]) -> list[MacroScores]:
+    def _score_macro(self, frame: Frame, faces: Sequence[Face]) -> list[MacroScores]:
         """What the faces show as a whole: of those for which it is time."""
         shown = []
         for face in faces:
             track = self._faces[face.face_id].macro
             if track is not None:
-                shown.append(track.see(frame, face))
+                shown.append(track.update(frame, face))
         return [scores for scores in shown if scores is not None]
 
     def updates(self, source: Source) -> Iterator[Update]:
@@ -217,7 +229,7 @@ class Monitor:
         except SourceError as error:
             failure = error  # what could be read is finished first
         if held_back is not None:
-            scores = self.lane.finish()
+            scores = self._client.finish()
             yield dataclasses.replace(
                 held_back,
                 scores=held_back.scores + tuple(scores),
@@ -344,12 +356,12 @@ class Monitor:
             ),
         }
 
-    def so_far(self, origin_s: float) -> dict[str, Any]:
+    def session_metadata(self, origin_s: float) -> dict[str, Any]:
         """What a recording that began at `origin_s` states of what happened since: the
         baselines, and changes of the sensitivity if there were any; times from there. May be
         called by another thread, also when the monitor is closed."""
-        facts: dict[str, Any] = {"calibration": baselines_as_facts(dict(self.baselines), origin_s)}
-        if changes := changes_as_facts(self._changes, origin_s):
+        facts: dict[str, Any] = {"calibration": baselines_to_json(dict(self.baselines), origin_s)}
+        if changes := changes_to_json(self._changes, origin_s):
             facts["sensitivity_changes"] = changes
         return facts
 

@@ -145,7 +145,6 @@ def analyze_batch(
                 if is_here
                 else lambda task, why: take(task, _Outcome("failed", f"{task} {why}")),
                 bar=not is_here,
-                renewed_after=None,  # a process keeps its size after the first few dozen files
                 quiet=True,  # MediaPipe warns of things of its own twice a file
                 done=len(outcomes),
             )

@@ -118,7 +118,7 @@ class Overlay:
         status: RunStatus | None = None,
         *,
         heat_map: bool = False,
-        help: bool = False,
+        show_help: bool = False,
         recording: bool = False,
         frozen: bool = False,
         notice: str = "",
@@ -153,7 +153,7 @@ class Overlay:
         y = self._paint_badges(image, recording, frozen, notice)
         if heat_map:
             self._paint_heat_key(image, y)
-        if help:
+        if show_help:
             self._paint_help(image)
         return image
 

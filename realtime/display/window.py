@@ -181,7 +181,7 @@ class MonitorWindow:
             update,
             status,
             heat_map=self._heat_map,
-            help=self._help,
+            show_help=self._help,
             recording=recording,
             frozen=self.frozen,
             notice=self._notice if time.monotonic() < self._notice_until_s else "",

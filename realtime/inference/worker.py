@@ -22,8 +22,8 @@ STOP_TIMEOUT_S = 3.0
 """How long closing waits for a model that does not return; longer, and users kill the program."""
 
 LARGEST_RUN = 8
-"""Windows of several lanes that are run at once. On one thread of a CPU a window takes 3.1 ms
-alone and 2.5 ms in a run of 4 to 8 (kilas; 2.7 in one of 16), and its lane waits for the whole
+"""Windows of several clients that are run at once. On one thread of a CPU a window takes 3.1 ms
+alone and 2.5 ms in a run of 4 to 8 (kilas; 2.7 in one of 16), and its client waits for the whole
 run, which with 8 takes less than a slot of the model's clock."""
 
 
@@ -50,21 +50,21 @@ class _Batch:
 class InferenceWorker(Generic[AnyNetwork]):
     """Runs one network in a thread of its own, for any number of streams.
 
-    Each stream has a lane. What waits in all of them is run as one batch, those that have waited
-    longest first and at most `LARGEST_RUN` windows at once, and each lane is given its own
-    scores. So a lane waits for the run under way and its own, whatever the others hand over, and
+    Each stream has a client. What waits in all of them is run as one batch, those that have waited
+    longest first and at most `LARGEST_RUN` windows at once, and each client is given its own
+    scores. So a client waits for the run under way and its own, whatever the others hand over, and
     for more only where there are too many windows for one run.
 
-    `lane` may be called by any thread; `close` belongs to the one that made the worker. The
+    `client` may be called by any thread; `close` belongs to the one that made the worker. The
     network is called from the worker's thread only, so nobody else may use it meanwhile. When it
-    raises, the same exception is raised again by every verb that follows, of each lane, with the
+    raises, the same exception is raised again by every verb that follows, of each client, with the
     traceback of the worker's thread.
     """
 
     def __init__(self, network: AnyNetwork) -> None:
         self.network = network
-        self._changed = threading.Condition()  # guards all that follows, and the lanes' slots
-        self._queue: deque[InferenceClient] = deque()  # lanes whose slot is full
+        self._changed = threading.Condition()  # guards all that follows, and the clients' slots
+        self._queue: deque[InferenceClient] = deque()  # clients whose slot is full
         self._error: BaseException | None = None
         self._error_trace: TracebackType | None = None
         self._is_error_seen = False
@@ -77,7 +77,7 @@ class InferenceWorker(Generic[AnyNetwork]):
         """Whether the network has raised, after which it is not run again. For any thread."""
         return self._error is not None
 
-    def lane(self, policy: Policy) -> InferenceClient:
+    def client(self, policy: Policy) -> InferenceClient:
         """A hand-off slot for one more stream, to be closed when the stream has ended. Raises
         RuntimeError once the worker is closed."""
         with self._changed:
@@ -86,11 +86,11 @@ class InferenceWorker(Generic[AnyNetwork]):
             return InferenceClient(self, policy)
 
     def close(self) -> None:
-        """Stop the thread. What waits in the lanes is dropped and counted as theirs.
+        """Stop the thread. What waits in the clients is dropped and counted as theirs.
 
         Waits `STOP_TIMEOUT_S` at most: a network that hangs is left to a daemon thread, whose
         result nobody takes. Raises the network's error if no verb has raised it yet. May be
-        called again; the lanes' other verbs then raise RuntimeError.
+        called again; the clients' other verbs then raise RuntimeError.
         """
         self._stop()
         with self._changed:
@@ -113,8 +113,8 @@ class InferenceWorker(Generic[AnyNetwork]):
 
     def _stop(self) -> None:
         with self._changed:
-            for lane in list(self._queue):
-                lane._drop_waiting()
+            for client in list(self._queue):
+                client._drop_waiting()
             self._is_closed = True
             self._changed.notify_all()
         self._thread.join(STOP_TIMEOUT_S)
@@ -131,7 +131,7 @@ class InferenceWorker(Generic[AnyNetwork]):
                 self._changed.wait_for(lambda: self._is_closed or self._queue)
                 if self._is_closed:
                     return
-                lanes, batches = self._next_run()
+                clients, batches = self._next_run()
             try:
                 scores = self._score(batches)
             except BaseException as error:  # noqa: BLE001 - raised again in the callers
@@ -140,26 +140,26 @@ class InferenceWorker(Generic[AnyNetwork]):
                     self._changed.notify_all()
                 return
             with self._changed:
-                for lane, own in zip(lanes, scores, strict=True):
-                    lane._done += own
-                    lane._is_running = False
+                for client, own in zip(clients, scores, strict=True):
+                    client._done += own
+                    client._is_running = False
                 self._changed.notify_all()
 
     def _next_run(self) -> tuple[list[InferenceClient], list[_Batch]]:
-        """Take the batches that have waited longest; those of one lane stay together."""
-        lanes: list[InferenceClient] = []
+        """Take the batches that have waited longest; those of one client stay together."""
+        clients: list[InferenceClient] = []
         batches: list[_Batch] = []
         count = 0
         while self._queue:
-            lane = self._queue[0]
-            assert lane._waiting is not None
-            count += len(lane._waiting.windows)
-            if lanes and count > LARGEST_RUN:
+            client = self._queue[0]
+            assert client._waiting is not None
+            count += len(client._waiting.windows)
+            if clients and count > LARGEST_RUN:
                 break
-            lanes.append(self._queue.popleft())
-            batches.append(lane._waiting)
-            lane._waiting, lane._is_running = None, True
-        return lanes, batches
+            clients.append(self._queue.popleft())
+            batches.append(client._waiting)
+            client._waiting, client._is_running = None, True
+        return clients, batches
 
     def _score(self, batches: Sequence[_Batch]) -> list[list[Scores]]:
         """The scores of each batch, from one run of the network."""
@@ -199,11 +199,11 @@ def _scores(
 
 class InferenceClient:
     """The way of one stream's windows to the network and of their scores back. Made by
-    `InferenceWorker.lane`.
+    `InferenceWorker.client`.
 
     `policy` says what happens to a batch that comes while the one before still waits. "latest",
     for live sources: there is a slot that holds one batch, and a newer one takes its place, also
-    in the order of the lanes; each window replaced is counted in `drops["model busy"]`. "wait",
+    in the order of the clients; each window replaced is counted in `drops["model busy"]`. "wait",
     for files: nothing is dropped, and results do not depend on the machine's speed.
 
     `exchange`, `finish`, `close` and `drops` belong to one thread. `want_attention` may be set
@@ -254,7 +254,7 @@ class InferenceClient:
         """End the stream, without waiting. A batch in the slot is dropped and counted in
         `drops["stopped"]`; of one that runs, nobody takes the scores.
 
-        Raises the network's error if no verb of this lane has raised it yet. May be called
+        Raises the network's error if no verb of this client has raised it yet. May be called
         again; the other verbs then raise RuntimeError.
         """
         with self._changed:
@@ -302,7 +302,7 @@ class InferenceClient:
             self._is_error_seen = True
             self._worker._raise_error()
         if self._is_closed or self._worker._is_closed:
-            raise RuntimeError(f"the {'lane' if self._is_closed else 'worker'} is closed")
+            raise RuntimeError(f"the {'client' if self._is_closed else 'worker'} is closed")
 
     def _take(self) -> list[Scores]:
         done, self._done = self._done, []

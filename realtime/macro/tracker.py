@@ -71,17 +71,17 @@ class MacroTracker:
         self.latest: tuple[float, FloatArray] | None = None
         """The newest scores, not smoothed: time of their frame in seconds, and float64 [labels]."""
 
-    def see(self, frame: Frame, face: Face) -> MacroScores | None:
+    def update(self, frame: Frame, face: Face) -> MacroScores | None:
         """Take the face in the next frame; give smoothed scores when it is time for them."""
         if not self.wants(frame.t_s):
             return None
-        return self.push(frame.t_s, cut_face(frame.image_bgr, face.transform, self._model.spec))
+        return self.add(frame.t_s, cut_face(frame.image_bgr, face.transform, self._model.spec))
 
     def wants(self, t_s: float) -> bool:
-        """Whether `push` would make use of a face of this moment."""
+        """Whether `add` would make use of a face of this moment."""
         return self._keeping.is_at(t_s)
 
-    def push(self, t_s: float, face: UInt8Array) -> MacroScores | None:
+    def add(self, t_s: float, face: UInt8Array) -> MacroScores | None:
         """Take a cut face, uint8 [48, 48]; give smoothed scores when it is time for them.
 
         A face that was away for longer than `REMEMBERED_S` starts anew.

@@ -27,10 +27,6 @@ TASKS_AHEAD = 3
 """Tasks a process that `map_ordered` has begun and not handed over: a slow one does not keep the
 other processes waiting at once, and few results are kept."""
 
-RENEWED_AFTER = 12
-"""Trainings that a process does before another takes its place: each leaves about 30 MB behind in
-TensorFlow, and there may be thousands."""
-
 QUEUED = 2
 """Tasks a process that `run_tasks` has begun: one at work, one that follows without a pause."""
 
@@ -100,7 +96,7 @@ def run_tasks(
     description: str,
     on_result: Callable[[Task, Result], None],
     on_killed: Callable[[Task, str], None] | None = None,
-    renewed_after: int | None = RENEWED_AFTER,
+    tasks_per_process: int | None = None,
     quiet: bool = False,
     bar: bool = True,
     done: int = 0,
@@ -114,7 +110,7 @@ def run_tasks(
     messages. A progress bar shows how far it is, unless `bar` is False; `done`: how many were done
     before.
 
-    `renewed_after`: how many tasks a process of this machine does before another takes its place,
+    `tasks_per_process`: how many tasks a process of this machine does before another takes its place,
     for work that leaves memory behind; None: any number. `quiet`: these processes' stderr is thrown
     away, for work whose libraries write there what helps nobody.
 
@@ -134,7 +130,7 @@ def run_tasks(
             advance()
 
         lose = None if on_killed is None else give_up
-        is_short = renewed_after is None or len(tasks) <= renewed_after
+        is_short = tasks_per_process is None or len(tasks) <= tasks_per_process
         if scheduler is not None:
             # Here and not above: it needs a package that only clusters need.
             from realtime.parallel.dask_cluster import on_cluster
@@ -144,7 +140,9 @@ def run_tasks(
             finished = ((task, work(task)) for task in tasks)
         else:
             count = min(jobs, len(tasks))
-            finished = _on_processes(work, deque(tasks), count, QUEUED, renewed_after, quiet, lose)
+            finished = _on_processes(
+                work, deque(tasks), count, QUEUED, tasks_per_process, quiet, lose
+            )
         with closing(finished):
             for task, result in finished:
                 on_result(task, result)
@@ -156,11 +154,11 @@ def _on_processes(
     waiting: deque[Task],
     count: int,
     queued: int,
-    renewed_after: int | None,
+    tasks_per_process: int | None,
     quiet: bool,
     on_killed: Callable[[Task, str], None] | None,
 ) -> Generator[tuple[Task, Result], None, None]:
-    size = None if renewed_after is None else renewed_after * count
+    size = None if tasks_per_process is None else tasks_per_process * count
     while waiting:
         begun: dict[Future[Result], Task] = {}
         try:

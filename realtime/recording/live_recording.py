@@ -121,7 +121,7 @@ class Recording:
                 wait=False,
                 contents=self._contents,
                 upstream_drops=ChainMap(self._source.drops, self._monitor.drops),
-                so_far=self._monitor.so_far,
+                session_metadata=self._monitor.session_metadata,
                 on_clip=partial(self._on_clip, self._folder),
             )
         except RecordingError as error:

@@ -165,7 +165,7 @@ class SessionRecorder:
         origin_s: float | None = None,
         contents: RecordingContents = RECORD_EVERYTHING,
         upstream_drops: Mapping[str, int] | None = None,
-        so_far: Callable[[float], Mapping[str, Any]] | None = None,
+        session_metadata: Callable[[float], Mapping[str, Any]] | None = None,
         on_clip: Callable[[int, bool], None] | None = None,
         score_wait_s: float | None = None,
     ) -> None:
@@ -179,7 +179,7 @@ class SessionRecorder:
         and pictures that do not fit are left out of the video and counted in `drops`, while
         scores and events are always kept. `origin_s`: `Frame.t_s` that is written as 0; None:
         that of the first frame. `upstream_drops`: counts of the stages before, by cause, read
-        whenever session.json is written; what they hold now is not counted. `so_far`: gives what
+        whenever session.json is written; what they hold now is not counted. `session_metadata`: gives what
         session.json states besides of the run until now, such as the neutral baselines, for an
         origin. `on_clip`: the clips' `on_made`, see `ClipMaker`. `score_wait_s`: how much later
         than a frame a score for it may come; None: what follows from the model's window.
@@ -193,7 +193,7 @@ class SessionRecorder:
         self._origin_s = origin_s
         self._upstream_drops = {} if upstream_drops is None else upstream_drops
         self._drops_before = Counter(self._upstream_drops)
-        self._so_far = so_far
+        self._so_far = session_metadata
         self._started = datetime.now().astimezone()
         self._meta = {
             "versions": versions(),

@@ -116,7 +116,7 @@ class AccessMiddleware:
             answer = None
         elif is_page and self._account is None:
             visitor, answer = secrets.token_urlsafe(16), None
-            send = self._giving_cookie(visitor, send)
+            send = self._set_cookie(visitor, send)
         elif is_page:
             answer = RedirectResponse(LOGIN_PATH, 303)
         else:
@@ -125,9 +125,9 @@ class AccessMiddleware:
             await answer(scope, receive, send)
             return
         assert visitor is not None
-        await self._pass(_of_visitor(scope, visitor), body, send)
+        await self._forward(_of_visitor(scope, visitor), body, send)
 
-    async def _pass(self, scope: Scope, body: _LimitedBody, send: Send) -> None:
+    async def _forward(self, scope: Scope, body: _LimitedBody, send: Send) -> None:
         """What is inside answers, unless more comes in than may."""
         has_begun = False
 
@@ -177,7 +177,7 @@ class AccessMiddleware:
     def _signature(self, visitor: str) -> str:
         return hmac.digest(self._key, visitor.encode(), "sha256").hex()
 
-    def _giving_cookie(self, visitor: str, send: Send) -> Send:
+    def _set_cookie(self, visitor: str, send: Send) -> Send:
         async def with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).append("set-cookie", self._new_cookie(visitor))

@@ -40,6 +40,10 @@ COMPOSITE = "composite"
 MEGC = "megc"
 """Classes of the composite."""
 
+FOLDS_PER_PROCESS = 12
+"""Folds that a process trains before another takes its place: each leaves about 30 MB behind in
+TensorFlow, and there may be thousands."""
+
 FOLDS_FOLDER = "folds"
 
 GROUPS = 5
@@ -184,6 +188,7 @@ def run_grid(
             jobs=jobs,
             scheduler=scheduler,
             description="training folds",
+            tasks_per_process=FOLDS_PER_PROCESS,
             on_result=lambda task, result: write_fold(task.kept, result),
             done=len(tasks) - len(waiting),
         )

@@ -26,7 +26,7 @@ from training.evaluation.run_metrics import (
     spotting_figures,
     worst_predictions,
 )
-from training.preparation.sequence_file import SIMULATED_DATASET as SIMULATED_DATASET
+from training.preparation.sequence_file import SIMULATED_DATASET
 from training.provenance import write_json
 from training.reports.contact_sheet import GAIN, strip
 from training.reports.grid_results import (

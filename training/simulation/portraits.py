@@ -1,7 +1,7 @@
 """Real faces that do what simulated people do: a folder of portrait photos as labelled videos.
 
 `simulate_portraits` writes the same kind of folder as `training.simulation.videos.simulate`, from the
-same scripts, for the same camera; only the people are the user's own photos (see `puppet`).
+same scripts, for the same camera; only the people are the user's own photos (see `reenactment`).
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _mesh_in(photo_bgr: UInt8Array, box: tuple[int, int, int, int]) -> Float32Ar
     if not faces:
         return None
     size = np.array([small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]])
-    # The tracker counts from the picture's corner, a puppet from the middle of the first pixel.
+    # The tracker counts from the picture's corner, the face model from the middle of the first pixel.
     points_xy: Float32Array = faces[0].points_xy / size - 0.5 + (left, top)
     return points_xy.astype(np.float32)
 
@@ -210,13 +210,13 @@ class PortraitStage:
         curve = kernels.tone_curve(script.gamma, script.contrast)
         in_linear = np.interp(np.arange(256), curve, np.linspace(0, 1, len(curve)))
         linear = in_linear.astype(np.float32)[part[..., ::-1]]
-        self._puppet = FaceReenactor(model, face, linear, margin, room)
+        self._reenactor = FaceReenactor(model, face, linear, margin, room)
 
     def linear(self, index: int) -> Float32Array:
         """Linear RGB float32 [H, W, 3] of frame `index`, before the camera."""
         script, motion = self._script, self._motion
         offset = motion.offset_cm[index]
-        return self._puppet.picture(
+        return self._reenactor.render(
             motion.weights[index],
             motion.gaze_deg[index],
             motion.angles_deg[index] - script.pose_deg,

@@ -295,7 +295,7 @@ class FaceReenactor:
             ),
         )
 
-    def picture(
+    def render(
         self,
         weights: Float64Array,
         gaze_deg: Float64Array,

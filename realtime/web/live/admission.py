@@ -12,7 +12,7 @@ from dataclasses import dataclass
 @dataclass(slots=True, eq=False)
 class _Waiter:
     has_place: asyncio.Future[None]
-    tell: Callable[[int], None]
+    on_position: Callable[[int], None]
 
 
 class AdmissionQueue:
@@ -33,23 +33,23 @@ class AdmissionQueue:
         return self.limit - self._free
 
     @asynccontextmanager
-    async def place(self, tell: Callable[[int], None]) -> AsyncIterator[None]:
-        """Hold a place within the block. While it has to be waited for, `tell` is called with
+    async def admit(self, on_position: Callable[[int], None]) -> AsyncIterator[None]:
+        """Hold a place within the block. While it has to be waited for, `on_position` is called with
         the place in the queue, 1 for the next, at once and whenever it changes. It must not
         raise. Cancelling leaves the queue."""
-        await self._take(tell)
+        await self._take(on_position)
         try:
             yield
         finally:
             self._give_back()
 
-    async def _take(self, tell: Callable[[int], None]) -> None:
+    async def _take(self, on_position: Callable[[int], None]) -> None:
         if self._free:  # then nobody waits: a place that is given back goes to the first
             self._free -= 1
             return
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), tell)
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), on_position)
         self._queue.append(waiter)
-        tell(len(self._queue))
+        on_position(len(self._queue))
         try:
             await waiter.has_place
         except asyncio.CancelledError:
@@ -72,4 +72,4 @@ class AdmissionQueue:
         behind = self._queue.index(waiter)
         del self._queue[behind]
         for place, moved in enumerate(list(self._queue)[behind:], behind + 1):
-            moved.tell(place)
+            moved.on_position(place)

@@ -55,7 +55,7 @@ class EventClips:
         self._try(lambda maker: maker.add(update))
         for event in update.events:
             event_id = next(self._event_ids)
-            self._outbox.say(protocol.event(event_id, event))
+            self._outbox.put(protocol.event(event_id, event))
             self._order(event_id, event, is_recorded=is_recorded)
 
     def begin_recording(self) -> None:
@@ -106,10 +106,10 @@ class EventClips:
         except (OSError, av.FFmpegError) as error:
             self.close()
             self._maker = None
-            self._outbox.say(protocol.notice(f"No more clips are made, because {reason(error)}."))
+            self._outbox.put(protocol.notice(f"No more clips are made, because {reason(error)}."))
             return False
         return True
 
     def _tell(self, event_id: int, is_there: bool) -> None:
         paths = self._files.add_clip(event_id) if is_there else (None, None)
-        self._outbox.say(protocol.clip(event_id, *paths))
+        self._outbox.put(protocol.clip(event_id, *paths))

@@ -25,8 +25,8 @@ _PASSING = ("welcome", "queued", "started", "update")
 class Outbox:
     """Messages on their way from a visit to its page, across sockets that come and go.
 
-    `say` and `fail` may be called by any thread and never wait. `take` and `greet` belong to
-    the event loop, `take` to one task at a time. Updates that follow one another while nobody
+    `put` and `fail` may be called by any thread and never wait. `get` and `greet` belong to
+    the event loop, `get` to one task at a time. Updates that follow one another while nobody
     takes them become one: with the newest faces and status, the scores of all of them as far as
     `MAX_SCORES` go, and the newest macro-expression of each face. Nothing else is merged or left
     out.
@@ -41,7 +41,7 @@ class Outbox:
         self._error: ProtocolError | None = None
         self._is_closed = False
 
-    def say(self, message: Json) -> None:
+    def put(self, message: Json) -> None:
         """Put a message behind those that wait."""
         with self._lock:
             if message["type"] == "update" and self._waiting:
@@ -58,7 +58,7 @@ class Outbox:
             self._wake()
 
     def fail(self, error: ProtocolError) -> None:
-        """Have the page cut off: `take` raises the error once what waits has been taken."""
+        """Have the page cut off: `get` raises the error once what waits has been taken."""
         with self._lock:
             self._error = error
             self._wake()
@@ -78,7 +78,7 @@ class Outbox:
             self._lasting.clear()
             self._wake()
 
-    async def take(self) -> list[Json]:
+    async def get(self) -> list[Json]:
         """Wait for messages and take them, in their order. Raises the error of `fail`."""
         await self._is_something_there.wait()
         with self._lock:

@@ -132,7 +132,7 @@ class LiveRun:
         """Tell the page to send its pictures, unless it does already."""
         if self.has_started and self.camera.is_untouched:
             model = self._worker.network
-            self._outbox.say(
+            self._outbox.put(
                 protocol.started(
                     model.spec,
                     None if self._macro is None else self._macro.spec.labels,
@@ -185,7 +185,7 @@ class LiveRun:
                 )
                 try:
                     for update in monitor.updates(camera):
-                        self._tell(monitor, update, meter.measure(update))
+                        self._send_update(monitor, update, meter.measure(update))
                         self._obey(monitor, recording)
                         self._clips.add(update, is_recorded=recording.is_on)
                         recording.write(update)
@@ -196,7 +196,7 @@ class LiveRun:
         self._wishes = wishes
         overall = USUAL if wishes.sensitivity is None else wishes.sensitivity
         monitor.set_sensitivity(overall, wishes.classes)
-        monitor.lane.want_attention = bool(wishes.heat_map)
+        monitor.wants_attention = bool(wishes.heat_map)
         if not wishes.heat_map:
             self._attention.clear()
 
@@ -212,7 +212,7 @@ class LiveRun:
             self._apply(monitor, self._wishes.then(orders.wishes))
         if orders.recalibrate:
             monitor.recalibrate()
-            self._outbox.say(protocol.notice("keep a neutral face for 2 s"))
+            self._outbox.put(protocol.notice("keep a neutral face for 2 s"))
         if orders.record is False:
             self._end_recording(recording)
         elif orders.record and not recording.is_on:
@@ -224,7 +224,7 @@ class LiveRun:
                 "start another to go on.",
             )
 
-    def _tell(self, monitor: Monitor, update: Update, status: RunStatus) -> None:
+    def _send_update(self, monitor: Monitor, update: Update, status: RunStatus) -> None:
         for scores in update.scores:
             if scores.attention is not None and self._wishes.heat_map:
                 self._attention[scores.face_id] = scores.attention
@@ -242,7 +242,7 @@ class LiveRun:
             for face_id, attention in self._attention.items()
             if face_id in update.states
         }
-        self._outbox.say(
+        self._outbox.put(
             protocol.update(
                 self.camera.seq,
                 update.frame.t_s,
@@ -257,14 +257,14 @@ class LiveRun:
 
     def _begin_recording(self, recording: Recording) -> None:
         if self._files.is_full:
-            self._outbox.say(
+            self._outbox.put(
                 protocol.notice(
                     f"This visit has {SESSIONS_KEPT} recordings already; download them, and load "
                     "the page again to make more."
                 )
             )
         elif not self._recording_slot.acquire(blocking=False):
-            self._outbox.say(
+            self._outbox.put(
                 protocol.notice("The last recording is still being finished; wait a moment.")
             )
         else:
@@ -273,7 +273,7 @@ class LiveRun:
             if recording.is_on:
                 self.is_recording = True
                 self._record_until_s = time.monotonic() + self._recording_s
-                self._outbox.say(protocol.recording("on"))
+                self._outbox.put(protocol.recording("on"))
 
     def _end_recording(
         self,
@@ -284,7 +284,7 @@ class LiveRun:
     ) -> None:
         if recording.is_on:
             self.is_recording = False
-            self._outbox.say(protocol.recording("finishing", words=words))
+            self._outbox.put(protocol.recording("finishing", words=words))
             recording.stop(error)
 
     def _tell_recorded(self, finished: RecordingOutcome) -> None:
@@ -294,7 +294,7 @@ class LiveRun:
         self._clips.end_recording()
         message = self._pack(finished)
         self._recording_slot.release()
-        self._outbox.say(message)
+        self._outbox.put(message)
 
     def _pack(self, finished: RecordingOutcome) -> protocol.Json:
         """Make a download of a recording, also of one that was cut off; how the page is told."""
@@ -306,7 +306,7 @@ class LiveRun:
         if not finished.is_whole:
             log.warning("A visitor's recording was cut off.", exc_info=failure)
             words = f"was cut off, because {_why_cut_off(failure)}."
-            self._outbox.say(protocol.recording("finishing", words=f"The recording {words}"))
+            self._outbox.put(protocol.recording("finishing", words=f"The recording {words}"))
             words = f"It {words}"
             if (problem := finish_in_subprocess(folder)) is not None:
                 log.warning("A recording that was cut off has no report: %s", problem)

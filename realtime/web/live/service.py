@@ -83,7 +83,7 @@ class LiveService:
         self._max_faces = max_faces
         self._resume_s = resume_s
         self._recording_s = recording_s
-        self._places = AdmissionQueue(max_sessions)
+        self._admission = AdmissionQueue(max_sessions)
         self._visits: dict[str, Visit] = {}
         self._sockets: Counter[str] = Counter()  # by visitor
         self._expiring: dict[str, asyncio.Task[None]] = {}
@@ -98,7 +98,7 @@ class LiveService:
     @property
     def running_count(self) -> int:
         """Monitors that run or are about to."""
-        return self._places.taken
+        return self._admission.taken
 
     async def start(self) -> None:
         """Open the default model. Raises ModelError and DeviceError."""
@@ -189,7 +189,7 @@ class LiveService:
 
     async def _write(self, websocket: WebSocket, visit: Visit) -> None:
         while True:
-            for message in await visit.outbox.take():
+            for message in await visit.outbox.get():
                 try:
                     async with asyncio.timeout(SEND_S):
                         await websocket.send_text(encode(message))
@@ -208,7 +208,7 @@ class LiveService:
                 visitor,
                 self._folder / visit_id,
                 self._models,
-                self._places,
+                self._admission,
                 max_faces=self._max_faces,
                 recording_s=self._recording_s,
             )

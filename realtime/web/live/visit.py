@@ -57,7 +57,7 @@ class Visit:
         visitor: str,
         folder: Path,
         models: ModelPool,
-        places: AdmissionQueue,
+        admission: AdmissionQueue,
         *,
         max_faces: int,
         recording_s: float = RECORDING_S,
@@ -69,7 +69,7 @@ class Visit:
         self.outbox = Outbox()
         self.is_connected = False
         self._models = models
-        self._places = places
+        self._admission = admission
         self._max_faces = max_faces
         self._recording_s = recording_s
         self._event_ids = count(1)
@@ -179,7 +179,7 @@ class Visit:
         if self._state in ("queued", "running"):
             await self._stop_run()
         else:
-            self.outbox.say(protocol.stopped(None))
+            self.outbox.put(protocol.stopped(None))
         if self._state == "ended":
             self._state = "idle"
 
@@ -196,7 +196,7 @@ class Visit:
 
     async def _go(self, name: str) -> None:
         """Wait for a place, run the monitor until it is over, give the place back."""
-        async with self._places.place(self._tell_place):
+        async with self._admission.admit(self._tell_place):
             await self._monitor(name)
 
     def _over(self, going: asyncio.Task[None]) -> None:
@@ -212,7 +212,7 @@ class Visit:
         elif error is not None:
             log.error("A visitor's run failed.", exc_info=error)
             why = DEFECT
-        self.outbox.say(protocol.stopped(why))
+        self.outbox.put(protocol.stopped(why))
 
     async def _monitor(self, name: str) -> None:
         worker = await asyncio.to_thread(self._models.get, name)
@@ -239,4 +239,4 @@ class Visit:
         await asyncio.shield(asyncio.wrap_future(run.over))
 
     def _tell_place(self, place: int) -> None:
-        self.outbox.say(protocol.queued(place, self._places.limit))
+        self.outbox.put(protocol.queued(place, self._admission.limit))

@@ -183,7 +183,7 @@ def test_text_stays_inside_the_picture(size_wh: tuple[int, int], words: Words) -
     Overlay(make_spec()).paint(
         make_update(image, 1.0, events=(Event(0, 0.4, 0.5, 0.6, "negative", 0.9),)),
         STATUS,
-        help=True,
+        show_help=True,
         recording=True,
         frozen=True,
         notice="saved kilas-20260101-120000-000.png",
@@ -212,7 +212,7 @@ def test_the_face_stays_visible(size_wh: tuple[int, int], macro_labels: tuple[st
 def test_the_frame_is_not_written_to() -> None:
     image = scene("gray", 320, 240)
     image.flags.writeable = False
-    picture = Overlay(make_spec()).paint(make_update(image, 1.0), STATUS, help=True)
+    picture = Overlay(make_spec()).paint(make_update(image, 1.0), STATUS, show_help=True)
     assert not np.shares_memory(picture, image)
     assert (image == 128).all()
 
@@ -500,7 +500,7 @@ def test_any_frame_and_any_box_can_be_painted(
     macro = (MacroScores(0, now_s, (1 / macro_labels,) * macro_labels),) if shown else ()
     update = make_update(image, now_s, faces=faces, scores=scores, events=events, macro=macro)
     picture = Overlay(make_spec(names), shown).paint(
-        update, STATUS, heat_map=True, help=True, recording=True, frozen=True, notice="n"
+        update, STATUS, heat_map=True, show_help=True, recording=True, frozen=True, notice="n"
     )
     assert picture.shape == image.shape
 

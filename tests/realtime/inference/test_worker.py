@@ -92,8 +92,8 @@ def gated() -> Iterator[Gated]:
 
 @contextmanager
 def only_lane(network: Fake, policy: Policy) -> Iterator[InferenceClient]:
-    with InferenceWorker(network) as worker, worker.lane(policy) as lane:
-        yield lane
+    with InferenceWorker(network) as worker, worker.client(policy) as client:
+        yield client
 
 
 def faces(scores: Sequence[Scores]) -> list[int]:
@@ -101,9 +101,9 @@ def faces(scores: Sequence[Scores]) -> list[int]:
 
 
 def test_scores_carry_face_time_and_probabilities() -> None:
-    with only_lane(Fake(), "wait") as lane:
-        assert lane.exchange([window(7, 0.25, start_s=100.0), window(8, 0.75)]) == []
-        first, second = lane.finish()
+    with only_lane(Fake(), "wait") as client:
+        assert client.exchange([window(7, 0.25, start_s=100.0), window(8, 0.75)]) == []
+        first, second = client.finish()
     assert (first.face_id, second.face_id) == (7, 8)
     assert first.probabilities == (0.75, 0.25)
     # Slot 3 of 0..4 at 10 Hz: one slot of the window lies after what the scores speak of.
@@ -114,19 +114,19 @@ def test_scores_carry_face_time_and_probabilities() -> None:
 
 def test_faces_of_one_frame_are_one_batch() -> None:
     network = Fake()
-    with only_lane(network, "wait") as lane:
-        lane.exchange([window(1), window(2), window(3)])
-        lane.exchange([])
-        lane.exchange([window(1)])
-        lane.finish()
+    with only_lane(network, "wait") as client:
+        client.exchange([window(1), window(2), window(3)])
+        client.exchange([])
+        client.exchange([window(1)])
+        client.finish()
     assert network.batch_sizes == [3, 1]
 
 
 def test_attention_comes_when_wanted() -> None:
-    with only_lane(Fake(), "wait") as lane:
-        lane.want_attention = True
-        lane.exchange([window(1, 0.25), window(2, 0.5)])
-        first, second = lane.finish()
+    with only_lane(Fake(), "wait") as client:
+        client.want_attention = True
+        client.exchange([window(1, 0.25), window(2, 0.5)])
+        first, second = client.finish()
     assert first.attention is not None
     assert second.attention is not None
     assert first.attention.shape == (1, 2, 2, 2)
@@ -136,76 +136,76 @@ def test_attention_comes_when_wanted() -> None:
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=4), max_size=12))
 def test_wait_returns_exactly_the_batch_before(frames: list[list[int]]) -> None:
-    with only_lane(Fake(), "wait") as lane:
-        results = [faces(lane.exchange([window(face) for face in frame])) for frame in frames]
-        results.append(faces(lane.finish()))
-        assert lane.drops == Counter()
+    with only_lane(Fake(), "wait") as client:
+        results = [faces(client.exchange([window(face) for face in frame])) for frame in frames]
+        results.append(faces(client.finish()))
+        assert client.drops == Counter()
     assert results == [[], *frames]
 
 
 def test_wait_lets_the_network_run_beside_the_caller(gated: Gated) -> None:
-    with only_lane(gated, "wait") as lane:
-        assert lane.exchange([window(1)]) == []  # returns, though the network is not finished
+    with only_lane(gated, "wait") as client:
+        assert client.exchange([window(1)]) == []  # returns, though the network is not finished
         assert gated.started.acquire(timeout=BOUND_S)
         gated.gate.release(2)
-        assert faces(lane.exchange([window(2)])) == [1]
-        assert faces(lane.finish()) == [2]
+        assert faces(client.exchange([window(2)])) == [1]
+        assert faces(client.finish()) == [2]
 
 
 def test_latest_replaces_what_waits_and_counts_it(gated: Gated) -> None:
-    with only_lane(gated, "latest") as lane:
-        lane.exchange([window(1)])
+    with only_lane(gated, "latest") as client:
+        client.exchange([window(1)])
         assert gated.started.acquire(timeout=BOUND_S)  # 1 runs, the slot is empty
-        lane.exchange([window(2), window(3)])
-        assert lane.drops == Counter()
-        lane.exchange([window(4)])  # takes the place of 2 and 3
-        lane.exchange([])  # takes nobody's
-        assert lane.exchange([window(5), window(6)]) == []  # takes the place of 4
-        assert lane.drops == Counter({"model busy": 3})
+        client.exchange([window(2), window(3)])
+        assert client.drops == Counter()
+        client.exchange([window(4)])  # takes the place of 2 and 3
+        client.exchange([])  # takes nobody's
+        assert client.exchange([window(5), window(6)]) == []  # takes the place of 4
+        assert client.drops == Counter({"model busy": 3})
         gated.gate.release(2)
-        assert faces(lane.finish()) == [1, 5, 6]
-    assert lane.drops == Counter({"model busy": 3})
+        assert faces(client.finish()) == [1, 5, 6]
+    assert client.drops == Counter({"model busy": 3})
 
 
 @given(st.lists(st.integers(0, 3), max_size=30))
 def test_latest_loses_no_window_uncounted(sizes: list[int]) -> None:
-    with only_lane(Fake(), "latest") as lane:
-        scored = sum(len(lane.exchange([window(0)] * size)) for size in sizes)
-        scored += len(lane.finish())
-        assert scored + lane.drops["model busy"] == sum(sizes)
+    with only_lane(Fake(), "latest") as client:
+        scored = sum(len(client.exchange([window(0)] * size)) for size in sizes)
+        scored += len(client.finish())
+        assert scored + client.drops["model busy"] == sum(sizes)
 
 
 def broken_worker() -> tuple[InferenceWorker[Broken], InferenceClient]:
-    """A worker whose network has raised, and the lane whose windows it had."""
+    """A worker whose network has raised, and the client whose windows it had."""
     worker = InferenceWorker(Broken())
-    lane = worker.lane("latest")
-    lane.exchange([window(1)])
+    client = worker.client("latest")
+    client.exchange([window(1)])
     worker._thread.join(BOUND_S)
-    return worker, lane
+    return worker, client
 
 
 @pytest.mark.parametrize("verb", ["exchange", "finish", "close"])
 @pytest.mark.parametrize("policy", ["latest", "wait"])
 def test_error_of_the_network_is_raised_in_the_caller(policy: Policy, verb: str) -> None:
     worker = InferenceWorker(Broken())
-    lane = worker.lane(policy)
-    lane.exchange([window(1)])
+    client = worker.client(policy)
+    client.exchange([window(1)])
     worker._thread.join(BOUND_S)
     with pytest.raises(ZeroDivisionError, match="the network broke") as caught:
-        lane.exchange([window(2)]) if verb == "exchange" else getattr(lane, verb)()
+        client.exchange([window(2)]) if verb == "exchange" else getattr(client, verb)()
     assert isinstance(caught.value.__cause__, KeyError)
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert names[-1] == "run"  # where the network raised, not where the caller noticed
     with pytest.raises(ZeroDivisionError):  # the worker does not recover by itself
-        lane.finish()
-    lane.close()  # has been seen, is not raised again
+        client.finish()
+    client.close()  # has been seen, is not raised again
     worker.close()
 
 
 def test_error_of_the_network_reaches_every_lane_with_the_traceback_of_the_network_alone() -> None:
-    worker, lane = broken_worker()
-    idle, late = worker.lane("wait"), worker.lane("latest")
-    for one, verb in ((lane, lane.finish), (idle, idle.finish), (late, late.close)):
+    worker, client = broken_worker()
+    idle, late = worker.client("wait"), worker.client("latest")
+    for one, verb in ((client, client.finish), (idle, idle.finish), (late, late.close)):
         with pytest.raises(ZeroDivisionError) as caught:
             verb()
         frames = traceback.extract_tb(caught.value.__traceback__)
@@ -224,17 +224,17 @@ def test_closing_raises_the_error_nobody_has_seen() -> None:
 
 def test_wait_does_not_hang_on_a_broken_network() -> None:
     worker = InferenceWorker(Broken())
-    lane = worker.lane("wait")
-    lane.exchange([window(1)])
+    client = worker.client("wait")
+    client.exchange([window(1)])
     with pytest.raises(ZeroDivisionError):
-        lane.exchange([window(2)])
-    lane.close()
+        client.exchange([window(2)])
+    client.close()
     worker.close()
 
 
 def use_broken(then: Exception | None) -> None:
-    with InferenceWorker(Broken()) as worker, worker.lane("latest") as lane:
-        lane.exchange([window(1)])
+    with InferenceWorker(Broken()) as worker, worker.client("latest") as client:
+        client.exchange([window(1)])
         worker._thread.join(BOUND_S)
         if then is not None:
             raise then
@@ -252,10 +252,10 @@ def test_leaving_keeps_the_error_under_way() -> None:
 
 def test_closing_with_a_full_slot_counts_what_is_thrown_away(gated: Gated) -> None:
     worker = InferenceWorker(gated)
-    lane = worker.lane("latest")
-    lane.exchange([window(1)])
+    client = worker.client("latest")
+    client.exchange([window(1)])
     assert gated.started.acquire(timeout=BOUND_S)
-    lane.exchange([window(2), window(3)])
+    client.exchange([window(2), window(3)])
 
     def open_gate_once_closed() -> None:
         while not worker._is_closed:
@@ -267,7 +267,7 @@ def test_closing_with_a_full_slot_counts_what_is_thrown_away(gated: Gated) -> No
     worker.close()
     opener.join(BOUND_S)
     assert not worker._thread.is_alive()
-    assert lane.drops == Counter({"stopped": 2})
+    assert client.drops == Counter({"stopped": 2})
     assert gated.batch_sizes == [1]  # what waited was not run
 
 
@@ -276,10 +276,10 @@ def test_closing_does_not_wait_for_a_network_that_hangs(
 ) -> None:
     monkeypatch.setattr(worker_module, "STOP_TIMEOUT_S", 0.05)
     worker = InferenceWorker(gated)
-    lane = worker.lane("latest")
-    lane.exchange([window(1)])
+    client = worker.client("latest")
+    client.exchange([window(1)])
     assert gated.started.acquire(timeout=BOUND_S)
-    lane.close()
+    client.close()
     worker.close()
     assert worker._thread.is_alive()
     assert worker._thread.daemon  # so that the program can end
@@ -290,11 +290,11 @@ def test_closing_does_not_wait_for_a_network_that_hangs(
 
 def test_what_is_closed_says_so() -> None:
     worker = InferenceWorker(Fake())
-    lane, other = worker.lane("wait"), worker.lane("latest")
-    lane.close()
-    lane.close()
-    with pytest.raises(RuntimeError, match="lane is closed"):
-        lane.exchange([])
+    client, other = worker.client("wait"), worker.client("latest")
+    client.close()
+    client.close()
+    with pytest.raises(RuntimeError, match="client is closed"):
+        client.exchange([])
     assert other.exchange([]) == []
     worker.close()
     worker.close()
@@ -303,7 +303,7 @@ def test_what_is_closed_says_so() -> None:
     with pytest.raises(RuntimeError, match="worker is closed"):
         other.finish()
     with pytest.raises(RuntimeError, match="worker is closed"):
-        worker.lane("wait")
+        worker.client("wait")
     other.close()
 
 
@@ -311,11 +311,11 @@ def test_what_is_closed_says_so() -> None:
 
 
 @contextmanager
-def busy_worker(gated: Gated, lanes: int) -> Iterator[tuple[InferenceClient, ...]]:
-    """Live lanes of a worker whose network holds a window of the first of them."""
+def busy_worker(gated: Gated, clients: int) -> Iterator[tuple[InferenceClient, ...]]:
+    """Live clients of a worker whose network holds a window of the first of them."""
     with ExitStack() as opened:
         worker = opened.enter_context(InferenceWorker(gated))
-        made = tuple(opened.enter_context(worker.lane("latest")) for _ in range(lanes))
+        made = tuple(opened.enter_context(worker.client("latest")) for _ in range(clients))
         opened.callback(gated.gate.release, 100)
         made[0].exchange([window(0)])
         assert gated.started.acquire(timeout=BOUND_S)
@@ -336,14 +336,14 @@ def test_what_waits_in_all_lanes_is_one_run(gated: Gated) -> None:
 def test_a_run_is_bounded_and_the_longest_wait_comes_first(gated: Gated) -> None:
     half = LARGEST_RUN // 2 + 1
     with busy_worker(gated, 4) as (first, second, third, fourth):
-        for number, lane in enumerate((second, third, fourth)):
-            lane.exchange([window(number)] * half)
+        for number, client in enumerate((second, third, fourth)):
+            client.exchange([window(number)] * half)
         second.exchange([window(9)] * 2)  # newer, in the old place
         first.exchange([window(8)])
         gated.gate.release(100)
         assert faces(second.finish()) == [9, 9]
-        for lane in (third, fourth, first):
-            lane.finish()
+        for client in (third, fourth, first):
+            client.finish()
         assert gated.batch_sizes == [1, 2 + half, half + 1]
 
 
@@ -392,19 +392,19 @@ def test_a_lane_closes_while_the_network_runs_and_the_others_go_on(gated: Gated)
 )
 @settings(max_examples=30, deadline=None)
 def test_no_lane_gets_what_another_handed_over(streams: list[tuple[Policy, list[int]]]) -> None:
-    """Each lane in a thread of its own; the face says which lane and window it was."""
+    """Each client in a thread of its own; the face says which client and window it was."""
     results: dict[int, list[Scores]] = {}
     drops: dict[int, Counter[str]] = {}
 
     def use(worker: InferenceWorker[Fake], number: int, policy: Policy, sizes: list[int]) -> None:
-        with worker.lane(policy) as lane:
-            lane.want_attention = number % 2 == 1
+        with worker.client(policy) as client:
+            client.want_attention = number % 2 == 1
             scores = []
             for frame, size in enumerate(sizes):
                 windows = [window(100 * number + frame, number / 8) for _ in range(size)]
-                scores += lane.exchange(windows)
-            results[number] = scores + lane.finish()
-            drops[number] = lane.drops
+                scores += client.exchange(windows)
+            results[number] = scores + client.finish()
+            drops[number] = client.drops
 
     with InferenceWorker(Fake()) as worker:
         threads = [
@@ -431,7 +431,7 @@ def test_no_lane_gets_what_another_handed_over(streams: list[tuple[Policy, list[
 
 def test_windows_of_different_shapes_are_an_error_of_the_caller() -> None:
     odd = Window(2, 0.0, 0.4, np.zeros((2, 1, 1, 1, 1), np.float32))
-    with only_lane(Fake(), "wait") as lane:
-        lane.exchange([window(1), odd])
+    with only_lane(Fake(), "wait") as client:
+        client.exchange([window(1), odd])
         with pytest.raises(ValueError, match="same shape"):
-            lane.finish()
+            client.finish()

@@ -61,7 +61,7 @@ def test_faces_are_kept_and_scored_as_often_as_is_said_at_any_rate(
     for t_s in times_s.tolist():
         if one.wants(t_s):
             kept_s.append(t_s)
-            told += [scores for scores in [one.push(t_s, face(0.5))] if scores]
+            told += [scores for scores in [one.add(t_s, face(0.5))] if scores]
     frame_s = 1 / rate_hz + 2 * jitter_s
     for moments_s, every_s, waits_s in (
         (kept_s, KEPT_EVERY_S, frame_s),
@@ -77,7 +77,7 @@ def test_faces_are_kept_and_scored_as_often_as_is_said_at_any_rate(
 def test_a_hole_is_not_made_up_for() -> None:
     one, _ = track()
     moments_s = [*np.arange(0.0, 1.0, 1 / 30), *np.arange(1.9, 3.0, 1 / 30)]
-    told_s = [t_s for t_s in moments_s if one.wants(t_s) and one.push(t_s, face(0.5))]
+    told_s = [t_s for t_s in moments_s if one.wants(t_s) and one.add(t_s, face(0.5))]
     after_s = [t_s for t_s in told_s if t_s > 1.5]
     assert after_s[0] == 1.9
     assert np.diff(after_s) == pytest.approx(EVERY_S, abs=1 / 30 + 1e-6)
@@ -87,7 +87,7 @@ def test_what_a_face_shows_is_smoothed_over_time() -> None:
     one, _ = track()
     told = []
     for t_s in np.arange(0.0, 6.0, 1 / 30):
-        scores = one.push(float(t_s), face(float(t_s >= 2.0)))
+        scores = one.add(float(t_s), face(float(t_s >= 2.0)))
         if scores is not None:
             told.append(scores)
             assert sum(scores.probabilities) == pytest.approx(1.0)
@@ -108,7 +108,7 @@ def test_what_a_face_shows_is_smoothed_over_time() -> None:
 def test_the_mean_of_a_stretch_is_of_the_faces_in_it() -> None:
     one, model = track()
     for t_s in np.arange(0.0, 1.0, 1 / 30):
-        one.push(float(t_s), face(float(t_s >= 0.5)))
+        one.add(float(t_s), face(float(t_s >= 0.5)))
     model.runs.clear()
     for start_s, end_s, bright in ((0.0, 0.4, 0.0), (0.6, 0.9, 1.0)):
         mean = one.mean(start_s, end_s)
@@ -127,8 +127,8 @@ def test_it_knows_which_label_is_that_of_a_face_that_shows_nothing() -> None:
 
 def test_a_face_that_was_away_starts_anew() -> None:
     one, _ = track()
-    one.push(0.0, face(1.0))
-    scores = one.push(REMEMBERED_S + 0.1, face(0.0))
+    one.add(0.0, face(1.0))
+    scores = one.add(REMEMBERED_S + 0.1, face(0.0))
     assert scores is not None
     assert scores.probabilities[0] == 0.0
     assert one.mean(0.0, 1.0) is None
@@ -138,7 +138,7 @@ def test_memory_does_not_grow_with_the_length_of_a_stream() -> None:
     one, _ = track()
     for number in range(3000):
         if one.wants(number / 240):
-            one.push(number / 240, face(0.5))
+            one.add(number / 240, face(0.5))
     assert len(one._kept) <= REMEMBERED_S * 30 + 2
 
 
@@ -160,7 +160,7 @@ def test_the_spotter_hears_of_every_smile_whatever_the_camera(
         events = []
         for t_s in times_s.tolist():
             if one.wants(t_s):
-                one.push(t_s, face(float(t_s > beginning_s)))
+                one.add(t_s, face(float(t_s > beginning_s)))
             while len(slots_s) and slots_s[0] <= t_s - LOOKAHEAD_S:
                 shown = float(0.0 < slots_s[0] - beginning_s < moves_s)
                 scores = Scores(4, float(slots_s[0]), (1 - shown, shown), 0.0)

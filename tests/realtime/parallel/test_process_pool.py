@@ -256,9 +256,9 @@ def test_a_task_that_ends_its_process_is_found_and_the_others_go_on(jobs: int) -
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize(("renewed_after", "processes"), [(2, 3), (None, 1)])
+@pytest.mark.parametrize(("tasks_per_process", "processes"), [(2, 3), (None, 1)])
 def test_processes_are_renewed_as_often_as_asked_for(
-    renewed_after: int | None, processes: int
+    tasks_per_process: int | None, processes: int
 ) -> None:
     found: dict[int, int] = {}
     run_tasks(
@@ -269,7 +269,7 @@ def test_processes_are_renewed_as_often_as_asked_for(
         description="looking",
         on_result=found.__setitem__,
         on_killed=lambda task, why: pytest.fail(why),
-        renewed_after=renewed_after,
+        tasks_per_process=tasks_per_process,
     )
     assert len(set(found.values())) == processes
     assert os.getpid() not in found.values()

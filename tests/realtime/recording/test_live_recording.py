@@ -45,7 +45,9 @@ def make_recording(base: Path, said: list[str], **options: Any) -> Recording:
         macro_labels=(),
         drops=Counter[str](),
         describe=lambda source: {"settings": {"max_faces": 1}},
-        so_far=lambda origin_s: {"calibration": {"0": {"height": 0.1, "from_s": -origin_s}}},
+        session_metadata=lambda origin_s: {
+            "calibration": {"0": {"height": 0.1, "from_s": -origin_s}}
+        },
     )
     source: Any = SimpleNamespace(drops=Counter[str]())
     return Recording(monitor, source, base, said.append, **options)

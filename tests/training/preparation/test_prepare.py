@@ -467,7 +467,7 @@ def test_times_of_a_video_begin_with_its_first_frame(face: Image, tmp_path: Path
 
 def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C when so many clips are done."""
-    map_ordered = preparing.in_order
+    map_ordered = preparing.map_ordered
 
     def interrupted(*arguments: Any) -> Iterator[Any]:
         for number, result in enumerate(map_ordered(*arguments)):
@@ -475,7 +475,7 @@ def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
                 raise KeyboardInterrupt
             yield result
 
-    monkeypatch.setattr(preparing, "in_order", interrupted)
+    monkeypatch.setattr(preparing, "map_ordered", interrupted)
 
 
 def test_an_interrupted_call_goes_on_and_reads_nothing_twice(
@@ -499,7 +499,7 @@ def test_an_interrupted_call_goes_on_and_reads_nothing_twice(
         read.extend(task[0].clip for task in tasks)
         return map_ordered(work, tasks, *arguments)
 
-    monkeypatch.setattr(preparing, "in_order", watched)
+    monkeypatch.setattr(preparing, "map_ordered", watched)
     summary = prepare("smic", root, out, SPEC, 1)
     assert not {first, second} & set(read)
     assert len(read) == 2

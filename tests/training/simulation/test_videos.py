@@ -79,7 +79,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[ClipScript]:
     def plan(_: object, tasks: list[tuple[ClipScript, Path, Path, bool]], *__: object) -> None:
         scripts.extend(task[0] for task in tasks)
 
-    monkeypatch.setattr(videos, "for_all", plan)
+    monkeypatch.setattr(videos, "map_all", plan)
     return scripts
 
 

@@ -31,7 +31,7 @@ class Visitor:
         self.task = asyncio.create_task(self._visit(places))
 
     async def _visit(self, places: AdmissionQueue) -> None:
-        async with places.place(self.told.append):
+        async with places.admit(self.told.append):
             self.has_place = True
             try:
                 await self._may_go.wait()

@@ -35,13 +35,13 @@ def test_a_model_that_failed_is_opened_anew(
 
     with monkeypatch.context() as patched:
         patched.setattr(Model, "run", lost)
-        with worker.lane("wait") as lane, pytest.raises(RuntimeError, match="card is gone"):
+        with worker.client("wait") as lane, pytest.raises(RuntimeError, match="card is gone"):
             lane.exchange([window])
             lane.finish()
     assert worker.has_failed
     again = own_models.get("kilas")
     assert again is not worker
-    with again.lane("wait") as lane:
+    with again.client("wait") as lane:
         lane.exchange([window])
         assert len(lane.finish()) == 1
     own_models.close()
