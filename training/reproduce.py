@@ -1,4 +1,4 @@
-"""A recipe from nothing to figures: simulate, train, export, choose thresholds, evaluate."""
+"""Reproduction of a recipe's model: simulate, train, export, choose thresholds, evaluate."""
 
 from __future__ import annotations
 
@@ -21,20 +21,29 @@ from training.simulation.videos import simulate
 
 
 def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures:
-    """Make a recipe's model and its figures in the folder `out`; give the figures.
+    """Make and evaluate a recipe's model in the folder `out`; return the evaluation's measures.
 
     `out` then holds the streams (`train`, `spotting`), the videos (`test`), the run (`run`), the
-    report (`report`) and NAME.onnx, which knows its thresholds and figures. Streams, videos and the
-    run that are there already are not made again, so an interrupted call goes on where it was;
-    NAME.onnx, its thresholds and its figures are made anew by each call.
+    report (`report`) and NAME.onnx, which states its thresholds and results. Streams, videos and
+    the run that exist already are not made again, so an interrupted call continues where it
+    stopped; NAME.onnx, its thresholds and its results are made anew by each call.
 
     Raises KilasError when the recipe's data is not simulated or `out` was made from another
     recipe, SourceError when `face_model` cannot be read.
+
+    Example:
+
+        from pathlib import Path
+        from training.recipe import load_recipe
+        from training.reproduce import reproduce
+
+        measures = reproduce(load_recipe("kilas"), Path("face_model.npz"), Path("kilas"), jobs=8)
+        print(measures.whole.figures["f1"].value)
     """
     if recipe.data is None:
         raise KilasError("The recipe has no [data] to simulate; prepare its data and train on it.")
     data, spec = recipe.data, recipe.spec
-    load_face_model(face_model)  # before the folder is bound to it
+    load_face_model(face_model)  # fails before the folder is bound to the file
     settings = dataclasses.asdict(recipe)
     made_from = {"face_model_sha256": sha256_of(face_model), "data": settings["data"]}
     ensure_same_inputs(out, weights_from(settings) | made_from)
@@ -67,7 +76,7 @@ def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures
         first_subject=test.first_subject,
         subjects=test.clips,
     )
-    figures, spotted = evaluate(out / "test", out / "test" / "events.csv", str(model), jobs)
-    write_evaluation(out / "report", figures, spotted)
-    update_model_metadata(model, results=model_results(figures))
-    return figures
+    measures, spotted = evaluate(out / "test", out / "test" / "events.csv", str(model), jobs)
+    write_evaluation(out / "report", measures, spotted)
+    update_model_metadata(model, results=model_results(measures))
+    return measures

@@ -1,1 +1,1 @@
-"""Grids of many training runs."""
+"""Grids of many training runs, trained and tested fold by fold."""

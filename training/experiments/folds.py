@@ -1,4 +1,4 @@
-"""One fold of a run as a task that any process can do."""
+"""Training and testing of one fold, as a task that any process can run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class FoldTask:
-    """All that a process has to know to train and test one fold. `kept`: where its result goes."""
+    """Everything that a process needs to train and test one fold.
+
+    `kept`: the file that its result is written to.
+    """
 
     recipe: Recipe
     files: tuple[Path, ...]
@@ -32,7 +35,7 @@ class FoldTask:
 
 
 def content_key(recipe: Recipe) -> tuple[str, str]:
-    """All of a recipe that decides what is read of its files, as text."""
+    """Return the settings of a recipe that decide what is read from its files, as text."""
     spec = recipe.spec
     whole: RegionLayout = "single"  # gray samples are whole faces, cut when they are needed
     layout = whole if recipe.samples is not None and spec.signal == "gray" else spec.region_layout
@@ -43,7 +46,7 @@ def content_key(recipe: Recipe) -> tuple[str, str]:
 
 
 def run_fold(task: FoldTask) -> FoldResult:
-    """Train on one side of a fold and test on the other."""
+    """Train a network on one side of a fold and test it on the other."""
     began_s = time.monotonic()
     recipe, fold = task.recipe, task.fold
     keras.utils.clear_session()

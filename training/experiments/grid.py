@@ -1,7 +1,15 @@
-"""Many runs of a protocol: every setting of a grid on every dataset, fold by fold.
+"""Grids of runs: every setting on every dataset under every protocol, fold by fold.
 
-Each finished fold is kept at once, so an interrupted grid goes on where it was; the report is made
-of these files alone.
+Each finished fold is written at once, so an interrupted grid continues where it stopped; the
+report is made from these files alone.
+
+Example:
+
+    from pathlib import Path
+    from training.experiments.grid import load_grid, run_grid
+
+    grid = load_grid("networks", changes={"training.epochs": 20})
+    report = run_grid(grid, [Path("prepared")], Path("runs"), jobs=4)
 """
 
 from __future__ import annotations
@@ -35,30 +43,34 @@ from training.reports.grid_report import FacesOf, write_report
 GRIDS = RECIPES / "grids"
 
 COMPOSITE = "composite"
-"""Dataset of a run on several datasets at once."""
+"""Name of the dataset of a run on several datasets at once."""
 
 MEGC = "megc"
-"""Classes of the composite."""
+"""Set of classes that the composite has."""
 
 FOLDS_PER_PROCESS = 12
-"""Folds that a process trains before another takes its place: each leaves about 30 MB behind in
-TensorFlow, and there may be thousands."""
+"""Folds that a process trains before another process takes its place.
+
+Each fold leaves about 30 MB behind in TensorFlow, and there may be thousands of folds.
+"""
 
 FOLDS_FOLDER = "folds"
 
 GROUPS = 5
-"""Of subjects, where the protocol wants groups of them."""
+"""Default number of subject groups, for protocols that divide subjects into groups."""
 
 SPOTTING_PROTOCOLS = ("loso", "leave-subjects-out")
-"""That whole recordings can be divided by."""
+"""Protocols that can divide whole recordings."""
 
 _TABLES = {"title", "protocols", "folds", "classes", "set", "vary", "runs"}
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One recipe with some of its settings changed. `varied`: those changes that tell it from the
-    other settings of the grid."""
+    """One recipe with some of its settings changed.
+
+    `varied`: the changes in which it differs from the other settings of the grid.
+    """
 
     name: str
     title: str
@@ -69,8 +81,11 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """All that is to be run. `classes`: of datasets that have others than the recipe says.
-    `folds`: number of groups of subjects where the protocol wants one."""
+    """All runs of a grid, before they are combined with datasets.
+
+    `classes`: the set of classes of each dataset for which it is not the recipe's. `folds`: number
+    of subject groups, for protocols that divide subjects into groups.
+    """
 
     title: str
     protocols: tuple[str, ...]
@@ -80,19 +95,21 @@ class Grid:
 
 
 def single(recipe: str, protocol: str, changes: Mapping[str, Any]) -> Grid:
-    """One recipe under one protocol."""
+    """Return the grid of one recipe under one protocol."""
     name = Path(recipe).stem
     setting = Setting(name, "", recipe, dict(changes), {})
     return Grid(f"{name} under {protocol}", (protocol,), (setting,), {}, folds=GROUPS)
 
 
 def load_grid(name_or_path: str, changes: Mapping[str, Any], only: Sequence[str] = ()) -> Grid:
-    """A grid of the project by its name, or a TOML file: `title`, `protocols`, a [[runs]] for each
-    recipe (`recipe`, and if need be `name`, `title` and `set`), and if need be [vary], lists of
-    values that are all combined with each run, [set], changes for all runs, and [classes].
+    """Load a grid of the project by its name, or from a TOML file.
 
-    `changes` are made last. `only`: names of runs; all others are left out. Raises KilasError when
-    it is not there or does not fit.
+    The file has `title`, `protocols` and a [[runs]] for each recipe (`recipe`, and optionally
+    `name`, `title` and `set`). Optional are [vary], lists of values of which all combinations are
+    added to each run, [set], changes for all runs, and [classes].
+
+    `changes` are made last. `only`: names of the runs to keep; all others are left out. Raises
+    KilasError when the grid does not exist or does not fit.
     """
     path = Path(name_or_path)
     if not path.suffix:
@@ -121,10 +138,10 @@ def load_grid(name_or_path: str, changes: Mapping[str, Any], only: Sequence[str]
                 continue
             for combination in itertools.product(*vary.values()):
                 varied = dict(zip(vary, combination, strict=True)) | run.get("set", {})
-                told = ", ".join([name, *_words(vary, combination)])
+                full_name = ", ".join([name, *_format_values(vary, combination)])
                 settings.append(
                     Setting(
-                        name=told,
+                        name=full_name,
                         title=run.get("title", ""),
                         recipe=run["recipe"],
                         changes=values.get("set", {}) | varied | dict(changes),
@@ -142,14 +159,15 @@ def load_grid(name_or_path: str, changes: Mapping[str, Any], only: Sequence[str]
         raise KilasError(f"The grid {path} does not fit: {error}.") from error
 
 
-def _words(vary: Mapping[str, Any], combination: Iterable[Any]) -> Iterator[str]:
+def _format_values(vary: Mapping[str, Any], combination: Iterable[Any]) -> Iterator[str]:
+    """Yield each varied setting with its value as text, such as "batch 16"."""
     for key, value in zip(vary, combination, strict=True):
         yield f"{key.rpartition('.')[2].replace('_', ' ')} {value}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """The files of one dataset that were prepared in one way."""
+    """Files of one dataset that were prepared in the same way."""
 
     dataset: str
     rate_hz: float
@@ -165,11 +183,12 @@ def run_grid(
     jobs: int,
     scheduler: str | None = None,
 ) -> Path:
-    """Run what is not there yet in the folder `out`, on local processes or on a Dask cluster whose
-    workers see the same files; give the path of the report.
+    """Run the folds that the folder `out` does not hold yet; return the path of the report.
 
-    `prepared`: files of streams of one or several datasets. Raises KilasError before any training
-    when a setting does not fit its data, or `out` holds runs of other settings or data.
+    They run in `jobs` local processes or, with `scheduler`, on a Dask cluster whose workers see the
+    same files. `prepared`: files of streams of one or several datasets, or folders of them. Raises
+    KilasError before any training when a setting does not fit its data, or `out` holds runs of
+    other settings or data.
     """
     console = Console()
     data, hashes = _data_of(prepared)
@@ -194,7 +213,7 @@ def run_grid(
         )
     except KilasError:
         if any(_is_done(plan) for plan in plans):
-            _report(grid, plans, out)  # of what is there
+            _report(grid, plans, out)  # of the finished runs
         raise
     return _report(grid, plans, out)
 
@@ -204,7 +223,7 @@ def _is_done(plan: _Plan) -> bool:
 
 
 def _report(grid: Grid, plans: Sequence[_Plan], out: Path) -> Path:
-    """The report of all runs whose folds are there; the others are named as unfinished."""
+    """Write the report of all finished runs, which names the others as unfinished."""
     runs = []
     for plan in plans:
         kept = [task.kept for task in plan.tasks] if _is_done(plan) else []
@@ -214,7 +233,7 @@ def _report(grid: Grid, plans: Sequence[_Plan], out: Path) -> Path:
 
 
 def _together(protocol: str, data: Sequence[_Data]) -> Iterator[list[_Data]]:
-    """The data of one run each: every dataset by itself, or, for the composite, all of them."""
+    """Yield the data of each run: every dataset by itself or, for the composite, all of them."""
     if protocol == "megc2019":
         yield list(data)
         return
@@ -223,7 +242,7 @@ def _together(protocol: str, data: Sequence[_Data]) -> Iterator[list[_Data]]:
 
 
 def _faces_of(plans: Sequence[_Plan]) -> FacesOf:
-    """Gives the report the pictures of a sample, where they are gray faces."""
+    """Return a function that gives the report the pictures of a sample that is of gray faces."""
     tasks = {(p.run.dataset, p.run.protocol, p.run.name): p.tasks[0] for p in plans}
 
     def faces_of(run: ProtocolRun, prediction: Prediction) -> tuple[UInt8Array, int] | None:
@@ -241,7 +260,7 @@ def _faces_of(plans: Sequence[_Plan]) -> FacesOf:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A run before it is run: its tasks, fold by fold, and what the report has to say of it."""
+    """A planned run: its tasks, fold by fold, and the notes on it in the report."""
 
     run: ProtocolRun
     tasks: tuple[FoldTask, ...]
@@ -256,7 +275,10 @@ def _plan(
     hashes: Mapping[Path, str],
     out: Path,
 ) -> _Plan:
-    """Raises KilasError when the setting does not fit the data."""
+    """Plan the folds of one setting on one run's data.
+
+    Raises KilasError when the setting does not fit the data.
+    """
     dataset = COMPOSITE if protocol == "megc2019" else data[0].dataset
     classes = MEGC if protocol == "megc2019" else grid.classes.get(dataset)
     changes = ({"classes": classes} if classes else {}) | setting.changes
@@ -266,7 +288,7 @@ def _plan(
     lacking = {one.dataset for one in data} - {one.dataset for one in fitting}
     if lacking:
         raise KilasError(
-            f"{setting.name} wants {min(lacking)} prepared for {spec.rate_hz:g} slots a second and "
+            f"{setting.name} needs {min(lacking)} prepared for {spec.rate_hz:g} slots a second and "
             f"mask {spec.mask}; prepare it with --recipe {setting.recipe} --set "
             f"model.rate_hz={spec.rate_hz:g} --set model.mask={spec.mask}, or leave the run out."
         )
@@ -274,7 +296,7 @@ def _plan(
     unfit = [path.name for one in data if one not in fitting for path in one.files]
     recipe = for_data(recipe, files)
     spec = recipe.spec
-    build_network(recipe)  # says now, and not after hours, if it cannot be
+    build_network(recipe)  # fails now, and not after hours, if it cannot be built
     if recipe.samples is not None:
         samples, left_out = samples_of(files, *content_key(recipe))
         table, notes = samples.table, list(_notes(samples, left_out, dataset, protocol))
@@ -282,7 +304,7 @@ def _plan(
     else:
         if protocol not in SPOTTING_PROTOCOLS:
             raise KilasError(
-                f"{setting.name} spots; whole recordings are divided by "
+                f"{setting.name} is a spotting recipe; whole recordings are divided by "
                 f"{' or '.join(SPOTTING_PROTOCOLS)}, not by {protocol}."
             )
         table, notes = load_sequences(files, *content_key(recipe)).clips, [STATEMENT]
@@ -301,7 +323,7 @@ def _plan(
             "training.epoch=last, or take another protocol."
         )
     if recipe.samples is not None and recipe.samples.balance != "none":
-        for fold in folds:  # the same
+        for fold in folds:  # fails now, too, if a class cannot be balanced
             check_balance(samples.labels[fold.train], spec.labels, recipe.samples.balance)
     folder = out / FOLDS_FOLDER / dataset / protocol / _slug(setting.name)
     made_from = weights_from(asdict(recipe)) | {
@@ -334,7 +356,7 @@ def _plan(
 def _notes(
     samples: Samples, left_out: Sequence[LeftOut], dataset: str, protocol: str
 ) -> Iterator[str]:
-    """What a report says of the samples of a run."""
+    """Yield the report's notes on the samples of a run."""
     for one in left_out:
         yield f"{dataset}: {one.count} micro-expressions are left out: {one.why}."
     short = samples.table["held"] > 0
@@ -349,13 +371,16 @@ def _notes(
 
 
 def _slug(name: str) -> str:
-    """A name as a file can have it."""
+    """Return a name as a file name: lower case, with hyphens for other characters."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-").lower()
 
 
 def _data_of(prepared: Sequence[Path]) -> tuple[list[_Data], dict[Path, str]]:
-    """The files, by dataset and how they were prepared, and the hash of each. They come in an order
-    of their content, so that a sample has the same place however they were given."""
+    """Return the files by dataset and preparation, and the hash of each file.
+
+    The order follows their content, so that a sample has the same index in whatever order the
+    files were given.
+    """
     # Workers may have another working directory.
     opened = {file.path.resolve(): file for file in open_files(prepared)}
     hashes = {path: sha256_of(path) for path in opened}

@@ -1,4 +1,4 @@
-"""Folds of networks that recognise: trained on some samples, tested on others."""
+"""Folds of recognition networks: trained on some samples, tested on others."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from training.recipe import Recipe
 
 @functools.lru_cache(maxsize=1)
 def samples_of(files: tuple[Path, ...], spec: str, classes: str) -> tuple[Samples, list[LeftOut]]:
-    """`read_samples`, kept for the next fold."""
+    """Return what `read_samples` reads; the last result is kept for the next fold."""
     return read_samples(files, ModelSpec.from_json(spec), classes)
 
 
 def recognise_fold(recipe: Recipe, samples: Samples, fold: Fold) -> FoldResult:
-    """Train on the samples of one side of a fold and test on those of the other."""
+    """Train on the samples of one side of a fold and test on those of the other side."""
     spec = recipe.spec
     quiet = Console(quiet=True)
     with tempfile.TemporaryDirectory(prefix="kilas-") as folder:

@@ -1,6 +1,6 @@
-"""Folds of networks that spot: trained on some people's recordings, tested on whole ones of others.
+"""Folds of spotting networks: trained on recordings of some people, tested on those of others.
 
-The thresholds are chosen on subjects of the training side that the network was not trained on.
+Whole recordings are tested. The thresholds are chosen on subjects of the training side that the network was not trained on.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from training.preparation.sequence_file import load_files, load_streams
 from training.recipe import Recipe
 
 VALIDATION_SHARE = 0.15
-"""Of the training subjects, to choose the thresholds on, where the recipe says less: one or two
-people give thresholds that suit nobody else."""
+"""Least share of the training subjects that the thresholds are chosen on.
+
+It counts where the recipe says less: one or two people give thresholds that suit nobody else.
+"""
 
 STATEMENT = (
     f"A spotted interval is right when its IoU with a true micro-expression is at least "
@@ -45,10 +47,13 @@ STATEMENT = (
 
 @dataclass(frozen=True, slots=True)
 class SequenceSet:
-    """All recordings of some files. `clips`: pandas, a row a recording: `dataset, subject, clip,
-    label, seconds`, 0 of those in which no face was found; `micro`: the micro-expressions of each,
-    with an empty class where their emotion has none; `runs`: the recordings' signal, views of that
-    of `windows`; `clip_of`: for each run the row of its clip."""
+    """All recordings of some files.
+
+    `clips`: pandas, one row a recording, with the columns `dataset, subject, clip, label, seconds`;
+    seconds are 0 where no face was found. `micro`: the micro-expressions of each recording, with an
+    empty class where their emotion has no class. `runs`: the recordings' signal, as views of the
+    signal of `windows`. `clip_of`: for each run the row of its clip.
+    """
 
     clips: pd.DataFrame
     micro: tuple[tuple[Expression, ...], ...]
@@ -59,8 +64,10 @@ class SequenceSet:
 
 @functools.lru_cache(maxsize=1)
 def load_sequences(files: tuple[Path, ...], spec_json: str, classes: str) -> SequenceSet:
-    """The recordings of some files; kept for the next fold. Raises KilasError as `load_streams`
-    does."""
+    """Read the recordings of some files; the last result is kept for the next fold.
+
+    Raises KilasError as `load_streams` does.
+    """
     spec = ModelSpec.from_json(spec_json)
     whose: dict[tuple[str, str], str] = {}
     micro: dict[tuple[str, str], tuple[Expression, ...]] = {}
@@ -103,8 +110,10 @@ def load_sequences(files: tuple[Path, ...], spec_json: str, classes: str) -> Seq
 
 
 def spot_fold(recipe: Recipe, data: SequenceSet, fold: Fold) -> FoldResult:
-    """Train on the recordings of one side of a fold, choose the thresholds on its validation side
-    and watch the other."""
+    """Train on the recordings of a fold's training side and spot in those of its test side.
+
+    The thresholds are chosen on its validation side.
+    """
     assert recipe.windows is not None
     spec = recipe.spec
     own = np.unique(data.clips["subject"].iloc[fold.train])
@@ -118,7 +127,7 @@ def spot_fold(recipe: Recipe, data: SequenceSet, fold: Fold) -> FoldResult:
         )
 
     def scored(rows: Rows) -> list[tuple[int, list[Scores]]]:
-        """Row of the recording and scores, of each run."""
+        """Return the row of the recording and the scores of each run."""
         chosen = np.flatnonzero(np.isin(data.clip_of, rows))
         return [
             (int(data.clip_of[n]), scores_of(data.runs[n], spec, network.predict_on_batch))
@@ -149,7 +158,7 @@ def spot_fold(recipe: Recipe, data: SequenceSet, fold: Fold) -> FoldResult:
 
 
 def _part(data: SequenceSet, rows: Rows, spec: ModelSpec) -> FoldPart:
-    """Recordings are counted as samples, and their micro-expressions by their classes."""
+    """Count recordings as samples, and their micro-expressions by class."""
     labels = [label for row in rows for _, _, label in data.micro[row]]
     return FoldPart(
         samples=len(rows),
@@ -159,8 +168,10 @@ def _part(data: SequenceSet, rows: Rows, spec: ModelSpec) -> FoldPart:
 
 
 def _watched(data: SequenceSet, row: int, events: Sequence[Expression]) -> WatchedSequence:
-    """A recording, its micro-expressions that have a class, and what was spotted but for the
-    others."""
+    """Return a recording with its micro-expressions that have a class, and the spotted events.
+
+    Events that match a micro-expression without a class are left out.
+    """
     clip, micro = data.clips.iloc[row], data.micro[row]
     unclassed = [one[:2] for one in micro if not one[2]]
     return WatchedSequence(

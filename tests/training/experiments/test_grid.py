@@ -196,7 +196,7 @@ def test_data_that_were_prepared_in_another_way_are_refused_before_any_training(
     tmp_path: Path,
 ) -> None:
     bare = write_data(tmp_path / "bare.npz", mask="none")
-    with pytest.raises(KilasError, match=r"wants smic prepared for 30 slots .* mask eyes\+mouth"):
+    with pytest.raises(KilasError, match=r"needs smic prepared for 30 slots .* mask eyes\+mouth"):
         run_grid(single("dp-3dnet", "loso", SMALL), [bare], tmp_path / "out", jobs=1)
 
 
