@@ -1,6 +1,6 @@
-"""Kilas from Python: `Monitor` for any stream of frames, `analyze` for video files.
+"""Python interface of Kilas: `Monitor` for any stream of frames, `analyze` for video files.
 
-    from realtime.monitor import Monitor; from realtime.analysis import analyze
+    from realtime import Monitor, analyze, load_session, open_source
 
 Names are loaded when they are first used, so that importing the package costs nothing.
 """

@@ -1,32 +1,32 @@
-"""Failures that a user can do something about.
+"""Failures with a remedy, as exceptions.
 
-The message of each is one plain sentence that says what happened and what to do; the command
-line prints it and exits with status 1. Anything else that is raised is a defect of Kilas and
-keeps its traceback.
+The message of each is one plain sentence that states what happened and what to do; the command line
+prints it and exits with status 1. Anything else that is raised is a defect of Kilas and keeps its
+traceback.
 """
 
 from __future__ import annotations
 
 
 class KilasError(Exception):
-    """Base of all failures with a remedy."""
+    """Base class of all failures that a user can correct."""
 
 
 class SourceError(KilasError):
-    """A camera, file or stream cannot be opened or broke while it was read."""
+    """Failure to open or to read a camera, file or stream."""
 
 
 class ModelError(KilasError):
-    """A model file is not one of Kilas's, or disagrees with what it says of itself."""
+    """Failure to load a model file, which is not Kilas's or differs from its specification."""
 
 
 class DeviceError(KilasError):
-    """The device that was asked for cannot be used."""
+    """Failure to use the device that was asked for."""
 
 
 class RecordingError(KilasError):
-    """A session folder cannot be read or written (further)."""
+    """Failure to read or to write a session folder."""
 
 
 class ProfileError(KilasError):
-    """A session holds no baseline that can be used here."""
+    """Failure to take a neutral baseline from a session."""

@@ -1,4 +1,4 @@
-"""How a run is doing: rates, latency and drops, for the status line."""
+"""Status of a run: rates, latency and drops, for the status line."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from realtime.faces.conditions import warnings
 from realtime.types import Source, Update
 
 SPAN_S = 2.0
-"""Rates are those of the last so many seconds."""
+"""Length of the past over which rates are measured."""
 
 REFRESH_S = 0.5
-"""Time between two states; faster numbers only flicker."""
+"""Time between two changes of the status; faster numbers only flicker."""
 
 AGES = 60
-"""Frames whose latency is summed up."""
+"""Number of the last frames whose latency is summarised."""
 
 TOO_SLOW = 0.6
-"""A camera below this share of the model's rate has most of its slots interpolated."""
+"""Share of the model's rate below which a camera has most of its slots interpolated."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """How the run is doing; whoever runs it fills this in. None: not known yet.
+    """Status of a run at one moment; None: not known yet.
 
-    `fps_in`: frames a second from the source; `fps_scored`: scores a second. `latency_ms`:
-    from the capture of a frame until it is shown. `drops`: frames lost so far, by cause.
-    `device`: what the model runs on. `warning`: something that the user should change, as in
-    "camera 12 fps, model wants 30".
+    `fps_in`: frames a second from the source; `fps_scored`: scores a second. `latency_ms`: from the
+    capture of a frame until it is shown. `drops`: frames lost so far, by cause. `device`: what the
+    model runs on. `warning`: something that the user should change, as in "camera 12 fps, model
+    wants 30".
     """
 
     fps_in: float | None = None
@@ -43,16 +43,19 @@ class RunStatus:
 
     @property
     def dropped(self) -> int:
-        """Frames lost so far, whatever the cause."""
+        """Number of frames lost so far, whatever the cause."""
         return sum(self.drops.values())
 
     @property
     def drops_by_cause(self) -> str:
-        """As in "camera 3, model busy 12"; empty when nothing was lost."""
+        """Text such as "camera 3, model busy 12"; empty when nothing was lost."""
         return ", ".join(f"{cause} {count}" for cause, count in self.drops.items() if count)
 
     def words(self, *, causes: bool = True) -> list[str]:
-        """The status as short phrases, most wanted first."""
+        """Return the status as short phrases, the most important first.
+
+        `causes`: add the causes of the drops.
+        """
         drops = f"{self.dropped} dropped"
         if causes and self.dropped:
             drops += f" ({self.drops_by_cause})"
@@ -67,10 +70,10 @@ class RunStatus:
 
 
 class RunMeter:
-    """A run's rates, latency and drops, measured from the updates of one source.
+    """Meter of a run's rates, latency and drops, fed with the updates of one source.
 
-    `rate_hz`: frames a second that the model wants; `device`: the device that it runs on;
-    `drops`: gives the frames that the monitor has lost so far, by cause.
+    `rate_hz`: frames a second that the model wants; `device`: the device that it runs on; `drops`:
+    returns the frames that the monitor has lost so far, by cause.
     """
 
     def __init__(
@@ -83,19 +86,24 @@ class RunMeter:
         self._frames_s: deque[float] = deque()
         self._scores_s: deque[float] = deque()
         self._ages_s: deque[float] = deque(maxlen=AGES)
-        self._warned: Counter[str] = Counter()  # frames with each warning since the last state
+        self._warned: Counter[str] = Counter()  # frames with each warning since the last status
         self._frames_since = 0
         self._status = RunStatus(device=device)
         self._next_s = -math.inf
 
     def measure(self, update: Update) -> RunStatus:
-        """The state of the run with this update; numbers change REFRESH_S apart, so that they
-        can be read. `latency_ms` is the median of the last frames."""
+        """Return the status of the run with this update.
+
+        The numbers change REFRESH_S apart, so that they can be read. `latency_ms` is the median of
+        the last frames.
+        """
         now_s = update.frame.t_s
         self._frames_s.append(now_s)
         self._scores_s.extend(sorted({scores.t_s for scores in update.scores}))
         self._frames_since += 1
-        self._warned.update({word for one in update.conditions.values() for word in warnings(one)})
+        self._warned.update(
+            {text for seen in update.conditions.values() for text in warnings(seen)}
+        )
         if now_s < self._next_s:
             return self._status
         self._next_s = now_s + REFRESH_S
@@ -116,20 +124,23 @@ class RunMeter:
         return self._status
 
     def _common_warning(self) -> str:
-        """What was wrong with the conditions in most frames since the last state, if anything."""
-        word, count = next(iter(self._warned.most_common(1)), ("", 0))
-        return word if 2 * count > self._frames_since else ""
+        """Return the most common warning about the conditions, if most frames since the last status
+        had it, otherwise an empty text."""
+        text, count = next(iter(self._warned.most_common(1)), ("", 0))
+        return text if 2 * count > self._frames_since else ""
 
     def shown(self, update: Update) -> None:
-        """Note that an update is on the screen now, which is where its latency ends. It is known
-        for live sources only."""
+        """Record that an update is on the screen now, which is where its latency ends.
+
+        Latency is known for live sources only.
+        """
         age_s = self._source.age_s(update.frame)
         if age_s is not None:
             self._ages_s.append(age_s)
 
 
 def _rate_hz(times_s: deque[float], now_s: float) -> float | None:
-    """Events a second among those of the last SPAN_S; older ones are thrown away."""
+    """Return the events a second over the last SPAN_S; removes older times from `times_s`."""
     while times_s and times_s[0] < now_s - SPAN_S:
         times_s.popleft()
     if len(times_s) < 2 or times_s[-1] <= times_s[0]:

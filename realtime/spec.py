@@ -1,4 +1,5 @@
-"""ModelSpec: what a model needs and what its output means, kept inside the model's own file."""
+"""Specification of a model, stored in the model's own file: its input, and what its output
+means."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ METADATA_KEY = "kilas"
 """Key of the ONNX metadata under which the spec is stored as JSON."""
 
 NONE_LABEL = "none"
-"""The label of a window without an expression; a model may lack it."""
+"""Label of a window without an expression; a model may lack it."""
 
 FACE_SIZE = 128
 """Side of the aligned face in pixels (S0)."""
@@ -26,24 +27,26 @@ RegionLayout = Literal["triple", "dual", "single"]
 Signal = Literal["gray", "motion"]
 Mask = Literal["none", "eyes", "mouth", "eyes+mouth"]
 
-# (left, top, right, bottom) of each region on the 128 x 128 aligned face. `triple`: left upper,
-# right upper, lower (S0), where left is the left side of the image; `dual`: upper, lower (S1);
-# `single`: the whole face (S2).
 LAYOUTS: dict[RegionLayout, tuple[tuple[int, int, int, int], ...]] = {
     "triple": ((0, 2, 64, 66), (64, 2, 128, 66), (32, 64, 96, 128)),
     "dual": ((0, 0, 128, 64), (0, 64, 128, 128)),
     "single": ((0, 0, 128, 128),),
 }
+"""Boxes of the regions of each layout: (left, top, right, bottom) on the 128 x 128 aligned face.
+
+`triple`: left upper, right upper, lower (S0), where left is the left side of the image; `dual`:
+upper, lower (S1); `single`: the whole face (S2).
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class SpottingSpec:
-    """Thresholds that turn this model's scores into events; see `realtime.spotting.spotter`.
+    """Thresholds that turn a model's scores into events; see `realtime.spotting.spotter`.
 
-    `enter`, `leave`: probability that there is an expression, at which one begins and ends.
-    `min_s`: shorter ones are taken for noise; `max_s`: longer ones are macro-expressions.
-    `max_residual`: share of the apex's motion that may be left after the offset; a face that
-    kept more has not come back. Only models that see motion know it.
+    `enter`, `leave`: probability that there is an expression, at which an expression begins and
+    ends. `min_s`: shorter expressions are taken for noise; `max_s`: longer ones are
+    macro-expressions. `max_residual`: share of the apex's motion that may be left after the offset;
+    a face that kept more has not come back. Only models that see motion can use it.
     """
 
     enter: float = 0.6
@@ -63,9 +66,11 @@ class SpottingSpec:
                 raise ModelError(f"The model's spotting thresholds are not valid: {message}.")
 
     def at(self, sensitivity: float) -> SpottingSpec:
-        """These thresholds for another sensitivity than the usual 0.5: from 0, which spots only
-        what the model is surest of, to 1. Moves the log-odds of `enter`, and `leave` as far as
-        it must to stay below."""
+        """Return these thresholds for a sensitivity other than the usual 0.5.
+
+        `sensitivity`: from 0, which spots only what the model is surest of, to 1. Moves the
+        log-odds of `enter`, and `leave` as far as it must to stay below.
+        """
         odds = self.enter / (1.0 - self.enter)
         odds *= math.exp(SENSITIVITY_LOG_ODDS * (0.5 - sensitivity))
         enter = odds / (1.0 + odds)
@@ -77,24 +82,24 @@ class SpottingSpec:
 
 
 SENSITIVITY_LOG_ODDS = 8.0
-"""How far sensitivity 0 is from sensitivity 1 in log-odds: at the usual 0.98 to enter, sensitivity
-0 asks for 0.9996 and sensitivity 1 for 0.47."""
+"""Distance between sensitivity 0 and sensitivity 1 in log-odds: at the usual 0.98 to enter,
+sensitivity 0 asks for 0.9996 and sensitivity 1 for 0.47."""
 
 LEAVE_BELOW_ENTER = 0.75
-"""The largest `leave`, as a share of `enter`, when the sensitivity moves them; where the model's
-own is larger, that."""
+"""Largest `leave`, as a share of `enter`, when the sensitivity moves them; if the model's own share
+is larger, that share holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Everything that the pipeline has to know of a model.
+    """Properties of a model that the pipeline needs.
 
-    `labels`: meaning of the output's columns. `rate_hz`, `frames`: the model's clock and the
-    number of slots in a window. `hop`: slots from one window to the next. `lookahead`: slots
-    of a window after the one that its scores speak of. `region_layout`, `signal`, `mask`: what
-    a slot holds. `normalisation`: what the graph does to its input, in words.
-    `max_gap_s`: a longer hole between two frames of a face restarts the window.
-    `provenance`: data, recipe, seed, commit and measured results.
+    `labels`: meaning of the output's columns. `rate_hz`, `frames`: the model's clock and the number
+    of slots in a window. `hop`: slots from one window to the next. `lookahead`: slots of a window
+    after the slot that its scores belong to. `region_layout`, `signal`, `mask`: content of a slot.
+    `normalisation`: a text on what the graph does to its input. `max_gap_s`: a longer hole between
+    two frames of a face restarts the window. `provenance`: data, recipe, seed, commit and measured
+    results.
     """
 
     name: str
@@ -131,7 +136,7 @@ class ModelSpec:
 
     @property
     def window_shape(self) -> tuple[int, int, int, int, int]:
-        """(T, R, H, W, C) of one window."""
+        """Shape of one window, (T, R, H, W, C)."""
         left, top, right, bottom = LAYOUTS[self.region_layout][0]
         stride, channels = (1, 1) if self.signal == "gray" else (MOTION_STRIDE, 2)
         return (
@@ -144,19 +149,23 @@ class ModelSpec:
 
     @property
     def sample_layout(self) -> RegionLayout:
-        """The layout in which regions are extracted.
+        """Layout in which regions are extracted.
 
-        Motion is computed on the whole aligned face, because the head's own motion is fitted
-        over all of it, and cut into regions afterwards.
+        Motion is computed on the whole aligned face, because the head's own motion is fitted over
+        all of it, and cut into regions afterwards.
         """
         return self.region_layout if self.signal == "gray" else "single"
 
     def to_json(self) -> str:
+        """Return the specification as JSON, for the metadata of the model's file."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        """Raises ModelError when the text is not a complete and valid specification."""
+        """Return the specification that a JSON text holds.
+
+        Raises ModelError when the text is not a complete and valid specification.
+        """
         try:
             values = json.loads(text)
             values["labels"] = tuple(values["labels"])

@@ -1,8 +1,8 @@
-"""The records that travel between the stages, and where they come from.
+"""Records that travel between the stages of the pipeline, and the protocol of a source of frames.
 
-Every record is frozen and carries the id or the time of what it was made from, so that any
-result can be traced to its frame. Arrays inside a record are shared, not copied: whoever
-receives one reads it and does not write to it.
+Every record is frozen and carries the id or the time of its origin, so that any result can be
+traced to its frame. Arrays inside a record are shared, not copied: the receiver of a record reads
+its arrays and does not write to them.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ Float64Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating[Any]]
 
 State = Literal["no face", "warming up", "neutral", "expression", "macro"]
-"""What the monitor knows of a face at one moment.
+"""State of a face at one moment.
 
-`warming up`: no full window yet; `expression`: an expression has begun and may still turn out
-to be a micro-expression; `macro`: it has lasted longer than a micro-expression can, or the face as
-a whole shows something else than before it.
+`warming up`: no full window yet; `expression`: an expression has begun and may still turn out to be
+a micro-expression; `macro`: it has lasted longer than a micro-expression can, or the face as a
+whole shows something else than before it.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture. `id` counts the frames that the source delivered or dropped, from 0, so a
-    hole in the ids is a dropped frame.
+    """One image of a source, with its time.
 
-    `t_s`: seconds; capture time on a monotonic clock for live sources, presentation time for
-    files. `image_bgr`: uint8 [height, width, 3].
+    `id` counts the frames that the source delivered or dropped, from 0, so a hole in the ids is a
+    dropped frame. `t_s`: seconds; capture time on a monotonic clock for live sources, presentation
+    time for files. `image_bgr`: uint8 [height, width, 3].
     """
 
     id: int
@@ -63,12 +63,12 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The conditions under which a face is seen.
+    """Conditions under which a face is seen.
 
-    Degrees: `yaw_deg` > 0: turned to the right of the picture; `pitch_deg` > 0: looking up;
-    `roll_deg` > 0: leaning to the right of the picture. `face_px`: width of the face, pixels.
-    `brightness`: mean gray of the face, 0 to 255. `unevenness`: difference of the mean grays of
-    its left and right half over their sum, 0 to 1.
+    Degrees: `yaw_deg` > 0: turned to the right of the image; `pitch_deg` > 0: looking up;
+    `roll_deg` > 0: leaning to the right of the image. `face_px`: width of the face, pixels.
+    `brightness`: mean gray of the face, 0 to 255. `unevenness`: difference of the mean grays of its
+    left and right half over their sum, 0 to 1.
     """
 
     yaw_deg: float
@@ -81,7 +81,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class RegionSample:
-    """The aligned gray regions of one face in one frame. `regions`: uint8 [R, H, W]."""
+    """Aligned gray regions of one face in one frame. `regions`: uint8 [R, H, W]."""
 
     frame_id: int
     t_s: float
@@ -91,10 +91,10 @@ class RegionSample:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the network sees of one face over one stretch of time, on the model's clock.
+    """Network input of one face over one stretch of time, on the model's clock.
 
-    `start_s`, `end_s`: times of the first and of the last slot. `signal`: [T, R, H, W, C];
-    uint8 and C = 1 for gray, float32 and C = 2 (u, v in pixels of the aligned face) for motion.
+    `start_s`, `end_s`: times of the first and of the last slot. `signal`: [T, R, H, W, C]; uint8
+    and C = 1 for gray, float32 and C = 2 (u, v in pixels of the aligned face) for motion.
     """
 
     face_id: int
@@ -105,14 +105,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the network says of one face at one moment.
+    """Network output for one face at one moment.
 
-    `t_s`: the moment that the scores speak of, on the clock of the frames.
-    `probabilities`: one a label of the model, sum 1. `latency_s`: seconds from handing the
-    window to the worker until its scores were there. `attention`: float32 [R, T', H', W'],
-    where and when in the window the network looked, if that was asked for. `motion`: floats
-    [1 + lookahead, R, H, W, 2], what the window shows of this moment and of those after it, for
-    models that see motion.
+    `t_s`: the moment that is scored, on the clock of the frames. `probabilities`: a number for each
+    label of the model, sum 1. `latency_s`: seconds from handing the window to the worker until its
+    scores were there. `attention`: float32 [R, T', H', W'], where and when in the window the
+    network looked, if that was asked for. `motion`: floats [1 + lookahead, R, H, W, 2], the
+    window's signal at this moment and at those after it, for models that see motion.
     """
 
     face_id: int
@@ -125,10 +124,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class MacroScores:
-    """What one face shows as a whole, as a rule on purpose, at one moment.
+    """Scores of the macro-expression of one whole face at one moment; it is usually deliberate.
 
-    `t_s`: time of the newest frame that has a part in it. `probabilities`: one a label of the
-    model of macro-expressions, sum 1, smoothed over time.
+    `t_s`: time of the newest frame that has a part in it. `probabilities`: a number for each label
+    of the model of macro-expressions, sum 1, smoothed over time.
     """
 
     face_id: int
@@ -137,7 +136,7 @@ class MacroScores:
 
     @property
     def highest(self) -> int:
-        """Which label has the highest probability; of equal ones the first."""
+        """Index of the label with the highest probability; of equal probabilities the first."""
         return self.probabilities.index(max(self.probabilities))
 
 
@@ -158,11 +157,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """All that the monitor knows once one frame has gone through it.
+    """Results that are known once one frame has gone through the monitor.
 
-    `scores` and `events` are those that arrived since the previous update; they speak of
-    moments before this frame, because a window has to be complete before it is scored.
-    `states` and `conditions`: one a face of this frame. `macro`: new scores of macro-expressions,
+    `scores` and `events` are those that arrived since the previous update; they belong to moments
+    before this frame, because a window has to be complete before it is scored. `states` and
+    `conditions`: an entry for each face of this frame. `macro`: new scores of macro-expressions,
     for some of these faces in some of the frames; between, the last ones hold.
     """
 
@@ -177,11 +176,11 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What a source says of itself. None: not known.
+    """Description of a source. None: not known.
 
-    `size_wh`: width and height of the frames that it delivers, after rotation.
-    `rate_hz`: nominal frame rate. `duration_s`, `frame_count`: as the container states them.
-    `bytes`, `modified`: size of a file, and when it was written, ISO 8601.
+    `size_wh`: width and height of the frames that it delivers, after rotation. `rate_hz`: nominal
+    frame rate. `duration_s`, `frame_count`: as the container states them. `bytes`, `modified`: size
+    of a file, and when it was written, ISO 8601.
     """
 
     name: str
@@ -194,24 +193,24 @@ class SourceInfo:
 
 
 class Source(Protocol):
-    """Where frames come from.
+    """Source of frames: a camera, a file or a network stream.
 
-    Use as a context manager and iterate: `with source: for frame in source: ...`. Iteration
-    blocks for the next frame, ends at the end of the stream or after `stop`, and raises
+    Use as a context manager and iterate: `with source: for frame in source: ...`. Iteration blocks
+    for the next frame, ends at the end of the stream or after `stop`, and raises
     `realtime.errors.SourceError` when the stream fails. Entering opens (and may raise the same
-    error); leaving releases the device and joins any thread. `stop` may be called from any
-    thread; everything else belongs to the thread that entered.
+    error); leaving releases the device and joins any thread. `stop` may be called from any thread;
+    everything else belongs to the thread that entered.
     """
 
     live: bool
-    """True: frames arrive whether or not they are read, and the reader gets the latest.
-    False: every frame waits to be read."""
+    """True: frames arrive whether or not they are read, and the reader gets the latest. False:
+    every frame waits to be read."""
 
     drops: Counter[str]
-    """Frames that were never delivered, by cause."""
+    """Counts of the frames that were never delivered, by cause."""
 
     on_idle: Callable[[], None] | None
-    """Called by the reading thread a few times a second while no frame comes."""
+    """Function that the reading thread calls a few times a second while no frame comes."""
 
     @property
     def info(self) -> SourceInfo: ...
@@ -225,5 +224,8 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
     def stop(self) -> None: ...
     def age_s(self, frame: Frame) -> float | None:
-        """Seconds since a frame of this source was captured; None where that means nothing."""
+        """Return the seconds since a frame of this source was captured.
+
+        None where that means nothing.
+        """
         ...

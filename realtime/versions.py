@@ -17,12 +17,12 @@ PACKAGES = (
     "numba",
     "av",
 )
-"""Packages whose versions a session states."""
+"""Packages whose versions are written to session.json."""
 
 
 @cache
 def versions() -> dict[str, str]:
-    """What a session states of the packages; takes a moment the first time."""
+    """Return the versions of Python and of PACKAGES, by name; takes a moment the first time."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""PyAV's decoded frames as upright BGR pictures."""
+"""Conversion of PyAV's decoded frames to upright BGR images."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTA
 
 
 class PictureMaker:
-    """Decoded frames to upright BGR pictures. One conversion context is kept for all frames:
-    a new one for each costs time."""
+    """Converter of decoded frames to upright BGR images.
+
+    One conversion context is kept for all frames: a new context for each costs time.
+    """
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame, rotation: int) -> UInt8Array:
-        """uint8 [height, width, 3], turned by `rotation` degrees, counter-clockwise."""
+        """Return the image, uint8 [height, width, 3], turned counter-clockwise by `rotation`
+        degrees."""
         picture = np.ascontiguousarray(
             self._reformatter.reformat(frame, format="bgr24").to_ndarray(), dtype=np.uint8
         )
@@ -30,8 +33,11 @@ class PictureMaker:
 
 
 def open_video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """The best stream of moving pictures, or None; the cover of a song is not one, and neither
-    is a text file, which FFmpeg would draw as a terminal."""
+    """Return the best stream of moving images, or None.
+
+    The cover of a song is not a video stream, and neither is a text file, which FFmpeg would draw
+    as a terminal.
+    """
     moving = [
         stream
         for stream in container.streams.video
@@ -46,4 +52,5 @@ def open_video_stream(container: av.container.InputContainer) -> av.VideoStream 
 
 
 def failure_reason(error: av.FFmpegError) -> str:
+    """Return FFmpeg's reason for a failure, without a full stop."""
     return (error.strerror or str(error)).rstrip(".")

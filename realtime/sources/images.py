@@ -1,4 +1,4 @@
-"""Pictures in files: what their names end in, and how they are read."""
+"""Image files: the endings of their names, and how they are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PICTURE_SUFFIXES = (
     *(".bmp", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"),
     *(".tif", ".tiff", ".webp"),
 )
-"""Endings of the pictures that OpenCV reads in all its builds."""
+"""Endings of the image files that OpenCV reads in all its builds."""
 
 OTHER_PICTURE_SUFFIXES: frozenset[str] = frozenset(
     {
@@ -22,20 +22,25 @@ OTHER_PICTURE_SUFFIXES: frozenset[str] = frozenset(
         *(".raf", ".rw2", ".srw", ".x3f"),
     }
 )
-"""Endings of well-known pictures that are not read, lower case. Some builds of OpenCV would: of a
-camera's raw file they give the small preview, of what moves the first picture."""
+"""Endings of well-known image files that are not read, lower case.
+
+Some builds of OpenCV would read them: of a camera's raw file only the small preview, of a moving
+image only the first picture.
+"""
 
 
 def read_picture(path: Path, mode: int = cv2.IMREAD_COLOR) -> UInt8Array | None:
-    """uint8 BGR [h, w, 3], or [h, w] where `mode` is IMREAD_GRAYSCALE, turned as its EXIF says
-    and without its alpha; None where the file is damaged, cannot be read or is of another format
-    (`OTHER_PICTURE_SUFFIXES`)."""
+    """Read an image file as uint8 BGR [h, w, 3], or [h, w] where `mode` is IMREAD_GRAYSCALE.
+
+    The image is turned as its EXIF data state and has no alpha channel. None where the file is
+    damaged, cannot be read or is of another format (`OTHER_PICTURE_SUFFIXES`).
+    """
     if path.suffix.lower() in OTHER_PICTURE_SUFFIXES:
         return None
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
-        # `cv2.imread` would paint gray what a JPEG lacks that was cut off, and say nothing.
+        # `cv2.imread` would fill the missing part of a cut-off JPEG with gray, without an error.
         image = cv2.imdecode(data, mode)
-    except (OSError, cv2.error):  # of OpenCV: the file is empty, or states an absurd size
+    except (OSError, cv2.error):  # cv2.error: the file is empty, or states an absurd size
         return None
     return None if image is None else np.asarray(image, np.uint8)

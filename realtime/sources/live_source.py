@@ -1,4 +1,4 @@
-"""`LiveSource`: a capture thread that keeps the newest frame and counts what is dropped."""
+"""`LiveSource`: base of live sources, with a capture thread and a count of dropped frames."""
 
 from __future__ import annotations
 
@@ -18,22 +18,28 @@ from realtime.types import Frame, SourceInfo, UInt8Array
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.5
-"""How long the reader waits before `on_idle` is called, and between two calls: longer than the
-gap of any usable camera, shorter than a user's patience."""
+"""Time that the reader waits before `on_idle` is called, and between two calls: longer than the gap
+of any usable camera, shorter than a user's patience."""
 
 STALENESS_S = 0.1
-"""A live reader further behind than this jumps to the newest frame; three frames at 30 Hz, and
-a third of the time within which an event has to be reported."""
+"""Most time that a live reader may be behind; further behind, it jumps to the newest frame.
+
+Three frames at 30 Hz, and a third of the time within which an event has to be reported.
+"""
 
 BUFFER_S = 4.0
-"""What a live source keeps for `recent`: an expression of 0.5 s with room on both sides."""
+"""Length of the frames that are kept for `recent`: an expression of 0.5 s with room on both
+sides."""
 
 BUFFER_BYTES = 256 * 2**20
 """Upper bound of the same buffer: 4 s of 640 x 480 at 60 Hz is 221 MB."""
 
 JOIN_S = 2.0
-"""How long leaving a live source waits for its thread; a camera or a stream that hangs cannot be
-interrupted, and its thread is left behind to end by itself."""
+"""Longest time that leaving a live source waits for its thread.
+
+A camera or a stream that hangs cannot be interrupted, and its thread is left behind to end by
+itself.
+"""
 
 RETRY_S = 0.5
 """Pause between two attempts to reconnect."""
@@ -42,10 +48,10 @@ RETRY_S = 0.5
 class LiveSource(ABC):
     """Base of the sources that deliver whether or not they are read.
 
-    One thread, started on entering, runs `_pictures` of the subclass and fills the buffer.
-    The thread that entered iterates and leaves. `stop` and `recent` may be called from any
-    thread. Entering waits for the first frame. An error of the capture thread is raised again
-    in the reader, with the traceback of where it happened. One source is entered once.
+    One thread, started on entering, runs `_pictures` of the subclass and fills the buffer. The
+    thread that entered iterates and leaves. `stop` and `recent` may be called from any thread.
+    Entering waits for the first frame. An error of the capture thread is raised again in the
+    reader, with the traceback of where it happened. A source is entered once.
     """
 
     live = True
@@ -60,9 +66,12 @@ class LiveSource(ABC):
         buffer_s: float = BUFFER_S,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
-        """`reconnect_s`: how long a source that broke is waited for; None: it ends there.
-        `silence_s`: how long the reader waits for a frame from a capture thread that hangs;
-        None: for ever. `buffer_s`, `buffer_bytes`: bounds of what `recent` can give."""
+        """Prepare the source; the thread starts on entering.
+
+        `reconnect_s`: how long a source that broke is waited for; None: it ends there. `silence_s`:
+        how long the reader waits for a frame from a capture thread that hangs; None: for ever.
+        `buffer_s`, `buffer_bytes`: bounds of the frames that `recent` can return.
+        """
         self.drops: Counter[str] = Counter()
         self.on_idle: Callable[[], None] | None = None
         self._name = name
@@ -71,7 +80,7 @@ class LiveSource(ABC):
         self._silence_s = None if silence_s is None else silence_s + (reconnect_s or 0.0)
         self._buffer_s = buffer_s
         self._buffer_bytes = buffer_bytes
-        # What the source says of itself; set by `_pictures` before its first picture.
+        # The source's description; set by `_pictures` before its first image.
         self._rate_hz: float | None = None
         self._duration_s: float | None = None
         self._frame_count: int | None = None
@@ -90,6 +99,7 @@ class LiveSource(ABC):
 
     @property
     def info(self) -> SourceInfo:
+        """Description of the source; known once it is entered."""
         with self._changed:
             if not self._buffer:
                 raise RuntimeError("enter the source before asking for its info")
@@ -126,25 +136,30 @@ class LiveSource(ABC):
             yield frame
 
     def stop(self) -> None:
-        """Ends the iteration and the capture. Any thread may call it, more than once."""
+        """End the iteration and the capture. Any thread may call it, more than once."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
 
     def recent(self, seconds: float) -> list[Frame]:
-        """The captured frames of the last `seconds`, also those that were not delivered, as far
-        as the buffer reaches. Any thread may call it; the pictures are shared, not copied."""
+        """Return the captured frames of the last `seconds`, as far as the buffer reaches.
+
+        Frames that were not delivered are among them. Any thread may call it; the images are
+        shared, not copied.
+        """
         with self._changed:
             return [f for f in self._buffer if f.t_s >= self._buffer[-1].t_s - seconds]
 
     def age_s(self, frame: Frame) -> float | None:
-        """Seconds since `frame` was captured. Any thread may call it."""
+        """Return the seconds since `frame` was captured. Any thread may call it."""
         return time.monotonic() - frame.t_s
 
     @abstractmethod
     def _pictures(self) -> Generator[tuple[float, UInt8Array], None, None]:
-        """Opens the device and yields (t_s, image_bgr); runs in the capture thread. Returns at
-        the end of the stream, raises SourceError when it cannot be opened or breaks."""
+        """Open the device and yield (t_s, image_bgr); runs in the capture thread.
+
+        Returns at the end of the stream, raises SourceError when it cannot be opened or breaks.
+        """
 
     def _close(self) -> None:
         self.stop()

@@ -1,4 +1,4 @@
-"""Network streams, such as RTSP."""
+"""Source of frames from the network, such as an RTSP camera."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from realtime.sources.webcam import RECONNECT_S
 from realtime.types import UInt8Array
 
 NETWORK_OPEN_S = 8.0
-"""Time for a stream to answer and show what it holds; RTSP cameras take up to some seconds."""
+"""Longest time for a stream to answer and state its content; RTSP cameras take up to some
+seconds."""
 
 NETWORK_READ_S = 5.0
-"""A stream that sends nothing for this long is lost."""
+"""Time without data after which a stream is lost."""
 
 
 class NetworkStream(LiveSource):
-    """A stream over the network: RTSP, HTTP, RTMP, UDP and what else FFmpeg reads.
+    """Stream over the network: RTSP, HTTP, RTMP, UDP and whatever else FFmpeg reads.
 
-    `t_s` is the monotonic time at which the frame came out of the decoder. A lost connection
-    is tried again; each outage counts once in `drops["connection lost"]`. A recording that lies
-    behind a URL is played at its own speed and ends; its `t_s` is when each frame was due.
+    `t_s` is the monotonic time at which the frame came out of the decoder. A lost connection is
+    tried again; each outage counts once in `drops["connection lost"]`. A recording that lies behind
+    a URL is played at its own speed and ends; its `t_s` is when each frame was due.
 
-    FFmpeg cannot be interrupted while it waits for data: `stop` ends the iteration at once, and
-    the capture thread of a silent stream ends after `read_s` at the latest.
+    FFmpeg cannot be interrupted while it waits for data: `stop` ends the iteration at once, and the
+    capture thread of a silent stream ends after `read_s` at the latest.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class NetworkStream(LiveSource):
         read_s: float = NETWORK_READ_S,
         reconnect_s: float = RECONNECT_S,
     ) -> None:
-        """`open_s`, `read_s`: how long the stream may take to open and to send more data."""
+        """Prepare the stream; `open_s`, `read_s`: how long it may take to open and to send more
+        data."""
         super().__init__(
             without_password(url),
             lost_cause="connection lost",
@@ -99,6 +101,7 @@ class NetworkStream(LiveSource):
 
 
 def without_password(url: str) -> str:
+    """Return a URL without the user name and the password in it."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

@@ -1,4 +1,4 @@
-"""`open_source`: the words of `--source` made a source."""
+"""`open_source`: make a source from the text of `--source`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from realtime.sources.webcam import Camera, VideoCapture, Webcam, camera_candida
 from realtime.types import Source
 
 DEMO_PATH = Path(__file__).resolve().parents[1] / "demo" / "demo.mp4"
-"""The clip that is played where there is no camera."""
+"""Path of the clip that is played where there is no camera."""
 
 
 def open_source(
@@ -22,12 +22,21 @@ def open_source(
     loop_demo: bool = False,
     open_capture: Callable[[int], VideoCapture] = open_camera,
 ) -> tuple[Source, str]:
-    """The source that `text` names, not yet entered, and a sentence that says which and why.
+    """Return the source that `text` names, not yet entered, and a sentence for the user about the
+    choice.
 
-    `text`: `auto` (the first camera that delivers a frame, otherwise the demo clip), the index
-    of a camera, a URL, `demo`, or the path of a video file. `live`: files are played at their
-    own speed (`PacedFile`); otherwise every frame is delivered as fast as it is read
-    (`VideoFile`). `loop_demo`: the demo clip starts over at its end, if it is played live.
+    `text`: `auto` (the first camera that delivers a frame, otherwise the demo clip), the index of a
+    camera, a URL, `demo`, or the path of a video file. `live`: files are played at their own speed
+    (`PacedFile`); otherwise every frame is delivered as fast as it is read (`VideoFile`).
+    `loop_demo`: the demo clip starts over at its end, if it is played live.
+
+    Example:
+
+        source, sentence = open_source("demo", live=False)
+        print(sentence)  # Using the built-in demo clip.
+        with source:
+            for frame in source:
+                print(frame.id, frame.t_s, frame.image_bgr.shape)
     """
     if text == "auto":
         camera, why_not = _first_camera(open_capture)
@@ -52,7 +61,7 @@ def _demo(live: bool, loop: bool) -> Source:
 
 
 def _first_camera(open_capture: Callable[[int], VideoCapture]) -> tuple[Camera | None, str]:
-    """The first camera that delivers a frame, or None and why there is none."""
+    """Return the first camera that delivers a frame, or None and the reason why there is none."""
     problems = []
     for camera in camera_candidates():
         if camera.problem is not None:

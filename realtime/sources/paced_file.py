@@ -1,4 +1,4 @@
-"""A video file played at its own speed, as if live."""
+"""Source that plays a video file at its own speed, as if live."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from realtime.types import Frame, UInt8Array
 
 
 class PacedFile(LiveSource):
-    """A video file played at its own speed, as if it were live.
+    """Video file played at its own speed, as if it were live.
 
-    `t_s` is the file's presentation time, as in `VideoFile`; when it loops, times go on after
-    the end of the clip. Playing starts with the first read, so that a reader that takes long
-    to get ready misses nothing.
+    `t_s` is the file's presentation time, as in `VideoFile`; when it loops, times go on after the
+    end of the clip. Playing starts with the first read, so that a reader that takes long to get
+    ready misses nothing.
     """
 
     def __init__(self, path: Path | str, *, loop: bool = False) -> None:
@@ -27,7 +27,7 @@ class PacedFile(LiveSource):
         self._clock_offset_s: float | None = None  # monotonic time minus presentation time
 
     def age_s(self, frame: Frame) -> float | None:
-        """Seconds since `frame` was due; None until the second frame is."""
+        """Return the seconds since `frame` was due; None until the second frame is."""
         if self._clock_offset_s is None:
             return None
         return time.monotonic() - (frame.t_s + self._clock_offset_s)
@@ -61,7 +61,7 @@ class PacedFile(LiveSource):
             lap_offset_s += times_s[-1] + last_frame_s - times_s[0]
 
     def _count_new(self, drops: Counter[str], counted: Counter[str]) -> Counter[str]:
-        """Takes over what `drops` has more than `counted`; returns what is counted now."""
+        """Count the drops that `drops` has beyond `counted`; return a copy of `drops`."""
         for cause, frames in (drops - counted).items():
             self._count_drop(cause, frames)
         return drops.copy()

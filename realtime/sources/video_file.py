@@ -1,16 +1,4 @@
-"""Where frames come from: cameras, video files, network streams and the built-in demo clip.
-
-There are two ways to hand out frames. A file waits: `VideoFile` delivers every frame, however
-long the reader takes. Everything live has its latest frame read: a thread of its own captures
-into a sliding buffer (`LiveSource`), and a reader that falls behind by more than `STALENESS_S`
-jumps to the newest frame. Whatever is not delivered is counted in `drops` with its cause and
-leaves a hole in the ids; no frame is ever made up.
-
-Causes in `drops`: `late` (the reader was too slow), `damaged` (could not be decoded), `no time`
-(the file does not say when the frame belongs), `time not increasing` (not after the frame
-before it), `size changed`, `camera lost` and `connection lost` (one for each outage, because
-nobody knows how many frames it swallowed).
-"""
+"""Source that delivers every frame of a video file."""
 
 from __future__ import annotations
 
@@ -32,20 +20,22 @@ from realtime.sources.decoding import PictureMaker, failure_reason, open_video_s
 from realtime.types import Frame, SourceInfo
 
 CUT_S = 0.5
-"""A file that ends earlier than its header says by more than this has been cut off; less is
-rounding, or a last frame without a length."""
+"""Most time by which a file may end earlier than its header states; more, and it was cut off.
+
+Less is rounding, or a last frame without a length.
+"""
 
 
 class VideoFile:
-    """Every frame of a video file, in presentation order, with its presentation time.
+    """Video file that delivers every frame, in presentation order, with its presentation time.
 
-    `t_s` is the time that the file states, on the file's own clock (what ffprobe calls
-    `pts_time`), so the first frame need not be at 0. Frames that cannot be decoded, have no
-    time or do not follow the frame before them are left out and counted in `drops`.
+    `t_s` is the time that the file states, on the file's own clock (what ffprobe calls `pts_time`),
+    so the first frame need not be at 0. Frames that cannot be decoded, have no time or do not
+    follow the frame before them are left out and counted in `drops`.
 
     A file that was cut off delivers all that is readable and then raises SourceError. Entering
-    raises SourceError for anything that is not a readable video. One source is entered once;
-    a second iteration goes on where the first one stopped.
+    raises SourceError for anything that is not a readable video. A source is entered once; a second
+    iteration goes on where the first stopped.
     """
 
     live = False
@@ -66,6 +56,7 @@ class VideoFile:
 
     @property
     def info(self) -> SourceInfo:
+        """Description of the file; known once the source is entered."""
         if self._info is None:
             raise RuntimeError("enter the source before asking for its info")
         return self._info
@@ -103,11 +94,11 @@ class VideoFile:
         return self._frames
 
     def age_s(self, frame: Frame) -> float | None:
-        """None: a file's frames were captured at some other time."""
+        """Return None: a file's frames were captured at some other time."""
         return None
 
     def stop(self) -> None:
-        """Ends the iteration before its next frame. Any thread may call it."""
+        """End the iteration before its next frame. Any thread may call it."""
         self._stopping.set()
 
     def _open(self) -> av.container.InputContainer:
@@ -182,7 +173,7 @@ class VideoFile:
             delivered += 1
 
     def _decoded(self) -> Iterator[av.VideoFrame | None]:
-        """What the decoder gives out; None for what it could not decode."""
+        """Yield the decoder's frames, and None for each packet that it could not decode."""
         codec = self._stream.codec_context
         for packet in self._packets():
             try:
@@ -199,7 +190,7 @@ class VideoFile:
                 return
 
     def _packets(self) -> Iterator[av.Packet]:
-        """The packets of the video stream, up to the end or to where the file breaks.
+        """Yield the packets of the video stream, up to the end or to where the file breaks.
 
         All streams are read, because some containers state only the length of the longest.
         """
@@ -216,8 +207,10 @@ class VideoFile:
             self._broken = error
 
     def _is_cut(self) -> bool:
-        """Whether the file ends before the time that its header states. Only containers that
-        write the length into a header are asked; others have it guessed."""
+        """Return True if the file ends before the time that its header states.
+
+        Only containers that write the length into a header are checked; others have it guessed.
+        """
         stream, container = self._stream, self._container
         if not {"mp4", "matroska", "avi"} & set(container.format.name.split(",")):
             return False
@@ -232,6 +225,7 @@ class VideoFile:
         return stated_s - self._read_to_s > CUT_S
 
     def _nothing_readable(self) -> str:
+        """Return the message for a file without a readable frame."""
         if self.drops["no time"]:
             return (
                 f"{self._path} does not say when its frames belong; "

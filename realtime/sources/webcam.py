@@ -1,4 +1,4 @@
-"""Webcams, and the list of those that this machine has."""
+"""Source of frames from a webcam, and the list of this machine's cameras."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from realtime.sources.live_source import LiveSource
 from realtime.types import UInt8Array
 
 RECONNECT_S = 10.0
-"""How long a lost camera or stream is waited for: long enough to plug a cable in again."""
+"""Time to wait for a lost camera or stream: long enough to plug a cable in again."""
 
 SILENCE_S = 10.0
-"""A camera or stream that is there but delivers nothing for this long has failed; OpenCV's
-V4L2 driver waits as long for one frame."""
+"""Time without a frame after which a camera or stream that is there has failed; OpenCV's V4L2
+driver waits as long for one frame."""
 
 CAMERA_RATES_HZ = (60.0, 30.0)
-"""Frame rates that a camera is asked for, best first: 60 Hz puts three frames into the shortest
-micro-expression (1/25 s), and more only costs light."""
+"""Frame rates that are requested from a camera, best first: 60 Hz puts three frames into the
+shortest micro-expression (1/25 s), and more only costs light."""
 
 CAMERA_BUFFERS = 2
-"""Frames that the driver may hold: one is filled while the other is decoded."""
+"""Number of frames that the driver may hold: one is filled while the other is decoded."""
 
 CAMERAS_TRIED = 3
-"""Indices that are tried on systems that do not list their cameras."""
+"""Number of indices that are tried on systems that do not list their cameras."""
 
 
 class VideoCapture(Protocol):
-    """What a camera has to offer: the part of cv2.VideoCapture that is used."""
+    """Interface of a camera: the part of cv2.VideoCapture that is used."""
 
     def isOpened(self) -> bool: ...
     def set(self, property_id: int, value: float, /) -> bool: ...
@@ -50,7 +50,7 @@ class VideoCapture(Protocol):
 
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """OpenCV prints warnings of its own while it tries cameras; what matters is raised."""
+    """Silence OpenCV's own warnings while it tries cameras; failures that matter are raised."""
     level = cv2.getLogLevel()
     cv2.setLogLevel(0)
     try:
@@ -60,18 +60,19 @@ def _quiet_opencv() -> Iterator[None]:
 
 
 def open_camera(index: int) -> VideoCapture:
-    """Camera `index` of this machine; `isOpened()` says whether it is there."""
+    """Open camera `index` of this machine; `isOpened()` of the result is False if it is not
+    there."""
     backend = cv2.CAP_V4L2 if _is_linux() else cv2.CAP_ANY
     with _quiet_opencv():
         return cv2.VideoCapture(index, backend)
 
 
 class Webcam(LiveSource):
-    """A camera of this machine, at the best frame rate that it offers.
+    """Camera of this machine, at the best frame rate that it offers.
 
-    `t_s` is the monotonic time at which the camera handed the frame over, before it was
-    decoded. `info` says what size and rate were obtained. A camera that is unplugged is
-    waited for; each outage counts once in `drops["camera lost"]`.
+    `t_s` is the monotonic time at which the camera handed the frame over, before it was decoded.
+    `info` states the size and rate that were obtained. A camera that is unplugged is waited for;
+    each outage counts once in `drops["camera lost"]`.
     """
 
     def __init__(
@@ -83,8 +84,11 @@ class Webcam(LiveSource):
         silence_s: float = SILENCE_S,
         open_capture: Callable[[int], VideoCapture] = open_camera,
     ) -> None:
-        """`size_wh`: width and height to ask for; None: the camera's own. `open_capture`:
-        called in the capture thread with `index`, also to reconnect."""
+        """Prepare the camera.
+
+        `size_wh`: width and height to ask for; None: the camera's own. `open_capture`: called in
+        the capture thread with `index`, also to reconnect.
+        """
         super().__init__(f"camera {index}", reconnect_s=reconnect_s, silence_s=silence_s)
         self._index = index
         self._size_wh = size_wh
@@ -113,7 +117,7 @@ class Webcam(LiveSource):
             capture.release()
 
     def _opened(self) -> VideoCapture:
-        """A camera that has delivered a frame; with the wished settings, or else its own."""
+        """Return a camera that has delivered a frame, with the wished settings or else its own."""
         for with_settings in (True, False):
             capture = self._open_capture(self._index)
             if capture.isOpened():
@@ -143,7 +147,7 @@ class Webcam(LiveSource):
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A camera that the system lists. `problem`: why it cannot be used, where that is known."""
+    """Camera that the system lists. `problem`: why it cannot be used, where that is known."""
 
     index: int
     name: str
@@ -151,8 +155,11 @@ class Camera:
 
 
 def list_cameras() -> list[Camera]:
-    """The cameras of this machine, by index. Linux is asked for its list, and no camera is
-    touched; elsewhere the first few are opened for a moment."""
+    """Return the cameras of this machine, by index.
+
+    On Linux the system's list is read, and no camera is touched; elsewhere the first few are opened
+    for a moment.
+    """
     if _is_linux():
         return camera_candidates()
     found = []
@@ -169,7 +176,10 @@ def _is_linux() -> bool:
 
 
 def camera_candidates() -> list[Camera]:
-    """What Linux lists; elsewhere indices, which only opening shows to be cameras or not."""
+    """Return the cameras that Linux lists; elsewhere the first indices, cameras or not.
+
+    Only opening shows which of these are cameras.
+    """
     if _is_linux():
         return _linux_cameras(Path("/dev"), Path("/sys/class/video4linux"))
     return [Camera(index, f"camera {index}") for index in range(CAMERAS_TRIED)]
@@ -179,11 +189,11 @@ def _linux_cameras(devices: Path, classes: Path) -> list[Camera]:
     cameras = []
     for device in devices.glob("video*"):
         number = device.name.removeprefix("video")
-        facts = classes / device.name
+        attributes = classes / device.name
         # A camera has a second device, for metadata, that delivers no pictures.
-        if not number.isdigit() or _text_of(facts / "index") not in ("", "0"):
+        if not number.isdigit() or _text_of(attributes / "index") not in ("", "0"):
             continue
-        name = _text_of(facts / "name") or f"camera {number}"
+        name = _text_of(attributes / "name") or f"camera {number}"
         problem = None
         if not os.access(device, os.R_OK | os.W_OK):
             problem = f"no permission for {device}; add yourself to the group video"
