@@ -1,4 +1,4 @@
-"""What several test modules need: pictures and clips with a real face."""
+"""Fixtures that several test modules need: pictures and clips with a real face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clips cost the recorder's thread, and what one clip takes: `python bench_clips.py`."""
+"""Cost of clips to the recorder's thread, and time of one clip: `python bench_clips.py`."""
 
 from __future__ import annotations
 

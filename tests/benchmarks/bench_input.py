@@ -1,4 +1,4 @@
-"""What making the batches adds to an epoch: `python bench_input.py [ROUNDS]`.
+"""Time that making the batches adds to an epoch: `python bench_input.py [ROUNDS]`.
 
 TriplePath-HA3DNet on 256 gray samples, fed by `SampleBatches` and by arrays that were put together
 before. The two take turns, so what else the machine does disturbs both. Where there is much of

@@ -28,7 +28,7 @@ FRAMES = 60
 SUBJECT_CLIPS = 4
 
 FACTOR = 4
-"""How many times as many clips the larger dataset has. The difference of the two also tells the
+"""Clips of the larger dataset for each of the smaller. The difference of the two also tells the
 speed without the start of the processes, which takes seconds."""
 
 JOBS = (1, 2)

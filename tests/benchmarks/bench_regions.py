@@ -17,7 +17,7 @@ BATCHES = 7
 
 
 def microseconds(call: Callable[[], object]) -> float:
-    """Of one call: the best batch, because whatever disturbs a batch only adds to it."""
+    """Time one call: the best batch, because whatever disturbs a batch only adds to it."""
     best = float("inf")
     for _ in range(BATCHES):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How long a report takes to make and to open: `python bench_report.py [MINUTES] [ROUNDS]`.
+"""Time that a report takes to make and to open: `python bench_report.py [MINUTES] [ROUNDS]`.
 
 A made-up session with ten events a minute, each with a clip, opened in headless Chromium; the
 time runs from the start of the navigation until the scores are drawn. Goal: ten minutes of

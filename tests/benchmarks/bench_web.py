@@ -31,7 +31,7 @@ SAME_S = 0.15
 """Onsets that are so near are those of one event: five frames."""
 
 WARM_UP_S = 4.0
-"""Of the recording: until the first window is full and the baseline taken nothing is spotted."""
+"""Left out at the start: before the first window and the baseline nothing is spotted."""
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -95,7 +95,7 @@ def visit(address: str, camera: Path, seconds: float) -> tuple[bytes, dict]:
 
 
 def caught(expected_s: pd.DataFrame, found: pd.DataFrame, lap_s: float, end_s: float) -> str:
-    """How many of the clip's events were caught, in all laps that the recording holds whole."""
+    """Count the clip's events that were caught, in all laps that the recording holds whole."""
     best = (0, 0, 0)
     for shift_s in np.arange(-lap_s, 0.0, 0.02):
         due = [

@@ -17,7 +17,7 @@ from realtime.sources.opening import DEMO_PATH
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 CAMERA_S = 8.0
-"""Of the demo clip, over and over: its three short micro-expressions of three classes."""
+"""Start of the demo clip, shown over and over: micro-expressions of all three classes."""
 
 CAMERA_WH = (320, 240)
 """Its face is still large enough for the monitor, and the machine has less to do."""

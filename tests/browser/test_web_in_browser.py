@@ -1,4 +1,4 @@
-"""What every visitor of `stream.py web` meets, with a camera or without, and the File tab."""
+"""The page that every visitor of `stream.py web` meets, camera or not, and the File tab."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Come = Callable[..., Visitor]
 Scheme = Literal["light", "dark"]
 
 LEAST_CONTRAST = 4.5
-"""Of text to its ground, by WCAG 2.2, level AA."""
+"""Contrast of text to its ground, by WCAG 2.2, level AA."""
 
 CONTRAST = """element => {
     const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
@@ -196,7 +196,7 @@ def test_a_whole_visit_asks_nobody_else_fits_and_can_be_read(
     ann.tab("About").click()
     ann.reads("Not for decisions about people.")
     ann.page.get_by_text("The model card of kilas", exact=True).click()
-    expect(ann.page.get_by_text("The devices are being looked at")).to_be_hidden(timeout=LATE_MS)
+    expect(ann.page.get_by_text("The devices are being checked")).to_be_hidden(timeout=LATE_MS)
     fits_and_can_be_read(ann)
     assert ann.other_hosts == set()
     assert ann.complaints == []

@@ -1,4 +1,4 @@
-"""What a session says of a moment is what the source showed then, whatever the source's rate."""
+"""A session says of a moment what the source showed then, whatever the source's rate."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
 
 SECONDS = 3.0
-"""Of the demo clip: its first micro-expression, a surprise, is told by then."""
+"""Part of the demo clip that is used: its first micro-expression, a surprise, is told by then."""
 
 TICK_S = 1 / 90_000
 
 ROUNDING_S = 1e-6
-"""Of the times in the tables."""
+"""Rounding of the times in the tables."""
 
 
 def resampled(path: Path, rate_hz: int) -> Path:

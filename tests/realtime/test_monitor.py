@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from realtime.analysis import analysis_settings, analyze
+from realtime.analysis import AnalysisOptions, analyze
 from realtime.display.overlay import Overlay
 from realtime.errors import ModelError, ProfileError, RecordingError, SourceError
 from realtime.faces.tracker import FaceTracker
@@ -25,7 +25,7 @@ from realtime.inference.model import Model
 from realtime.inference.worker import InferenceWorker
 from realtime.macro.model import MacroModel
 from realtime.monitor import Monitor
-from realtime.recording.recorder import SessionRecorder
+from realtime.recording.recorder import RecordingContents, SessionRecorder
 from realtime.session.reader import load_session
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
@@ -286,7 +286,7 @@ def test_a_sensitivity_that_is_none_changes_nothing() -> None:
 
 
 class Broken(RuntimeError):
-    """What the injected faults raise."""
+    """Raised by the injected faults."""
 
 
 def run_with(monitor: Monitor, source: Script) -> None:
@@ -516,7 +516,7 @@ def test_without_macro_expressions_there_is_nothing_of_them(demo: Path) -> None:
     assert not [name for name in session.scores if name.startswith("macro")]
     assert session.events.equals(load_session(demo).events)  # here they all come back
     sha256 = session.facts["model"]["sha256"]
-    assert analysis_settings(sha256, macro=False) != analysis_settings(sha256)
+    assert AnalysisOptions(macro=False).settings(sha256) != AnalysisOptions().settings(sha256)
 
 
 def one_event(shown_from_s: float, monkeypatch: pytest.MonkeyPatch) -> list[Update]:
@@ -574,9 +574,11 @@ def test_monitors_share_a_model_of_macro_expressions(astronaut_bgr: UInt8Array) 
 def test_settings_are_those_that_a_session_states(demo: Path) -> None:
     facts = load_session(demo).facts
     sha256 = facts["model"]["sha256"]
-    assert facts["settings"] == analysis_settings(sha256)
-    assert analysis_settings(sha256, profile=demo)["baseline"] is not None
-    assert analysis_settings(sha256, video=False) != analysis_settings(sha256)
+    assert facts["settings"] == AnalysisOptions().settings(sha256)
+    assert AnalysisOptions(profile=demo).settings(sha256)["baseline"] is not None
+    assert AnalysisOptions(contents=RecordingContents(video=False)).settings(
+        sha256
+    ) != AnalysisOptions().settings(sha256)
 
 
 def test_words_in_tables_stay_words(tmp_path: Path, demo: Path) -> None:

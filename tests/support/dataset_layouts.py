@@ -30,7 +30,7 @@ Edit = Callable[[list[Cells]], object]
 
 @dataclass(frozen=True)
 class Shot:
-    """What a frame is to show. `subject`, `clip`: from 1; `frame`: from 0; `strength`: of the
+    """Description of a frame. `subject`, `clip`: from 1; `frame`: from 0; `strength`: of the
     expression, 0 outside of it and 1 at the apex."""
 
     subject: int
@@ -48,7 +48,7 @@ FLAT = np.full((24, 32, 3), 128, np.uint8)
 
 @dataclass(frozen=True)
 class Course:
-    """Of the one expression of a clip, as indices of its frames."""
+    """Course of the one expression of a clip, as indices of its frames."""
 
     onset: int
     apex: int

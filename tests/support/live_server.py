@@ -34,7 +34,7 @@ from realtime.web.live.service import LiveService
 from realtime.web.paths import SOCKET_PATH
 
 HANG_S = 60.0
-"""What takes longer is taken for hanging; a busy machine needs a tenth of it."""
+"""Longer waits are taken for hanging; a busy machine needs a tenth of it."""
 
 HEADER = "x-visitor"
 
@@ -128,7 +128,7 @@ class LiveServer:
         assert not self._thread.is_alive()
 
     def close_service(self) -> None:
-        """What an app does before its sockets are closed otherwise."""
+        """Close the service, as an app does before its sockets are closed."""
         asyncio.run_coroutine_threadsafe(self.service.close(), self.loop).result(HANG_S)
 
     def use_small_buffers(self) -> None:
@@ -231,5 +231,5 @@ class Page:
         return closed.value.rcvd.code, closed.value.rcvd.reason
 
     def all(self, kind: str) -> list[Json]:
-        """What was heard of one kind."""
+        """Return the messages of one kind that were received."""
         return [message for message in self.heard if message["type"] == kind]

@@ -173,7 +173,7 @@ def visitors(browser: Browser, url: str) -> Iterator[Callable[..., Visitor]]:
 
 
 class Network:
-    """What lies between a browser and the server, and can fail. `url`: of the server behind it."""
+    """A connection of a browser and the server that can fail. `url`: of the server behind it."""
 
     def __init__(self, server_url: str) -> None:
         self._server = urlsplit(server_url)

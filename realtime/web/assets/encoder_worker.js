@@ -10,7 +10,7 @@
 import { Link } from "./socket.js";
 
 /** Of 0 to 1. It changes the scores about as much as noise of one gray level does (a mean of 0.013
- * and 0.012), and 0.98 with twice the bytes hardly less (0.012); tests/benchmarks/jpeg_quality.py. */
+ * and 0.012), and 0.98 with twice the bytes hardly less (0.012); tests/benchmarks/bench_jpeg_quality.py. */
 const JPEG_QUALITY = 0.9;
 
 /** Frames that the server may owe an answer: enough for 200 ms there and back at 30 a second. */

@@ -1,4 +1,4 @@
-"""Which files are meant, and what their session folders are called."""
+"""The files that arguments mean, and the names of their session folders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folders(*patterns: Path | str, out: Path | None = None) -> list[str]:
 
 
 def hold_session(folder: Path, source: Path, **stated: object) -> None:
-    """What is left in `folder` of an analysis of `source`."""
+    """Write what an analysis of `source` leaves in `folder`."""
     modified = datetime.fromtimestamp(source.stat().st_mtime).astimezone().isoformat()
     about = {"name": source.name, "bytes": source.stat().st_size, "modified": modified, **stated}
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What faces show in pictures and videos, and the tables about it."""
+"""Macro-expressions in pictures and videos, and the tables about them."""
 
 from __future__ import annotations
 

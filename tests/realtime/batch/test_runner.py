@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ import av
 import pandas as pd
 import pytest
 
-from realtime.analysis import analyze
+from realtime.analysis import AnalysisOptions, analyze_file
 from realtime.batch import outputs, runner
 from realtime.batch.inputs import Input, find_inputs
 from realtime.batch.outputs import Wanted, make_room
 from realtime.batch.runner import analyze_batch
 from realtime.errors import KilasError, ModelError, RecordingError
+from realtime.recording.recorder import RecordingContents
 from realtime.session.layout import SUMMARY_FILE
 from realtime.session.reader import load_session
 from realtime.session.statistics import per_minute, presence
@@ -34,7 +36,7 @@ from realtime.sources.video_file import VideoFile
 from realtime.storage.folder_lock import FolderLock
 from support.paths import ROOT
 
-OPTIONS = {"video": False}
+OPTIONS = AnalysisOptions(contents=RecordingContents(video=False))
 TABLES = ("scores.csv", "events.csv")
 
 pytestmark = pytest.mark.timeout(150)
@@ -71,7 +73,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What this process makes of the clips, one after the other."""
+    """Analyse the clips in this process, one after the other."""
     out = tmp_path_factory.mktemp("expected")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(runner, "run_tasks", run_here)
@@ -159,7 +161,7 @@ def test_a_session_of_something_else_is_left_alone(
     facts["model"]["sha256"] = "0" * 64
     (out / "1" / "session.json").write_text(json.dumps(facts))
     (out / "2" / "session.json").write_text('{"not": "Kilas"}')
-    table = run(inputs, out, options=OPTIONS | {"sensitivity": 0.7})
+    table = run(inputs, out, options=replace(OPTIONS, sensitivity=0.7))
     assert list(table["status"]) == ["failed"] * 3
     assert "before it was changed and other settings (sensitivity)" in table["reason"][0]
     assert "another model and other settings" in table["reason"][1]
@@ -171,7 +173,7 @@ def test_a_session_of_something_else_is_left_alone(
     (out / "1" / "session.json").write_text(json.dumps(facts))
     with pytest.raises(RecordingError, match=r"\(macro: it has none, as with --macro off\)"):
         make_room(out / "1", wanted, overwrite=False)
-    table = run(inputs, out, options=OPTIONS | {"sensitivity": 0.7}, overwrite=True)
+    table = run(inputs, out, options=replace(OPTIONS, sensitivity=0.7), overwrite=True)
     assert list(table["status"]) == ["done", "done", "failed"]
     assert load_session(out / "1").facts["settings"]["sensitivity"] == 0.7
 
@@ -219,12 +221,12 @@ def test_files_that_kilas_did_not_write_are_never_removed(
 def test_a_defect_fails_alone_and_asks_for_a_report(
     here: None, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def analyze_or_break(path: Path, folder: Path, **options: Any) -> Any:
+    def analyze_or_break(path: Path, folder: Path, *options: Any) -> Any:
         if path.stem == "0":
             raise ZeroDivisionError("by nought")
-        return analyze(path, folder, **options)
+        return analyze_file(path, folder, *options)
 
-    monkeypatch.setattr(runner, "analyze", analyze_or_break)
+    monkeypatch.setattr(runner, "analyze_file", analyze_or_break)
     table = run(find_inputs([str(clips / "0.mp4"), str(clips / "1.mp4")]), tmp_path)
     assert list(table["status"]) == ["failed", "done"]
     assert table["reason"][0].startswith("ZeroDivisionError: by nought; please report")
@@ -234,16 +236,16 @@ def test_a_defect_fails_alone_and_asks_for_a_report(
 def test_what_was_finished_before_an_end_is_in_the_summary_and_skipped_next_time(
     here: None, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    def analyze_until_two(path: Path, folder: Path, **options: Any) -> Any:
+    def analyze_until_two(path: Path, folder: Path, *options: Any) -> Any:
         if path.stem == "2" and what == "ctrl-c":
             raise KeyboardInterrupt
         if path.stem == "2":
             raise RecordingError("stopped") from OSError(errno.ENOSPC, "No space left on device")
-        return analyze(path, folder, **options)
+        return analyze_file(path, folder, *options)
 
     inputs = find_inputs([str(clips / f"{number}.mp4") for number in range(4)])
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "analyze", analyze_until_two)
+        patched.setattr(runner, "analyze_file", analyze_until_two)
         ends = KeyboardInterrupt if what == "ctrl-c" else KilasError
         with pytest.raises(ends, match=None if what == "ctrl-c" else "no space left"):
             run(inputs, tmp_path)
@@ -256,7 +258,7 @@ def test_a_model_that_cannot_be_used_ends_everything_before_the_first_file(
 ) -> None:
     inputs = find_inputs([str(clips)])
     with pytest.raises(ModelError, match="no model 'unknown'"):
-        run(inputs, tmp_path / "out", options={"model": "unknown"})
+        run(inputs, tmp_path / "out", model="unknown")
     assert not (tmp_path / "out").exists()
     # On a worker with another file of this name.
     weights = tmp_path / "weights"
@@ -378,7 +380,7 @@ def test_annotations_outlive_the_session_that_they_were_made_in(
     shutil.copytree(expected / "0", folder)
     run(inputs, tmp_path, formats=["eaf"])
     untouched = (folder / "events.eaf").read_bytes()
-    anew: dict[str, Any] = {"options": OPTIONS | {"sensitivity": 0.6}, "overwrite": True}
+    anew: dict[str, Any] = {"options": replace(OPTIONS, sensitivity=0.6), "overwrite": True}
     # What can be made again is.
     assert statuses(run(inputs, tmp_path, formats=["eaf"], **anew)) == {"0": "done"}
     assert (folder / "events.eaf").read_bytes() != untouched
@@ -438,11 +440,11 @@ def test_the_summary_is_never_cut_before_there_is_a_new_one(
     before = summary.read_bytes()
     found = []
 
-    def stop(path: Path, folder: Path, **_: Any) -> Any:
+    def stop(*_: Any) -> Any:
         found.append(summary.read_bytes())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "analyze", stop)
+    monkeypatch.setattr(runner, "analyze_file", stop)
     with pytest.raises(KeyboardInterrupt):
         run(find_inputs([str(clips / "bad.mp4"), str(clips / "1.mp4")]), tmp_path / "out")
     assert found == [before]
@@ -541,7 +543,7 @@ def test_a_disk_that_takes_nothing_more_ends_all(
     def fill(*_: Any, **__: Any) -> Any:
         raise RecordingError("stopped") from OSError(number, "full")
 
-    monkeypatch.setattr(runner, "analyze", fill)
+    monkeypatch.setattr(runner, "analyze_file", fill)
     with pytest.raises(KilasError, match="no space left"):
         run(find_inputs([str(clips)]), tmp_path)
 
@@ -568,11 +570,14 @@ def test_a_run_that_was_killed_is_gone_on_with(clips: Path, expected: Path, tmp_
     script = tmp_path / "run.py"
     script.write_text(
         "import sys, pathlib\n"
+        "from realtime.analysis import AnalysisOptions\n"
         "from realtime.batch.runner import analyze_batch\n"
+        "from realtime.recording.recorder import RecordingContents\n"
         "from realtime.batch.inputs import find_inputs\n"
         "if __name__ == '__main__':\n"
         "    analyze_batch(find_inputs([sys.argv[1]]), pathlib.Path(sys.argv[2]), jobs=1,\n"
-        "                  options={'video': False}, report=False)\n"
+        "                  options=AnalysisOptions(contents=RecordingContents(video=False)),\n"
+        "                  report=False)\n"
     )
     out = tmp_path / "out"
     process = subprocess.Popen(

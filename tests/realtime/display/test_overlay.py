@@ -90,7 +90,7 @@ def scene(kind: str, width: int, height: int) -> UInt8Array:
 
 
 class Words:
-    """What was written and where, in the order of painting, with the plates in between."""
+    """Texts and their places, in the order of painting, with the plates in between."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.written: list[tuple[str, int, int, UInt8Array, int]] = []

@@ -21,7 +21,7 @@ from realtime.session.reader import load_session
 
 LABELS = ("none", "happiness", "surprise")
 HARD_LABEL = 'a "quoted" <b>&amp; --> \n\n désolé, 驚き\x01'
-"""What a subtitle, an XML file or a table could stumble over."""
+"""Text that a subtitle, an XML file or a table could stumble over."""
 
 SCORE_HEADER = ("frame", "timestamp", "face_id", "success", "confidence", *LABELS, "state")
 EVENT = (1, 0, 11.0, 11.1, 11.3, 0.3, "surprise", 0.876543)
@@ -315,7 +315,7 @@ def elan(folder: Path) -> ElementTree.Element:
 
 
 def tiers_of(folder: Path) -> dict[str, list[Annotation]]:
-    """What is on each tier that has something on it or stands by itself: (start, end, value);
+    """Annotations of each tier that has some or stands by itself: (start, end, value);
     an annotation that depends on another has its times."""
     root = elan(folder)
     slots = {

@@ -1,4 +1,4 @@
-"""How a face is seen: head pose, size and light, and what is said of them."""
+"""Conditions under which a face is seen: head pose, size and light, and the hints about them."""
 
 from __future__ import annotations
 

@@ -463,7 +463,7 @@ def scattered(rng: np.random.Generator, points_xy: FLOAT_XY, px: float) -> npt.N
 
 
 def off_by(transform: npt.NDArray[np.float32], points_xy: FLOAT_XY) -> float:
-    """How far the true eye corners land from their place on the aligned face, in pixels."""
+    """Distance of the true eye corners from their place on the aligned face, in pixels."""
     found = points_xy[EYE_CORNERS] @ transform[:, :2].T + transform[:, 2]
     return float(np.hypot(*(found - EYE_CORNERS_ALIGNED).T).max())
 

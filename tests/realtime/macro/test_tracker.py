@@ -1,4 +1,4 @@
-"""What one face shows on purpose over time, with a model that is a script."""
+"""Macro-expressions of one face over time, with a model that is a script."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from realtime.spotting.spotter import Spotter
 from realtime.types import Float32Array, MacroScores, Scores, UInt8Array
 
 LOOKAHEAD_S = 0.2
-"""How far the shipped model's scores are behind."""
+"""Delay of the shipped model's scores."""
 
 
 class Brightness:
@@ -147,8 +147,8 @@ def test_memory_does_not_grow_with_the_length_of_a_stream() -> None:
 def test_the_spotter_hears_of_every_smile_whatever_the_camera(
     rate_hz: float, moves_s: float
 ) -> None:
-    """Of smiles that stay, however long the motion of their beginning, none is told as a
-    micro-expression, and each is known to go on."""
+    """Smiles that stay are never told as micro-expressions, however long the motion of their
+    beginning, and each is known to go on."""
     labels = ("none", "positive")
     random = np.random.default_rng(1)
     for beginning_s in np.linspace(3.0, 3.2, 20).tolist():

@@ -80,7 +80,7 @@ def leave_a_file(task: tuple[Path, int]) -> int:
 
 
 def threads_of_libraries(_: int) -> tuple[list[str | None], int]:
-    """What the environment says, and what NumPy's OpenBLAS took from it."""
+    """Return the number in the environment, and the one that NumPy's OpenBLAS took from it."""
     import numpy as np
 
     assert np.ones(1).sum() == 1.0

@@ -54,7 +54,7 @@ def difference(image: UInt8Array, other: UInt8Array) -> Float32Array:
 
 
 def times_displaced(image: UInt8Array, still: UInt8Array, pixels: float) -> float:
-    """How many times `pixels` the brow is raised in `image`: the best of many true pictures."""
+    """Estimate the raise of the brow in units of `pixels`: the best of many true pictures."""
     times = np.arange(0, 10, 0.25)
     errors = [
         (difference(image, displaced(still, up(k * pixels))) * (BROW > 0.3)).mean() for k in times

@@ -554,12 +554,12 @@ def test_painter_that_never_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     live_gate, file_gate = Gate(), Gate()
     live = SessionRecorder(tmp_path / "live", SPEC, {}, live_gate, False)
     live.write(update(0, 0.0))
-    with pytest.raises(RecordingError, match="does not get on"):
+    with pytest.raises(RecordingError, match="makes no progress"):
         live.close()
     file = SessionRecorder(tmp_path / "file", SPEC, {}, file_gate, True)
-    with pytest.raises(RecordingError, match="does not get on"):
+    with pytest.raises(RecordingError, match="makes no progress"):
         write_all(file, [update(i, i / 30) for i in range(20)])
-    with pytest.raises(RecordingError, match="does not get on"):
+    with pytest.raises(RecordingError, match="makes no progress"):
         file.close()
     live_gate.opened.set()
     file_gate.opened.set()

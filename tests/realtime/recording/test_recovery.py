@@ -401,7 +401,7 @@ def fragment_ends(video: bytes) -> list[int]:
 
 
 def test_pages_that_a_loss_of_power_left_empty(killed: Path) -> None:
-    """Of pictures that cannot be whole none is kept, nor one that builds on them."""
+    """Pictures that cannot be whole are not kept, nor those that build on them."""
     whole = (killed / "video.mp4").read_bytes()
     before = pictures(killed / "video.mp4")
     facts = (killed / "session.json").read_bytes()

@@ -1,4 +1,4 @@
-"""Which encoder makes the video, and that it is one that works."""
+"""The encoder that makes the video is one that works."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def report(folder: Path) -> Element:
 
 
 def words(element: Element) -> str:
-    """What a reader sees."""
+    """Return the text that a reader sees."""
     texts = element.xpath("//body//text()[not(ancestor::script) and not(ancestor::style)]")
     return " ".join(" ".join(texts).split())
 

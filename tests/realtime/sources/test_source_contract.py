@@ -38,7 +38,7 @@ from realtime.web.live.browser_camera import BrowserCamera
 from realtime.web.live.protocol import Picture
 
 HANG_S = 10.0
-"""What takes longer than this is taken for hanging; nothing here takes a second."""
+"""Longer waits are taken for hanging; nothing here takes a second."""
 
 GOP = 10
 """Frames from one key frame of a test clip to the next."""

@@ -1,4 +1,4 @@
-"""How readily expressions are spotted: what settings mean, and what a session states of them."""
+"""Sensitivity of the spotting: the meaning of settings, and what a session states of them."""
 
 from __future__ import annotations
 

@@ -389,7 +389,7 @@ SMILE = np.array([0.95, 0.05])
 
 
 class Shown:
-    """What a face shows as a whole: a script of scores over time, of a smile and of nothing.
+    """A face's macro-expression: a script of scores over time, of a smile and of nothing.
     `every_s`: how often it is scored; 0: at every moment."""
 
     neutral: int | None = 1

@@ -1,4 +1,4 @@
-"""What the tests of the live part share: a running server, and the network behind it."""
+"""Fixtures of the live part's tests: a running server, and the network behind it."""
 
 from __future__ import annotations
 

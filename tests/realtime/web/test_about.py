@@ -1,4 +1,4 @@
-"""What the About tab says."""
+"""Contents of the About tab."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from realtime.inference.model import DeviceStatus, Model
 from realtime.macro.model import DEFAULT_MACRO, MACRO_FOLDER, MacroModel
 from realtime.web import about
-from realtime.web.about import About, Limits, in_words
+from realtime.web.about import About, Limits, duration_text
 
 LIMITS = Limits(sessions=7, faces=2, upload_bytes=300 * 2**20)
 
@@ -96,4 +96,4 @@ def test_devices_are_looked_at_once(model: Model, monkeypatch: pytest.MonkeyPatc
     [(1.0, "1 second"), (60.0, "1 minute"), (90.0, "90 seconds"), (7200.0, "2 hours")],
 )
 def test_times_are_told_in_whole_units(time_s: float, words: str) -> None:
-    assert in_words(time_s) == words
+    assert duration_text(time_s) == words

@@ -1,4 +1,4 @@
-"""Who comes in, and with what: hosts, origins, cookies, the login and the headers."""
+"""Access to the server: hosts, origins, cookies, the login and the headers."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def test_an_upload_that_is_too_large_is_told(browser: httpx.Client) -> None:
 
 
 def _outcome(browser: httpx.Client, fn_index: int, data: list[object]) -> dict[str, Any]:
-    """What comes of an event that a page asks for."""
+    """Call an event of the page and return its answers."""
     event = {"fn_index": fn_index, "data": data, "session_hash": secrets.token_hex(6)}
     browser.post("/gradio_api/queue/join", json=event).raise_for_status()
     with browser.stream("GET", f"/gradio_api/queue/data?session_hash={event['session_hash']}") as s:
@@ -326,7 +326,7 @@ def test_wrong_certificates_are_told(tmp_path: Path) -> None:
 
 
 def _refused(*options: str) -> str:
-    """What the command says on stderr when it ends with status 1."""
+    """Run the command, which ends with status 1, and return its stderr."""
     done = subprocess.run(
         [sys.executable, str(COMMAND_LINE), "web", *options],
         capture_output=True,

@@ -69,7 +69,7 @@ def batches(
 
 
 def which(signal: np.ndarray, samples: Samples) -> list[int]:
-    """Which of the samples these are; each must be one of them, unchanged."""
+    """Find out which of the samples these are; each must be one of them, unchanged."""
     own = cut(samples.windows(np.arange(len(samples.labels))), "triple")
     found = [np.flatnonzero((own == one).all(axis=(1, 2, 3, 4, 5))) for one in signal]
     assert all(len(one) == 1 for one in found)

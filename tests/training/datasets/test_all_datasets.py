@@ -1,4 +1,4 @@
-"""What holds for every dataset: one canonical table, and no row that is lost without a word."""
+"""Rules for every dataset: one canonical table, and no row that is lost without a word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What evaluation counts, from written-down truth and events, and the page that tells it."""
+"""Counts of the evaluation, from written-down truth and events, and the report of them."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ Named = tuple[Interval, str]
 
 
 def counts_of_videos(videos: list[tuple[list[Named], list[Named]]]) -> Counts:
-    """Of videos of one minute each, given by what is true and what was spotted in them."""
+    """Counts of videos of one minute each, given by what is true and what was spotted in them."""
     place = {name: number for number, name in enumerate(CLASSES)}
     size = (len(videos), len(CLASSES))
     confusion, missed, false = np.zeros((*size, len(CLASSES))), np.zeros(size), np.zeros(size[0])
@@ -233,7 +233,7 @@ def test_spotting_and_strs_of_a_set_of_videos_by_hand() -> None:
 
 
 def counts(clips: list[tuple[int, int, int]]) -> Counts:
-    """Of clips of one minute each: right ones, missed ones (both of class 0) and false ones."""
+    """Counts of one-minute clips: right ones, missed ones (both of class 0) and false ones."""
     right, missed, false = np.array(clips, float).T
     confusion = np.zeros((len(clips), 2, 2))
     confusion[:, 0, 0] = right

@@ -1,4 +1,4 @@
-"""Who is trained on and who is tested on: nobody and nothing is on two sides."""
+"""Division into training and test: nobody and nothing is on two sides."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from training.provenance import sha256_of
 
 LEAST_ACCURACY = 0.69
 LARGEST_CALIBRATION_ERROR = 0.04
-"""Of the model that ships, on every other picture of PublicTest; of so few, chance alone makes an
+"""Limits for the model that ships on half of PublicTest; of so few, chance alone makes an
 error of 0.02 to 0.03."""
 
 NOTHING = Augmentation(flip=False, turn_deg=0, zoom=0, move_px=0, gamma=0, erase=0, erase_px=20)
@@ -219,7 +219,7 @@ def test_another_file_is_refused_in_a_sentence(
 def test_a_damaged_file_is_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "stills.npz"
     path.write_bytes(content)
-    with pytest.raises(KilasError, match=r"holds no stills .*; make it with macro prepare"):
+    with pytest.raises(KilasError, match=r"holds no stills .*; write it again with macro prepare"):
         load_stills(path)
 
 
@@ -367,7 +367,7 @@ def test_a_copy_in_another_format_is_told_once(tmp_path: Path) -> None:
         ("faces", "faces/../faces/out.npz", "is, or lies within, what is read"),
         ("good.npz", "good.npz", "is, or lies within, what is read"),
         ("good.csv", "figures.npz", "figures.npz is a file of something else and would be repl"),
-        ("good.csv", "text.npz", "text.npz is a file of something else and would be replaced"),
+        ("good.csv", "text.npz", "text.npz exists and is no file of stills"),
     ],
 )
 def test_nothing_else_is_overwritten_and_nothing_read_before(
@@ -423,7 +423,7 @@ def test_faces_are_cut_out_of_whole_pictures(
     assert 4 <= column <= 20
     assert row <= 12
     (folder / "face.png").unlink()
-    with pytest.raises(KilasError, match=r"No face is left of .*, 1 pictures were skipped"):
+    with pytest.raises(KilasError, match=r"No face is left of .*; 1 pictures were skipped"):
         macro("prepare", tmp_path / "pictures", *options)
 
 

@@ -354,7 +354,7 @@ def test_it_learns_when_and_where_something_moved() -> None:
 
 
 def dropped(network: keras.Model, signal: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
-    """What each dropout layer leaves out of one batch, layer after layer."""
+    """Find what each dropout layer leaves out of one batch, layer after layer."""
     found = []
     for layer in network.layers:
         if isinstance(layer, keras.layers.Dropout):

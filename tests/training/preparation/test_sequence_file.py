@@ -89,7 +89,7 @@ def test_a_file_that_holds_something_else_is_named(tmp_path: Path, changes: dict
     np.savez(tmp_path / "good.npz", **arrays())
     assert len(list(load_streams([tmp_path / "good.npz"], SPEC))) == 1
     np.savez(tmp_path / "odd.npz", **arrays(**changes))
-    with pytest.raises(KilasError, match=r"odd\.npz holds no streams"):
+    with pytest.raises(KilasError, match=r"odd\.npz holds no face sequences"):
         list(load_streams([tmp_path], SPEC))
 
 
@@ -98,20 +98,20 @@ def test_a_file_that_lacks_something_is_named(tmp_path: Path, name: str) -> None
     held = arrays()
     del held[name]
     np.savez(tmp_path / "odd.npz", **held)
-    with pytest.raises(KilasError, match=rf"odd\.npz holds no streams.*{name}"):
+    with pytest.raises(KilasError, match=rf"odd\.npz holds no face sequences.*{name}"):
         list(load_streams([tmp_path], SPEC))
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04 cut off"])
 def test_junk_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "junk.npz").write_bytes(content)
-    with pytest.raises(KilasError, match=r"junk\.npz holds no streams"):
+    with pytest.raises(KilasError, match=r"junk\.npz holds no face sequences"):
         list(load_streams([tmp_path], SPEC))
 
 
 def test_a_lone_array_is_no_file_of_streams(tmp_path: Path) -> None:
     np.save(tmp_path / "faces.npy", np.zeros(3))
-    with pytest.raises(KilasError, match=r"faces\.npy holds no streams"):
+    with pytest.raises(KilasError, match=r"faces\.npy holds no face sequences"):
         list(load_streams([tmp_path / "faces.npy"], SPEC))
 
 

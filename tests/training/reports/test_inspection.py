@@ -1,4 +1,4 @@
-"""What `inspect` tells of prepared data: counts, and a sheet of samples."""
+"""The report of `inspect` about prepared data: counts, and a sheet of samples."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EMOTIONS = {
     dataset: ("disgust", "disgust", "happiness", "surprise", other)
     for dataset, other in {"casme2": "others", "samm": "other"}.items()
 }
-"""Of each subject's clips: twice negative, positive, surprise, and of none of the three classes."""
+"""Classes of a subject's clips: twice negative, positive, surprise, and of no class."""
 
 APEX = 20
 """Slot of each clip's apex."""
@@ -126,7 +126,7 @@ def test_the_sheet_shows_samples_of_each_class(tmp_path: Path, suffix: str) -> N
 
 
 def has_tile(picture: np.ndarray, gray: int) -> bool:
-    """Whether there is a patch of this gray."""
+    """Tell whether there is a patch of this gray."""
     is_level = (np.abs(picture.astype(int) - gray) < 2).all(axis=2).astype(np.uint8)
     return bool(cv2.erode(is_level, np.ones((TILE_PX // 2, TILE_PX // 2))).any())
 

@@ -1,4 +1,4 @@
-"""What simulated people do: strengths that are seen, units that move what they should."""
+"""Actions of simulated people: strengths that are seen, units that move what they should."""
 
 from __future__ import annotations
 

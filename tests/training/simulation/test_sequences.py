@@ -92,5 +92,5 @@ def test_a_clip_without_a_face_leaves_a_file_without_streams_and_sets_share_a_fo
 
 
 def test_a_folder_without_streams_is_said(tmp_path: Path) -> None:
-    with pytest.raises(KilasError, match="no prepared streams"):
+    with pytest.raises(KilasError, match="no prepared face sequences"):
         list(load_streams([tmp_path], SPEC))

@@ -1,4 +1,4 @@
-"""What the page draws of a face."""
+"""The lines that the page draws of a face."""
 
 from __future__ import annotations
 

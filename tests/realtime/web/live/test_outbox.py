@@ -1,4 +1,4 @@
-"""What waits to be said to a page."""
+"""Messages that wait to be sent to a page."""
 
 from __future__ import annotations
 

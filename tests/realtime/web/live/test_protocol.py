@@ -1,4 +1,4 @@
-"""What a page may say, and that nothing else is taken for it."""
+"""Messages that a page may send; all else is refused."""
 
 from __future__ import annotations
 

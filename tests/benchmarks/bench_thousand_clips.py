@@ -1,5 +1,5 @@
 """Many short clips by one job, by two, and by a cluster that loses a worker on the way:
-`python thousand_clips.py [CLIPS]`.
+`python bench_thousand_clips.py [CLIPS]`.
 
 Says how long each takes, and whether scores.csv, events.csv and summary.csv are the same bytes.
 The clips are cut from the demo clip, each with a place, size, light and compression of its own.

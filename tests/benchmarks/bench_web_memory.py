@@ -1,4 +1,5 @@
-"""What `stream.py web` holds while visitors stay: `python web_memory.py [MINUTES] [VISITORS]`.
+"""Memory of `stream.py web` while visitors stay:
+`python bench_web_memory.py [MINUTES] [VISITORS]`.
 
 Each visitor sends the built-in clip again and again, 30 pictures a second, and records a minute
 of every five. Prints what the server holds, every half minute, and in the end how much more it was

@@ -1,5 +1,6 @@
 """Faces cut out by landmarks, by the Haar cascade, and as FER2013 has them, before the network
-that ships: `python compare_cuts.py STILLS.npz [PICTURES]` (of `python -m training macro prepare`).
+that ships: `python bench_face_cuts.py STILLS.npz [PICTURES]`; the file is that of
+`python -m training macro prepare`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from training.macro.stills import load_stills
 PART = "PublicTest"
 CUTS: tuple[Cut, ...] = ("cropped", "landmarks", "haar")
 SEED = 5
-"""Of the draw of pictures."""
+"""Seed of the draw of pictures."""
 
 
 def main(path: Path, pictures: int) -> None:

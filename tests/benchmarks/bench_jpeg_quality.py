@@ -1,4 +1,4 @@
-"""What JPEG does to the scores, by quality: `python jpeg_quality.py [VIDEO...]`.
+"""Scores after JPEG compression, by quality: `python bench_jpeg_quality.py [VIDEO...]`.
 
 Each frame is encoded and decoded as the browser demo does it, and what the monitor says is
 compared with what it says of the frames as they are. A yardstick stands in the last row: the

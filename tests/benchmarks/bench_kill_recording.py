@@ -1,10 +1,10 @@
-"""What a kill leaves of a live recording: `python kill_recording.py [KILLS]`.
+"""The part of a live recording that outlives a kill: `python bench_kill_recording.py [KILLS]`.
 
 Kills `stream.py` at random moments while it records the demo clip as if it were live, with both
-videos, and prints how many seconds before the kill each file ends, and whether `recover_session` finishes the
-session. The kill is counted from the recording's stated start, so the figures are too large by what
-passes until the first frame; `first` is how long that takes until it is in the video, which is a
-little longer. Goal: less than 1 s, each time.
+videos, and prints how many seconds before the kill each file ends, and whether `recover_session`
+finishes the session. The kill is counted from the recording's stated start, so the figures are too
+large by what passes until the first frame; `first` is how long that takes until it is in the video,
+which is a little longer. Goal: less than 1 s, each time.
 """
 
 from __future__ import annotations
