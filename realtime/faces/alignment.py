@@ -1,4 +1,4 @@
-"""Steady similarity transform from a frame to the aligned 128 x 128 face."""
+"""Alignment of a face: a steady similarity transform from a frame to the aligned 128 x 128 face."""
 
 from __future__ import annotations
 
@@ -39,28 +39,31 @@ _LEVER_PX = 40.0
 
 
 class _Similarity(NamedTuple):
-    """Where the aligned face lies in the image, both complex (x + iy).
+    """Position of the aligned face in the image, both complex (x + iy).
 
-    `centre`: pixels of the image under `_TEMPLATE_CENTRE`; `scale`: pixels of the image for a
-    pixel of the aligned face, turned by the angle of the head. Both are linear in the landmarks,
-    so averaging them is averaging the landmarks.
+    `centre`: pixels of the image under `_TEMPLATE_CENTRE`; `scale`: pixels of the image for a pixel
+    of the aligned face, turned by the angle of the head. Both are linear in the landmarks, so
+    averaging them is averaging the landmarks.
     """
 
     centre: complex
     scale: complex
 
     def distance_px(self, other: _Similarity) -> float:
-        """How far apart the two put an eye corner at most, in pixels of the aligned face."""
+        """Return the largest shift of an eye corner between the two, in pixels of the aligned
+        face."""
         shift = abs(self.centre - other.centre) + _LEVER_PX * abs(self.scale - other.scale)
         return shift / abs(other.scale)
 
     def moved_to(self, other: _Similarity, part: float) -> _Similarity:
+        """Return the similarity that lies `part`, 0 to 1, of the way to `other`."""
         return _Similarity(
             self.centre + part * (other.centre - self.centre),
             self.scale + part * (other.scale - self.scale),
         )
 
     def to_transform(self) -> npt.NDArray[np.float32]:
+        """Return the affine map from image to aligned face, float32 [2, 3]."""
         turn = 1 / self.scale
         shift = _TEMPLATE_CENTRE - turn * self.centre
         return np.array(
@@ -79,14 +82,14 @@ _ARMS /= (_ARMS * (_TEMPLATE - _TEMPLATE_CENTRE)).sum()
 
 
 class StableAlignment:
-    """Cuts one face out so that the crop stands still while the head does.
+    """Alignment of one face whose crop stands still while the head does.
 
-    Landmarks scatter by fractions of a pixel, and a crop that follows them looks like a face
-    that moves. So the similarity that is fitted to the rigid points in each frame is averaged
+    Landmarks scatter by fractions of a pixel, and a crop that follows them looks like a face that
+    moves. So the similarity that is fitted to the rigid points in each frame is averaged
     (`_CALM_S`), and the transform of the previous frame is returned unchanged while the average
-    stays near it (`_HOLD_PX`). Once the head leaves that band, the transform follows the
-    average, whose lag shrinks as the head gets faster, and it does so until the head has been
-    still for a while (`_STILL_S`): one smooth move from hold to hold, and no jumps between.
+    stays near it (`_HOLD_PX`). Once the head leaves that band, the transform follows the average,
+    whose lag shrinks as the head gets faster, and it does so until the head has been still for a
+    while (`_STILL_S`): one smooth move from hold to hold, and no jumps between.
     """
 
     def __init__(self) -> None:
@@ -96,7 +99,8 @@ class StableAlignment:
         self._held: npt.NDArray[np.float32] | None = None  # None: following
 
     def __call__(self, t_s: float, points_xy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """float32 [2, 3], image -> aligned face, for the mesh points of the frame at `t_s`.
+        """Return the transform, float32 [2, 3], image -> aligned face, for the mesh points at
+        `t_s`.
 
         While the head is still, the very array of the call before is returned. When time runs
         backwards, the face is aligned anew.

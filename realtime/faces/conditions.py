@@ -1,5 +1,6 @@
-"""The conditions under which a face is seen: how the head is turned, how large the face is, its
-light. What is outside of the bounds here makes scores doubtful, and is told to the user.
+"""Conditions under which a face is seen: the turn of the head, the size of the face, its light.
+
+Values outside of the bounds here make scores doubtful, and the user is warned.
 """
 
 from __future__ import annotations
@@ -12,19 +13,30 @@ import numpy.typing as npt
 from realtime.types import Conditions, Face, Frame, UInt8Array
 
 TURNED_DEG = 25.0
-"""Beyond this yaw or pitch the shipped model was never tested (`weights/kilas.md`), and brow or
-mouth are foreshortened by a tenth and more."""
+"""Largest yaw or pitch without a warning.
+
+Beyond it the shipped model was never tested (`weights/kilas.md`), and brow or mouth are
+foreshortened by a tenth and more.
+"""
 
 SMALL_PX = 60.0
-"""Faces less wide than this, about 80 pixels high, are smaller than any that the shipped model was
-tested on (`weights/kilas.md`)."""
+"""Smallest width of a face without a warning, about 80 pixels high.
+
+Smaller faces are smaller than any that the shipped model was tested on (`weights/kilas.md`).
+"""
 
 DARK, BRIGHT = 50.0, 220.0
-"""Mean gray of a face: below, an 8-bit camera's noise is of the size of its texture; above, skin
-begins to be white."""
+"""Bounds of the mean gray of a face.
+
+Below DARK, an 8-bit camera's noise is of the size of the face's texture; above BRIGHT, skin begins
+to be white.
+"""
 
 UNEVEN = 0.3
-"""Difference of the two halves' light over their sum: one half has about twice the other's."""
+"""Largest difference of the two halves' light over their sum without a warning.
+
+At this value one half has about twice the light of the other.
+"""
 
 # Points of the mesh that expressions hardly move, and where they are on a head, in cm: x to the
 # right of the picture, y up, z towards the camera. Vertices of the mean face of USC-ICT FaceKit.
@@ -48,19 +60,19 @@ _HEAD -= _HEAD.mean(axis=0)
 _SOLVE = np.linalg.pinv(_HEAD)
 
 _INNER = 0.15
-"""Share of the box of a face that is cut off on each side, so that no background is measured."""
+"""Share of a face's box that is cut off on each side, so that no background is measured."""
 
 _SAMPLES = 24
-"""Pixels that are looked at along each side: their mean is within a few gray levels of that of
-all, in a hundredth of the time."""
+"""Number of pixels that are read along each side: their mean is within a few gray levels of that of
+all pixels, in a hundredth of the time."""
 
 
 def measure(frame: Frame, face: Face) -> Conditions:
-    """The conditions of one face of a frame.
+    """Measure the conditions of one face of a frame.
 
     The head's turn is that of the best fitting mean head under scaled orthography (DeMenthon and
-    Davis 1995, "Model-based object pose in 25 lines of code", its first step): good for telling a
-    turned head, some degrees off for any one person.
+    Davis 1995, "Model-based object pose in 25 lines of code", its first step): good enough to
+    detect a turned head, some degrees off for any one person.
     """
     yaw_deg, pitch_deg, roll_deg = head_pose(face.points_xy)
     left, _, right, _ = face.box_xyxy
@@ -69,8 +81,10 @@ def measure(frame: Frame, face: Face) -> Conditions:
 
 
 def head_pose(points_xy: npt.NDArray[np.float32]) -> tuple[float, float, float]:
-    """Yaw, pitch and roll in degrees of a face mesh, float32 [468, 2]; signs as in
-    `Conditions`."""
+    """Return yaw, pitch and roll in degrees of a face mesh, float32 [468, 2].
+
+    Signs as in `Conditions`.
+    """
     xy = points_xy[_POINTS].astype(np.float64)
     xy -= xy.mean(axis=0)
     # Not by BLAS or LAPACK: they wake threads, for sums that take microseconds.
@@ -100,25 +114,25 @@ def _dot(one: list[float], other: list[float]) -> float:
 
 
 def warnings(conditions: Conditions) -> tuple[str, ...]:
-    """What is wrong with the conditions, in words with a remedy, the worst first."""
-    said = []
+    """Return a warning with a remedy for each condition out of bounds, the worst first."""
+    messages = []
     if max(abs(conditions.yaw_deg), abs(conditions.pitch_deg)) > TURNED_DEG:
-        said.append("head turned away: face the camera")
+        messages.append("head turned away: face the camera")
     if conditions.face_px < SMALL_PX:
-        said.append("face too small: come nearer")
+        messages.append("face too small: come nearer")
     if conditions.brightness < DARK:
-        said.append("too dark: more light from the front")
+        messages.append("too dark: more light from the front")
     elif conditions.brightness > BRIGHT:
-        said.append("too bright: less light")
+        messages.append("too bright: less light")
     if conditions.unevenness > UNEVEN:
-        said.append("light from one side: turn to the light")
-    return tuple(said)
+        messages.append("light from one side: turn to the light")
+    return tuple(messages)
 
 
 def _light(
     image_bgr: UInt8Array, box_xyxy: tuple[float, float, float, float]
 ) -> tuple[float, float]:
-    """Brightness and unevenness of the inner part of a box."""
+    """Return the brightness and the unevenness of the inner part of a box."""
     left, top, right, bottom = box_xyxy
     height, width = image_bgr.shape[:2]
     cut_x, cut_y = _INNER * (right - left), _INNER * (bottom - top)

@@ -1,4 +1,4 @@
-"""`FaceDetector`: the faces of a single picture, small ones too."""
+"""`FaceDetector`: find the faces of a single image, small ones too."""
 
 from __future__ import annotations
 
@@ -16,39 +16,41 @@ from realtime.faces.face_mesh import import_face_mesh
 from realtime.faces.landmarks import Box, bounding_box, check_frame, to_pixels
 from realtime.types import Face
 
-# Of single pictures. A face that fills its picture is found with a margin, as a share of the
-# shorter side: of 400 stills of FER2013 93 % without and 98 % with it.
+# Margin around an image, as a share of its shorter side. A face that fills its image is found with
+# it: of 400 stills of FER2013 93 % without and 98 % with it.
 _MARGIN = 0.25
-# The detector sees a picture on 128 x 128 pixels and finds faces from a tenth of it on. A smaller
-# part of a picture shows it nothing new.
+# Side of the smallest window. The detector scales an image to 128 x 128 pixels and finds faces from
+# a tenth of it on. A smaller part of an image shows it nothing new.
 _SMALLEST_WINDOW_PX = 128
-# Of a window's longer side: in 640 pixels all heads of 80 pixels were found, and half of those
-# of 72.
+# Narrowest face that is found, as a share of a window's longer side: in 640 pixels all heads of 80
+# pixels were found, and half of those of 72.
 _NARROWEST_SHARE = 1 / 8
-# Faces that are looked for beside one that was found, as a share of its width: people who stand
-# together. Each further look takes as long as the first.
+# Narrowest face that is searched for beside a face that was found, as a share of its width: people
+# who stand together. Each further search takes as long as the first.
 _NARROWEST_BESIDE = 0.5
-# As many as MediaPipe is asked for at least: of several faces it does not give the largest first.
+# Least number of faces that MediaPipe is asked for: it does not return the largest first.
 _LOOKED_FOR = 5
-# Longer side over shorter one of what is shown to it. A strip would be a few pixels wide there,
-# and MediaPipe ends the whole process when a side comes to nothing.
+# Longest window that MediaPipe is given, longer side over shorter. A longer strip would be a few
+# pixels wide there, and MediaPipe ends the whole process when a side comes to nothing.
 _LONGEST_WINDOW = 16
 
 _Window = tuple[int, int, int, int]
-"""A part of a picture: left, top, right and bottom, the latter two not included."""
+"""Part of an image: left, top, right and bottom, the latter two not included."""
 
 
 class FaceDetector:
-    """Finds the faces of pictures that have nothing to do with each other: what is found in one
-    does not depend on those before it. Belongs to one thread at a time.
+    """Detector of faces in images that have nothing to do with each other.
 
-    Where fewer faces are seen than were asked for, a picture is looked at again: with a margin,
-    because a face that fills it is missed, and square by square, because small ones are. Beside
-    a face that was found, those that are less than half as wide are not searched for.
+    The result for an image does not depend on the images before it. Belongs to one thread at a
+    time.
+
+    Where fewer faces are found than were asked for, an image is searched again: with a margin,
+    because a face that fills it is missed, and square by square, because small ones are. Beside a
+    face that was found, those that are less than half as wide are not searched for.
     """
 
     def __init__(self, max_faces: int = 1) -> None:
-        """Loads MediaPipe, as `FaceTracker` does."""
+        """Load MediaPipe, as `FaceTracker` does."""
         if max_faces < 1:
             raise ValueError(f"expected max_faces of at least 1, found {max_faces}")
         self._max_faces = max_faces
@@ -59,8 +61,11 @@ class FaceDetector:
         )
 
     def __call__(self, image_bgr: npt.NDArray[np.uint8]) -> tuple[Face, ...]:
-        """At most `max_faces` faces of a picture, uint8 [height, width, 3], the largest first and
-        numbered in this order; `frame_id` is 0. Raises as `FaceTracker` does."""
+        """Find at most `max_faces` faces of an image, uint8 [height, width, 3].
+
+        The largest comes first, and faces are numbered in this order; `frame_id` is 0. Raises as
+        `FaceTracker` does.
+        """
         check_frame(image_bgr)
         height, width, _ = image_bgr.shape
         found: list[tuple[Box, npt.NDArray[np.float32]]] = []
@@ -85,7 +90,7 @@ class FaceDetector:
         )
 
     def close(self) -> None:
-        """Free MediaPipe's graph; the finder cannot be used afterwards."""
+        """Free MediaPipe's graph; the detector cannot be used afterwards."""
         if self._mesh is not None:
             self._mesh.close()
             self._mesh = None
@@ -104,7 +109,7 @@ class FaceDetector:
     def _look(
         self, image_bgr: npt.NDArray[np.uint8], window: _Window
     ) -> list[npt.NDArray[np.float32]]:
-        """The meshes in a window, in pixels of the picture; beside the picture it is black."""
+        """Return the meshes in a window, in pixels of the image; beside the image it is black."""
         height, width, _ = image_bgr.shape
         left, top, right, bottom = window
         part = image_bgr[max(top, 0) : bottom, max(left, 0) : right]
@@ -123,8 +128,11 @@ class FaceDetector:
 
 
 def _windows(width: int, height: int) -> Iterator[list[_Window]]:
-    """The parts of a picture in which faces are looked for, one step after the other: all of it,
-    that with a margin, and squares that overlap by half, as large as fits and half as large."""
+    """Yield the parts of an image in which faces are searched for, step by step.
+
+    They are all of it, all of it with a margin, and squares that overlap by half, as large as fits
+    and half as large.
+    """
     shorter, longer = sorted((width, height))
     if longer <= _LONGEST_WINDOW * shorter:
         yield [(0, 0, width, height)]
@@ -140,12 +148,13 @@ def _windows(width: int, height: int) -> Iterator[list[_Window]]:
 
 
 def _starts(length: int, side: int) -> list[int]:
+    """Return where the windows of length `side` begin along `length` pixels."""
     count = 1 + math.ceil(2 * (length - side) / side)
     return [round(start) for start in np.linspace(0, length - side, count)]
 
 
 def _is_whole(box: Box, window: _Window, width: int, height: int) -> bool:
-    """Whether no edge of the window that lies within the picture cuts a face."""
+    """Return True if no edge of the window that lies within the image cuts the face."""
     left, top, right, bottom = window
     return (
         (left <= 0 or box[0] >= left)
@@ -156,11 +165,12 @@ def _is_whole(box: Box, window: _Window, width: int, height: int) -> bool:
 
 
 def _is_same(box: Box, other: Box) -> bool:
-    """Whether two boxes are about one face: the middle of one lies in the other."""
+    """Return True if two boxes belong to one face: the middle of one lies in the other."""
     return _holds_middle(box, other) or _holds_middle(other, box)
 
 
 def _holds_middle(box: Box, other: Box) -> bool:
+    """Return True if the middle of `other` lies in `box`."""
     x, y = (other[0] + other[2]) / 2, (other[1] + other[3]) / 2
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 
 class _Absent(MetaPathFinder):
-    """Says of some packages that they are not installed, to one thread."""
+    """Import finder that reports some packages as not installed, to one thread."""
 
     def __init__(self, packages: frozenset[str]) -> None:
         self._packages = packages
@@ -32,7 +32,7 @@ class _Absent(MetaPathFinder):
 
 @contextlib.contextmanager
 def _absent(*packages: str) -> Iterator[None]:
-    """Within the block and this thread, importing these packages fails as if not installed.
+    """Make imports of these packages fail within the block and this thread, as if not installed.
 
     Packages that have been imported before stay usable.
     """
@@ -45,11 +45,11 @@ def _absent(*packages: str) -> Iterator[None]:
 
 
 def import_face_mesh() -> Any:
-    """MediaPipe's face mesh module.
+    """Import MediaPipe's face mesh module.
 
     MediaPipe imports TensorFlow, where it is installed, for the sake of a decorator of its own
-    documentation; that takes seven seconds and hundreds of megabytes, and MediaPipe goes on
-    without it.
+    documentation; that takes seven seconds and hundreds of megabytes, and MediaPipe goes on without
+    it.
     """
     with _absent("tensorflow", "jax"):
         from mediapipe.python.solutions import face_mesh

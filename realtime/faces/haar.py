@@ -1,7 +1,8 @@
-"""Faces cut out as the FER2013 paper does it: a Haar cascade's square, shrunk to 48 x 48.
+"""Haar cascade detector, which cuts faces out as the FER2013 paper does, as a square.
 
-The landmarks of `realtime.faces.landmarks` are the better way: they stand a leaning head upright and
-put everybody's eyes in the same place. This one is here to be compared with.
+The landmarks of `realtime.faces.tracker` and `realtime.faces.detector` are the better way: they
+stand a leaning head upright and put everybody's eyes in the same place. This detector is here to be
+compared with.
 """
 
 from __future__ import annotations
@@ -16,37 +17,50 @@ from realtime.errors import KilasError
 from realtime.types import UInt8Array
 
 CASCADE = "haarcascade_frontalface_default.xml"
-"""The cascade that is meant where nothing else is said; the paper does not say which it took."""
+"""Cascade that is used by default; the paper does not name its own."""
 
 SCALE_FACTOR = 1.1
-"""From one size of the search to the next: OpenCV's own. Of 400 stills of FER2013, 75 % are found
-with it, 61 % with 1.3, and 80 % with 1.05 in twice the time."""
+"""Factor from one size of the search to the next: OpenCV's own.
+
+Of 400 stills of FER2013, 75 % are found with it, 61 % with 1.3, and 80 % with 1.05 in twice the
+time.
+"""
 
 MIN_NEIGHBOURS = 5
-"""Hits that have to agree. With OpenCV's own 3, 79 % of the same stills are found, and more
-of what is no face."""
+"""Number of hits that have to agree.
+
+With OpenCV's own 3, 79 % of the same stills are found, and more false faces.
+"""
 
 SMALLEST_SHARE = 1 / 15
-"""Of the picture's shorter side: the smallest face that is looked for, about as small as those
-that landmarks are found on. Most of the time goes into the small ones."""
+"""Smallest face that is searched for, as a share of the image's shorter side.
+
+About as small as those that landmarks are found on. Most of the time goes into the small ones.
+"""
 
 SMALLEST_PICTURE_PX = 192
-"""Shorter side to which smaller pictures are enlarged, because the cascade begins at 24 pixels:
-of FER2013's stills, 48 pixels wide, 38 % are found without it and without the margin."""
+"""Shorter side to which smaller images are enlarged, because the cascade begins at 24 pixels.
+
+Of FER2013's stills, 48 pixels wide, 38 % are found without it and without the margin.
+"""
 
 LARGEST_SCALE = 4.0
-"""Most that a picture is enlarged: what is smaller than FER2013's stills shows no face."""
+"""Largest enlargement of an image: anything smaller than FER2013's stills shows no face."""
 
 MARGIN = 0.25
-"""Around the picture, as a share of its shorter side: a face that fills it is not found without."""
+"""Margin around the image, as a share of its shorter side; without it, a face that fills the image
+is not found."""
 
 
 class HaarDetector:
-    """OpenCV's frontal face cascade. For one thread at a time."""
+    """Detector of faces with OpenCV's frontal face cascade. For one thread at a time."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """`path`: another cascade file than the one that OpenCV brings. Raises KilasError when
-        there is none."""
+        """Load the cascade.
+
+        `path`: another cascade file than the one that OpenCV brings. Raises KilasError when there
+        is none.
+        """
         if path is None:
             # OpenCV 5 has neither the folder nor the class.
             path = Path(getattr(getattr(cv2, "data", None), "haarcascades", "")) / CASCADE
@@ -60,8 +74,10 @@ class HaarDetector:
             raise KilasError(f"{path} is no Haar cascade; install opencv-python anew.")
 
     def __call__(self, gray: UInt8Array) -> npt.NDArray[np.int64]:
-        """The faces of a gray picture, uint8 [h, w]: int64 [n, 4], left, top, width and height in
-        pixels, the largest first. They may reach beyond the picture."""
+        """Return the boxes of the faces of a gray image, uint8 [h, w]: int64 [n, 4].
+
+        Left, top, width and height in pixels, the largest first. They may reach beyond the image.
+        """
         if gray.ndim != 2 or gray.dtype != np.uint8 or not gray.size:
             raise ValueError(f"expected gray uint8 [h, w], got {gray.dtype} {list(gray.shape)}")
         shorter = min(gray.shape)
@@ -77,7 +93,7 @@ class HaarDetector:
         boxes = np.array(found, np.float64).reshape(-1, 4) / scale - [border, border, 0.0, 0.0]
         order = np.lexsort((boxes[:, 1], boxes[:, 0], -boxes[:, 2]))
         boxes = np.rint(boxes[order]).astype(np.int64)
-        # What is wholly in the border is no face.
+        # A box that lies wholly in the border is no face.
         beginnings, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
         is_inside = ((ends > 0) & (beginnings < gray.shape[::-1])).all(axis=1)
         return np.asarray(boxes[is_inside], np.int64)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 FORGET_S = 1.0
-"""A face that is away for longer comes back as a new identity: a person who looks down or
-passes a hand over the face is back within a second."""
+"""Longest absence after which a face keeps its identity; later it comes back as a new identity.
+
+A person who looks down or passes a hand over the face is back within a second.
+"""
 
 # Where a face may be found next, in face sizes from its predicted place: detection scatter, plus
 # what an unforeseen movement adds each second (heads reach about 1 m/s, 8 face widths), and the
@@ -26,10 +28,10 @@ _VELOCITY_S = 0.1
 
 
 class IdentityTracker:
-    """Which face is which: numbers faces from 0 and never gives a number twice.
+    """Tracker that numbers faces from 0 and never gives a number twice.
 
-    A face is expected where constant velocity would have taken it since it was last seen, for
-    up to `FORGET_S`; what is found is assigned so that the sum of the deviations is smallest.
+    A face is expected where constant velocity would have taken it since it was last seen, for up to
+    `FORGET_S`; the boxes that are found are assigned so that the sum of the deviations is smallest.
     A face further away than a head can have moved, or of another size, is a new one.
     """
 
@@ -40,13 +42,13 @@ class IdentityTracker:
 
     @property
     def known_ids(self) -> frozenset[int]:
-        """The identities that may still come back, those of the last frame included."""
+        """Identities that may still come back, those of the last frame included."""
         return frozenset(track.face_id for track in self._tracks)
 
     def __call__(
         self, t_s: float, boxes_xyxy: Sequence[tuple[float, float, float, float]]
     ) -> tuple[int, ...]:
-        """One id for each box (left, top, right, bottom), in the order of the boxes.
+        """Return an id for each box (left, top, right, bottom), in the order of the boxes.
 
         `t_s`: time of the frame in seconds. When it runs backwards, all faces are new.
         """
@@ -88,7 +90,8 @@ _AT_REST = _Place(0.0, 0.0, 0.0)
 
 @dataclass(slots=True)
 class _Track:
-    """One face: where it was last seen, and its velocity in the units of `_Place` a second."""
+    """Track of one face: where it was last seen, and its velocity in the units of `_Place` a
+    second."""
 
     face_id: int
     t_s: float
@@ -96,7 +99,8 @@ class _Track:
     velocity: _Place = _AT_REST
 
     def deviation(self, t_s: float, place: _Place) -> float:
-        """How badly `place` fits the predicted one, in face sizes; infinite if implausible."""
+        """Return the distance of `place` from the predicted place, in face sizes; infinite if
+        implausible."""
         elapsed_s = t_s - self.t_s
         x, y, log_size = (p + v * elapsed_s for p, v in zip(self.place, self.velocity, strict=True))
         distance = math.hypot(place.x - x, place.y - y) / math.exp(self.place.log_size)
@@ -107,6 +111,7 @@ class _Track:
         return distance + growth + _ABSENCE_SIZES_PER_S * elapsed_s
 
     def move_to(self, t_s: float, place: _Place) -> None:
+        """Set the place of the face at `t_s` and update its velocity."""
         elapsed_s = t_s - self.t_s
         if elapsed_s > 0:
             weight = 1 - math.exp(-elapsed_s / _VELOCITY_S)
@@ -120,10 +125,10 @@ class _Track:
 
 
 def _assign(costs: Sequence[Sequence[float]]) -> list[int | None]:
-    """For each row a column of its own, or None where only infinite costs are left.
+    """Return for each row a column of its own, or None where only infinite costs are left.
 
-    As many rows as possible are assigned, at the smallest sum of costs. Goes through the rows
-    and keeps, for each set of columns in use, the best way to have got there; costs are mostly
+    As many rows as possible are assigned, at the smallest sum of costs. Goes through the rows and
+    keeps, for each set of columns in use, the best way to have got there; costs are mostly
     infinite, so these sets are few.
     """
     best: dict[frozenset[int], tuple[int, float, list[int | None]]] = {frozenset(): (0, 0.0, [])}

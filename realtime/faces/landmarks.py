@@ -1,10 +1,4 @@
-"""Frame -> Face: mesh points, identity over time, and an alignment that does not breathe.
-
-`FaceTracker` runs MediaPipe's face mesh on a stream, `FaceFinder` on single pictures. The two
-decisions that need memory are pure classes of their own, in seconds and pixels: `IdentityTracker`
-says which face of this frame is which face of the last one, `StableAlignment` where a face is cut
-out.
-"""
+"""Mesh points of a face: the 68-point view, checks, and conversions."""
 
 from __future__ import annotations
 
@@ -16,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 VIEW_68: tuple[int, ...] = (
-    # Mesh points in the order of the 68-point scheme of iBUG 300-W. Left and right are those of
-    # the image. Jaw from left ear over chin to right ear (0-16).
+    # jaw from left ear over chin to right ear (0-16)
     *(127, 234, 132, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 361, 454, 356),
     *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300),  # brows, left and right (17-26)
     *(168, 197, 5, 4, 98, 97, 2, 326, 327),  # bridge and underside of the nose (27-35)
@@ -25,15 +18,20 @@ VIEW_68: tuple[int, ...] = (
     *(61, 39, 37, 0, 267, 269, 291, 321, 314, 17, 84, 91),  # outer lips (48-59)
     *(78, 81, 13, 311, 308, 402, 14, 178),  # inner lips (60-67)
 )
+"""Mesh points in the order of the 68-point scheme of iBUG 300-W.
+
+Left and right are those of the image.
+"""
 
 _VIEW_68 = np.array(VIEW_68)
 _MESH_POINTS = 468
 
 Box = tuple[float, float, float, float]
+"""Box of a face: left, top, right and bottom in pixels."""
 
 
 def view_68(points_xy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The 68-point view of one mesh: [468, 2] -> [68, 2], in the order of iBUG 300-W."""
+    """Return the 68-point view of one mesh: [468, 2] -> [68, 2], in the order of iBUG 300-W."""
     if points_xy.shape != (_MESH_POINTS, 2):
         raise ValueError(
             f"expected points_xy as [{_MESH_POINTS}, 2], found {list(points_xy.shape)}"
@@ -42,6 +40,7 @@ def view_68(points_xy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def check_frame(image_bgr: npt.NDArray[np.uint8]) -> None:
+    """Raise ValueError unless the image is uint8 [height, width, 3]."""
     if image_bgr.ndim != 3 or image_bgr.shape[2] != 3 or image_bgr.dtype != np.uint8:
         raise ValueError(
             "expected image_bgr as uint8 [height, width, 3], "
@@ -50,6 +49,7 @@ def check_frame(image_bgr: npt.NDArray[np.uint8]) -> None:
 
 
 def to_pixels(landmarks: Any, width: int, height: int) -> npt.NDArray[np.float32]:
+    """Return MediaPipe's landmarks as pixels of an image of this size, float32 [468, 2]."""
     coordinates = chain.from_iterable(map(attrgetter("x", "y"), landmarks))
     xy = np.fromiter(coordinates, np.float32, 2 * _MESH_POINTS).reshape(_MESH_POINTS, 2)
     xy *= (width, height)
@@ -57,5 +57,6 @@ def to_pixels(landmarks: Any, width: int, height: int) -> npt.NDArray[np.float32
 
 
 def bounding_box(points_xy: npt.NDArray[np.float32]) -> tuple[float, float, float, float]:
+    """Return the box of the points: left, top, right, bottom."""
     x, y = points_xy.T
     return float(x.min()), float(y.min()), float(x.max()), float(y.max())

@@ -1,4 +1,4 @@
-"""`FaceTracker`: the faces of a video, frame by frame."""
+"""`FaceTracker`: find and follow the faces of a video, frame by frame."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from realtime.types import Face, Frame
 
 
 class FaceTracker:
-    """Finds the faces of one stream, frame by frame. Belongs to one thread at a time.
+    """Tracker of the faces of one stream, frame by frame. Belongs to one thread at a time.
 
-    Frames come in the order of their time; when time runs backwards (a clip that starts over),
-    all faces are new. Frames may change their size.
+    Frames come in the order of their time; when time runs backwards (a clip that starts over), all
+    faces are new. Frames may change their size.
     """
 
     def __init__(self, max_faces: int = 1) -> None:
-        """Loads MediaPipe, which takes about two seconds the first time in a process."""
+        """Load MediaPipe, which takes about two seconds the first time in a process."""
         if max_faces < 1:
             raise ValueError(f"expected max_faces of at least 1, found {max_faces}")
         self._mesh: Any = import_face_mesh().FaceMesh(
@@ -36,10 +36,10 @@ class FaceTracker:
         self._rgb_read_only = self._rgb
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]:
-        """The faces of this frame in the order of their ids; none: an empty tuple.
+        """Return the faces of this frame in the order of their ids; none: an empty tuple.
 
-        Raises ValueError when the image is not uint8 [height, width, 3]; whatever MediaPipe
-        raises is passed on.
+        Raises ValueError when the image is not uint8 [height, width, 3]; whatever MediaPipe raises
+        is passed on.
         """
         image_bgr = frame.image_bgr
         check_frame(image_bgr)

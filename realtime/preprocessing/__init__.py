@@ -1,1 +1,1 @@
-"""From aligned faces to the windows that the network reads."""
+"""Preprocessing: from aligned faces to the windows that the network reads."""

@@ -1,7 +1,7 @@
-"""Optical flow of the aligned face against the face's own baseline, head and light motion removed.
+"""Optical flow of the aligned face against the face's own baseline, without head and light motion.
 
-What a face shows is how it differs from its own rest, so the signal is displacement in pixels,
-not gray levels: it carries over to faces that a model has never seen.
+A face shows an expression by its difference from its own rest, so the signal is displacement in
+pixels, not gray levels: it carries over to faces that a model has never seen.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from realtime.types import Float32Array, UInt8Array
 Float64Array = npt.NDArray[np.float64]
 
 GRID = FACE_SIZE // MOTION_STRIDE
-"""Nodes of the motion grid in each direction."""
+"""Number of nodes of the motion grid in each direction."""
 
 BASELINE_SLOTS: Final = 9
-"""Slots whose median is the baseline: enough that an expression of half a second, which covers
-two or three of them, does not show in it."""
+"""Number of slots whose median is the baseline: enough that an expression of half a second, which
+covers two or three of them, does not show in it."""
 
 BASELINE_STEP_S = 0.25
 """Time between two slots of the baseline, which so reaches back about two seconds."""
@@ -33,20 +33,23 @@ NOISE_SIGMA_PX = 1.0
 """Blur of every slot before anything else: sensor noise has no place in gradients."""
 
 LIGHT_SIGMA_PX = 8.0
-"""Differences wider than this are light, not motion."""
+"""Width above which differences are light, not motion."""
 
 FLOW_SIGMA_PX = 2.5
-"""Window of the Lucas-Kanade least squares."""
+"""Width of the window of the Lucas-Kanade least squares."""
 
 REGULARISATION = 10.0
-"""Added to the structure tensor, gray levels squared per pixel squared: flow falls to zero where
-there is no texture instead of growing without bound."""
+"""Number that is added to the structure tensor, gray levels squared per pixel squared.
+
+Flow then falls to zero where there is no texture instead of growing without bound.
+"""
 
 FLOW_LIMIT_PX = 3.0
-"""Flow is clipped here; first-order flow is not to be believed beyond."""
+"""Largest flow; larger values are clipped, because first-order flow is not reliable beyond."""
 
 REGISTRATION_LIMIT_PX = 3.5
-"""A head that is further from its baseline than this has other shadows and another shape."""
+"""Largest distance of a head from its baseline; further away it has other shadows and another
+shape."""
 
 # Nodes that expressions move least, for fitting the head's own motion: the bridge of the nose
 # and the strips outside the outer eye corners, as (left, top, right, bottom) in pixels of the
@@ -65,10 +68,10 @@ MEDIAN_OF_9 = (
 
 
 def _median_of_slots(slots: UInt8Array, out: Float32Array) -> None:
-    """Median over the first axis of uint8 [N, H, W] into out, float32 [H, W].
+    """Write the median over the first axis of uint8 [N, H, W] into `out`, float32 [H, W].
 
-    Nine slots, the usual case, go through a network of whole-picture minima and maxima: 0.04 ms
-    for a face, where `np.median` takes 1.6 ms.
+    Nine slots, the usual case, go through a network of whole-image minima and maxima: 0.04 ms for a
+    face, where `np.median` takes 1.6 ms.
     """
     if len(slots) != 9:
         out[:] = np.median(slots, axis=0)
@@ -86,11 +89,11 @@ def _median_of_slots(slots: UInt8Array, out: Float32Array) -> None:
 def _flow_products(
     baseline: Float32Array, now: Float32Array, light: Float32Array, out: Float32Array
 ) -> None:
-    """Products of the least squares, averaged over each node's stride x stride pixels.
+    """Compute the products of the least squares, averaged over each node's stride x stride pixels.
 
-    baseline, now, light: float32 [H, W]; out: float32 [H / stride, W / stride, 5] with
-    xx, xy, yy of the gradients and xt, yt with the difference. Gradients are those of the mean
-    of both pictures, which makes the first-order flow exact to second order.
+    baseline, now, light: float32 [H, W]; out: float32 [H / stride, W / stride, 5] with xx, xy, yy
+    of the gradients and xt, yt with the difference. Gradients are those of the mean of both images,
+    which makes the first-order flow exact to second order.
     """
     height, width = baseline.shape
     out[:] = 0.0
@@ -122,7 +125,7 @@ def _flow_products(
 def _rigid_equations(
     products: Float32Array, rigid: Float32Array, normal: Float64Array, right: Float64Array
 ) -> None:
-    """Least squares of the flow equation over the rigid nodes for `_fit_rigid`.
+    """Set up the least squares of the flow equation over the rigid nodes, for `_fit_rigid`.
 
     products: float32 [G, G, 5]; rigid: float32 [G, G]; normal: float64 [4, 4]; right: float64 [4].
     """
@@ -156,10 +159,11 @@ def _rigid_equations(
 
 
 def _fit_rigid(products: Float32Array, rigid: Float32Array) -> Float64Array:
-    """The similarity that explains the rigid nodes' difference best, by the flow equation itself.
+    """Fit the similarity that explains the rigid nodes' difference best, by the flow equation
+    itself.
 
-    products: float32 [G, G, 5]; rigid: float32 [G, G]. Returns float64 [4], (tx, ty, s, r) of
-    u = tx + s x - r y, v = ty + r x + s y with x, y in grid sides from the middle.
+    products: float32 [G, G, 5]; rigid: float32 [G, G]. Returns float64 [4], (tx, ty, s, r) of u =
+    tx + s x - r y, v = ty + r x + s y with x, y in grid sides from the middle.
     """
     normal, right = np.empty((4, 4)), np.empty(4)
     _rigid_equations(products, rigid, normal, right)
@@ -168,8 +172,10 @@ def _fit_rigid(products: Float32Array, rigid: Float32Array) -> Float64Array:
 
 @numba.njit(cache=True, nogil=True)
 def _subtract_rigid(products: Float32Array, motion: Float64Array) -> None:
-    """Move the time products of all nodes, float32 [G, G, 5], to what is left after `motion`,
-    float64 [4] as `_fit_rigid` gives it."""
+    """Subtract `motion` from the time products of all nodes, so that the rest is left.
+
+    products: float32 [G, G, 5]; motion: float64 [4] as `_fit_rigid` returns it.
+    """
     size = products.shape[0]
     middle = 0.5 * (size - 1)
     tx, ty, s, r = motion
@@ -186,7 +192,10 @@ def _subtract_rigid(products: Float32Array, motion: Float64Array) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _solve_flow(products: Float32Array, flow: Float32Array) -> None:
-    """Regularised least squares at each node, clipped: float32 [G, G, 5] to [G, G, 2] (u, v)."""
+    """Solve the regularised least squares at each node and clip the flow.
+
+    products: float32 [G, G, 5]; flow: float32 [G, G, 2] (u, v), written.
+    """
     limit = np.float32(FLOW_LIMIT_PX)
     for row in range(products.shape[0]):
         for column in range(products.shape[1]):
@@ -202,7 +211,7 @@ def _solve_flow(products: Float32Array, flow: Float32Array) -> None:
 
 
 def _nodes_in(boxes: Iterable[tuple[int, int, int, int]]) -> npt.NDArray[np.bool_]:
-    """bool [G, G]: the nodes inside of boxes (left, top, right, bottom) in pixels."""
+    """Return the nodes inside of boxes (left, top, right, bottom) in pixels, bool [G, G]."""
     nodes = np.zeros((GRID, GRID), np.bool_)
     for left, top, right, bottom in boxes:
         stride = MOTION_STRIDE
@@ -211,7 +220,7 @@ def _nodes_in(boxes: Iterable[tuple[int, int, int, int]]) -> npt.NDArray[np.bool
 
 
 def _cut(grid: npt.NDArray[Any], layout: RegionLayout) -> npt.NDArray[Any]:
-    """The regions, [R, H, W, ...], of what covers the whole face, [G, G, ...]."""
+    """Cut the regions, [R, H, W, ...], out of a grid over the whole face, [G, G, ...]."""
     stride = MOTION_STRIDE
     return np.stack(
         [
@@ -222,21 +231,21 @@ def _cut(grid: npt.NDArray[Any], layout: RegionLayout) -> npt.NDArray[Any]:
 
 
 def expression_nodes(layout: RegionLayout) -> npt.NDArray[np.bool_]:
-    """bool [R, H, W]: the nodes whose motion tells an expression, which are all but the lids'."""
+    """Return the nodes whose motion shows an expression, bool [R, H, W]: all but the lids'."""
     return _cut(~_nodes_in(LID_BOXES), layout)
 
 
 class MotionSignal:
-    """One slot after the other of one face to its motion, float32 [R, H, W, 2] in pixels.
+    """Motion of one face, slot after slot, float32 [R, H, W, 2] in pixels.
 
     The baseline is the median of slots spread over the last two seconds. Each slot is first
-    registered to it: a similarity is fitted to the parts that expressions do not move, which is
-    what head motion the alignment left over. Lucas and Kanade's flow (1981) is then solved on a
+    registered to it: a similarity is fitted to the parts that expressions do not move, and this is
+    the head motion that the alignment left over. Lucas and Kanade's flow (1981) is then solved on a
     grid of every second pixel, after differences wider than a face's features, which are light,
     have been taken out. u points right and v down, in pixels of the aligned face. It is
     regularised, so small: about half of the true displacement.
 
-    One for each face; used by one thread.
+    Each face has its own; used by one thread.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -252,14 +261,14 @@ class MotionSignal:
         self.restart()
 
     def restart(self) -> None:
-        """Forget the baseline; the next slot starts a new one."""
+        """Forget the baseline; the next slot starts a new baseline."""
         self._seen = 0
 
     def __call__(self, regions: UInt8Array) -> Float32Array | None:
-        """uint8 [1, 128, 128] of one slot to float32 [R, H, W, 2].
+        """Return the motion of one slot: uint8 [1, 128, 128] to float32 [R, H, W, 2].
 
-        None: the head has moved so far from its baseline that the two cannot be compared.
-        Raises ValueError on any other shape.
+        None: the head has moved so far from its baseline that the two cannot be compared. Raises
+        ValueError on any other shape.
         """
         if regions.shape != (1, FACE_SIZE, FACE_SIZE):
             raise ValueError(
@@ -285,15 +294,17 @@ class MotionSignal:
         return _cut(self._flow, self._layout)
 
     def _compare(self, now: Float32Array) -> None:
-        """Products of `now` (float32 [128, 128]) and the baseline, and the motion of the head
-        that they show."""
+        """Update the products of `now` (float32 [128, 128]) and the baseline, and the head motion
+        in them."""
         _flow_products(self._baseline, now, _light(now - self._baseline), self._products)
         self._motion = _fit_rigid(self._products, self._rigid)
 
 
 def _light(difference: Float32Array) -> Float32Array:
-    """The wide part of a difference, float32 [128, 128]: a blur at a quarter of the size, where
-    it costs a sixteenth."""
+    """Return the wide part of a difference, float32 [128, 128].
+
+    It is blurred at a quarter of the size, where a blur costs a sixteenth.
+    """
     quarter = (FACE_SIZE // 4, FACE_SIZE // 4)
     small = cv2.resize(difference, quarter, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), LIGHT_SIGMA_PX / 4)
@@ -303,7 +314,7 @@ def _light(difference: Float32Array) -> Float32Array:
 
 
 def _moved_back(now: Float32Array, motion: Float64Array) -> Float32Array:
-    """`now`, float32 [128, 128], resampled so that `motion` is undone."""
+    """Return `now`, float32 [128, 128], resampled so that `motion` is undone."""
     tx, ty, s, r = motion[0], motion[1], motion[2] / FACE_SIZE, motion[3] / FACE_SIZE
     middle = 0.5 * (FACE_SIZE - 1)
     to_now = np.array(

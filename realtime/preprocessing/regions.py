@@ -1,10 +1,10 @@
-"""Frame and transform -> aligned gray regions.
+"""Extraction of the aligned gray regions from a frame and a transform.
 
-One numba pass reads only the pixels that the layout needs: it walks over the aligned face,
-looks up where each of its pixels lies in the frame, turns the four neighbours there into gray
-and blends them. The arithmetic is OpenCV's: gray weights in 14 bits as in `cvtColor`,
-coordinates rounded to 1/32 pixel as in `warpAffine`, so that frames prepared with plain OpenCV
-calls and frames prepared here look the same to a model.
+One numba pass reads only the pixels that the layout needs: it walks over the aligned face, looks up
+where each of its pixels lies in the frame, turns the four neighbours there into gray and blends
+them. The arithmetic is OpenCV's: gray weights in 14 bits as in `cvtColor`, coordinates rounded to
+1/32 pixel as in `warpAffine`, so that frames prepared with plain OpenCV calls and frames prepared
+here look the same to a model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BLUE, _GREEN, _RED = 1868, 9617, 4899
 _COORDINATE_BITS = 10
 _BLEND_BITS = 5
 
-# Outlines in the 68-point view (iBUG order) of what a mask hides: both eyes and the outer lips.
+# Outlines in the 68-point view (iBUG order) that a mask hides: both eyes and the outer lips.
 _EYES = (slice(36, 42), slice(42, 48))
 _MOUTH = (slice(48, 60),)
 _MASK_PARTS: dict[Mask, tuple[slice, ...]] = {
@@ -42,7 +42,7 @@ _BOXES: dict[RegionLayout, npt.NDArray[np.int64]] = {
 
 
 def region_shape(layout: RegionLayout) -> tuple[int, int, int]:
-    """(R, H, W) of what `extract_regions` returns for a layout."""
+    """Return the shape (R, H, W) of the result of `extract_regions` for a layout."""
     left, top, right, bottom = LAYOUTS[layout][0]
     return len(LAYOUTS[layout]), bottom - top, right - left
 
@@ -57,15 +57,15 @@ def extract_regions(
 ) -> npt.NDArray[np.uint8]:
     """Cut the regions of one face out of one frame.
 
-    `image_bgr`: uint8 [height, width, 3]; one that is not contiguous is copied first.
+    `image_bgr`: uint8 [height, width, 3]; an array that is not contiguous is copied first.
     `transform`: [2, 3], the affine map from pixels of the frame to pixels of the aligned face.
-    `mask`: what is painted black (S2); the outlines are the convex hulls of the points of the
-    eyes and of the outer lips. `points_68_xy`: [68, 2], pixels of the frame in iBUG order;
+    `mask`: the part that is painted black (S2); the outlines are the convex hulls of the points of
+    the eyes and of the outer lips. `points_68_xy`: [68, 2], pixels of the frame in iBUG order;
     needed for a mask only. `out`: uint8 [R, H, W] and contiguous, to be written and returned.
 
     Returns uint8 [R, H, W]. Sampling is bilinear; beyond the border of the frame its outermost
-    pixels are repeated. Equals `cv2.cvtColor`, `cv2.warpAffine` with BORDER_REPLICATE and
-    slicing, within one gray level.
+    pixels are repeated. Equals `cv2.cvtColor`, `cv2.warpAffine` with BORDER_REPLICATE and slicing,
+    within one gray level.
 
     Raises ValueError when an argument has the wrong shape or type, or the transform cannot be
     inverted.
@@ -101,7 +101,7 @@ def extract_regions(
 
 
 def warm_up(*layouts: RegionLayout) -> None:
-    """Compile what these layouts (all, if none is named) need, before capture starts.
+    """Compile the kernels for these layouts (all, if none is named), before capture starts.
 
     Takes a second or two the first time on a machine; later runs read the result from disk.
     """
@@ -114,7 +114,7 @@ def warm_up(*layouts: RegionLayout) -> None:
 
 
 def _invert(transform: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """The inverse affine map, float64 [2, 3], formed as in `cv2.warpAffine`."""
+    """Return the inverse affine map, float64 [2, 3], formed as in `cv2.warpAffine`."""
     if transform.shape != (2, 3):
         raise ValueError(f"expected transform as [2, 3], found {list(transform.shape)}")
     (a, b, x), (c, d, y) = transform.tolist()
@@ -133,6 +133,7 @@ def _paint_masks(
     mask: Mask,
     points_68_xy: npt.NDArray[np.floating] | None,
 ) -> None:
+    """Paint the masked parts of the regions black."""
     if points_68_xy is None or points_68_xy.shape != (68, 2):
         found = "none" if points_68_xy is None else list(points_68_xy.shape)
         raise ValueError(f"expected points_68_xy as [68, 2] for mask {mask!r}, found {found}")
@@ -150,7 +151,11 @@ def _paint_masks(
 
 @numba.njit(cache=True, nogil=True)
 def _sample_gray(image_bgr, inverse, boxes, out):  # type: ignore[no-untyped-def]
-    """image_bgr uint8 [h, w, 3], inverse float64 [2, 3], boxes int64 [R, 4] -> out [R, H, W]."""
+    """Sample the gray values of all regions.
+
+    image_bgr: uint8 [h, w, 3]; inverse: float64 [2, 3]; boxes: int64 [R, 4]; out: uint8 [R, H, W],
+    written.
+    """
     height, width = image_bgr.shape[0], image_bgr.shape[1]
     pixels = image_bgr.reshape(height * width * 3)
     steps = 1 << _BLEND_BITS

@@ -1,7 +1,7 @@
-"""Samples of one face, at whatever times the camera gave them, to windows that are uniform in time.
+"""Windows that are uniform in time, from samples at whatever times the camera gave them.
 
-Cameras run at 15 to 240 frames a second and jitter; a network wants slots of equal length. So
-time is cut into slots of 1 / rate_hz, and only then into windows.
+Cameras run at 15 to 240 frames a second and jitter; a network wants slots of equal length. So time
+is cut into slots of 1 / rate_hz, and only then into windows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Slot:
     """One tick of the uniform clock.
 
     `t_s`: time of the slot's centre. `regions`: uint8 [R, H, W]. `is_first`: the clock was
-    (re)started here, so what came before has no part in any window with this slot.
+    (re)started here, so earlier slots have no part in any window with this slot.
     """
 
     t_s: float
@@ -33,12 +33,13 @@ class Slot:
 
 
 class UniformClock:
-    """Resamples one face's regions to slots of 1 / rate_hz seconds, from real timestamps.
+    """Clock that resamples one face's regions to slots of 1 / rate_hz seconds, from real
+    timestamps.
 
-    A slot is the mean of the samples nearest to its centre when there are any (camera at least
-    as fast as the clock), and a linear interpolation between its neighbours when there is none
-    (camera slower). A slot is given out when the first later sample arrives. After a hole of
-    more than `max_gap_s` the clock starts anew: nothing is made up for what was not seen.
+    A slot is the mean of the samples nearest to its centre when there are any (camera at least as
+    fast as the clock), and a linear interpolation between its neighbours when there is none (camera
+    slower). A slot is given out when the first later sample arrives. After a hole of more than
+    `max_gap_s` the clock starts anew: nothing is made up for what was not seen.
     """
 
     def __init__(self, rate_hz: float, max_gap_s: float) -> None:
@@ -55,7 +56,7 @@ class UniformClock:
         self._count = 0
 
     def push(self, t_s: float, regions: UInt8Array) -> Iterator[Slot]:
-        """Take one sample (uint8 [R, H, W]); give the slots that are now complete, in order.
+        """Take one sample (uint8 [R, H, W]); yield the slots that are now complete, in order.
 
         Raises ValueError when time does not advance.
         """
@@ -79,7 +80,8 @@ class UniformClock:
         self._last = (t_s, regions)
 
     def flush(self) -> Iterator[Slot]:
-        """The slot that is being filled, if any, at the end of a recording; then starts anew."""
+        """Yield the slot that is being filled, if any, and start anew; for the end of a
+        recording."""
         if self._last is not None:
             yield self._finished()
         self.restart()
@@ -104,30 +106,33 @@ class UniformClock:
 
 
 class SignalStage(Protocol):
-    """Turns one slot after the other into what the network sees of it."""
+    """Stage that turns the slots of one face, in order, into the network's input."""
 
     def restart(self) -> None: ...
     def __call__(self, regions: UInt8Array) -> npt.NDArray[np.generic] | None:
-        """uint8 [R, H, W] of one slot to [R', H', W', C]; None: this slot cannot be compared
-        with those before it, so the window starts over."""
+        """Return the signal of one slot: uint8 [R, H, W] to [R', H', W', C].
+
+        None: this slot cannot be compared with those before it, so the window starts over.
+        """
         ...
 
 
 class GraySignal:
-    """The signal of the seed documents: the gray regions themselves, uint8 [R, H, W, 1]."""
+    """Signal of the seed documents: the gray regions themselves, uint8 [R, H, W, 1]."""
 
     def restart(self) -> None:
-        """Nothing is remembered from slot to slot."""
+        """Do nothing: no state is kept from slot to slot."""
 
     def __call__(self, regions: UInt8Array) -> UInt8Array:
+        """Return the regions with an axis for the channel."""
         return regions[..., np.newaxis]
 
 
 class WindowBuilder:
-    """One face's samples to sliding windows: clock, signal, and the last T slots.
+    """Builder of the sliding windows of one face: clock, signal, and the last T slots.
 
-    One for each face; used by one thread. `is_warm` says whether a full window has been seen
-    since the last restart. Each slot's signal is computed once and shared by all its windows.
+    Each face has its own; used by one thread. Each slot's signal is computed once and shared by all
+    its windows.
     """
 
     def __init__(self, spec: ModelSpec, signal: SignalStage) -> None:
@@ -140,6 +145,7 @@ class WindowBuilder:
 
     @property
     def is_warm(self) -> bool:
+        """True once a full window has been seen since the last restart."""
         return self._seen >= self._spec.frames
 
     def restart(self) -> None:
@@ -149,7 +155,7 @@ class WindowBuilder:
         self._forget()
 
     def push(self, sample: RegionSample) -> list[Window]:
-        """Take one sample; give the windows that it completes, oldest first.
+        """Take one sample; return the windows that it completes, oldest first.
 
         Raises ValueError when time does not advance.
         """

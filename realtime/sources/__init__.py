@@ -8,6 +8,6 @@ no frame is ever made up.
 
 Causes in `drops`: `late` (the reader was too slow), `damaged` (could not be decoded), `no time`
 (the file does not state when the frame belongs), `time not increasing` (not after the frame before
-it), `size changed`, `camera lost` and `connection lost` (counted once for each outage, because
+it), `camera lost` and `connection lost` (counted once for each outage, because
 nobody knows how many frames it swallowed).
 """

@@ -22,13 +22,12 @@ def open_source(
     loop_demo: bool = False,
     open_capture: Callable[[int], VideoCapture] = open_camera,
 ) -> tuple[Source, str]:
-    """Return the source that `text` names, not yet entered, and a sentence for the user about the
-    choice.
+    """Return the source that `text` names, not yet entered, and a sentence about the choice.
 
-    `text`: `auto` (the first camera that delivers a frame, otherwise the demo clip), the index of a
-    camera, a URL, `demo`, or the path of a video file. `live`: files are played at their own speed
-    (`PacedFile`); otherwise every frame is delivered as fast as it is read (`VideoFile`).
-    `loop_demo`: the demo clip starts over at its end, if it is played live.
+    The sentence is for the user. `text`: `auto` (the first camera that delivers a frame, otherwise
+    the demo clip), the index of a camera, a URL, `demo`, or the path of a video file. `live`: files
+    are played at their own speed (`PacedFile`); otherwise every frame is delivered as fast as it is
+    read (`VideoFile`). `loop_demo`: the demo clip starts over at its end, if it is played live.
 
     Example:
 
