@@ -1,4 +1,4 @@
-"""Reading and rewriting of what an exported model file states."""
+"""Reading and rewriting of the metadata of an exported model file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from realtime.spec import METADATA_KEY, ModelSpec, SpottingSpec
 def check_subjects_unseen(
     spec: ModelSpec, subjects: Iterable[str], with_thresholds: bool = False
 ) -> None:
-    """Raise KilasError when the model was trained on one of these people: figures on them, and
-    thresholds chosen on them, would flatter it. `with_thresholds`: or when its thresholds were
-    chosen on one of them, as figures want it."""
+    """Check that the model was not trained on any of these people.
+
+    Metrics on such people, and thresholds chosen on them, would flatter the model.
+    `with_thresholds`: check also that its thresholds were not chosen on any of them, as metrics
+    need it. Raises KilasError when it was or they were.
+    """
     people = set(subjects)
     uses = {"The model was trained": spec.provenance.get("subjects", ())}
     if with_thresholds:
@@ -37,8 +40,11 @@ def check_subjects_unseen(
 
 
 def weights_sha256(model: Path) -> str:
-    """The hash of a model file's weights: names, shapes, types and values of its initialisers, in
-    hexadecimal. Figures and thresholds that are written into the file later do not change it."""
+    """Return the SHA-256 hash of a model file's weights, in hexadecimal.
+
+    It covers names, shapes, types and values of the initialisers; metrics and thresholds that are
+    written into the file later do not change it.
+    """
     weights = hashlib.sha256()
     for tensor in sorted(onnx.load(model).graph.initializer, key=lambda tensor: tensor.name):
         values = onnx.numpy_helper.to_array(tensor)
@@ -47,13 +53,15 @@ def weights_sha256(model: Path) -> str:
     return weights.hexdigest()
 
 
-def update_model_metadata(path: Path, spotting: SpottingSpec | None = None, **facts: Any) -> None:
-    """Give a model file other spotting thresholds, or add facts to its provenance."""
+def update_model_metadata(
+    path: Path, spotting: SpottingSpec | None = None, **provenance: Any
+) -> None:
+    """Replace the spotting thresholds of a model file, or add entries to its provenance."""
     file = onnx.load(path)
     properties = {item.key: item.value for item in file.metadata_props}
     spec = ModelSpec.from_json(properties[METADATA_KEY])
     spec = dataclasses.replace(
-        spec, spotting=spotting or spec.spotting, provenance=spec.provenance | facts
+        spec, spotting=spotting or spec.spotting, provenance=spec.provenance | provenance
     )
     onnx.helper.set_model_props(file, properties | {METADATA_KEY: spec.to_json()})
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:

@@ -1,4 +1,4 @@
-"""What several commands take: a recipe, and changes of its settings."""
+"""Command-line options that several commands share: a recipe, and changes of its settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ Settings = Annotated[
 
 
 def changes(settings: Sequence[str] | None) -> dict[str, Any]:
-    """`training.epochs=20` and the like, by their keys; values are TOML's, or else text."""
+    """Parse settings such as `training.epochs=20` to values by key.
+
+    A value that is no TOML is text. Raises typer.BadParameter when a setting has no key or no =.
+    """
     found: dict[str, Any] = {}
     for setting in settings or ():
         key, is_set, value = setting.partition("=")

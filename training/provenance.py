@@ -1,5 +1,7 @@
-"""What a folder's files were made from, kept beside them: files that are there already can only be
-taken for finished work if they are what would be made now."""
+"""Record of the settings that a folder's files were made from, kept beside the files.
+
+Files that exist already count as finished work only if the same settings would make them now.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ MADE_FROM = "made_from.json"
 
 
 def ensure_same_inputs(folder: Path, settings: Mapping[str, Any], name: str = MADE_FROM) -> None:
-    """Make the folder and write into it, as the JSON file `name`, what decides its content.
+    """Make the folder and write the settings that decide its content into its JSON file `name`.
 
-    Raises KilasError when the file is there and says something else.
+    Raises KilasError when the file exists with other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(settings, indent=1)
@@ -38,7 +40,7 @@ def ensure_same_inputs(folder: Path, settings: Mapping[str, Any], name: str = MA
 
 
 def sha256_of(file: Path) -> str:
-    """The hash of a file's content, in hexadecimal."""
+    """Return the SHA-256 hash of a file's content, in hexadecimal."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
@@ -49,13 +51,17 @@ def _read(file: Path) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise KilasError(f"{file} does not say what its folder was made from; give a new folder.")
+        raise KilasError(
+            f"{file} does not list the settings that its folder was made from; give a new folder."
+        )
     return found
 
 
 def commit() -> str:
-    """The commit that the working tree is at, and whether it was changed since; `unknown` outside
-    of a repository."""
+    """Return the commit of the working tree, with `, changed since` if files were changed.
+
+    Returns `unknown` outside of a repository.
+    """
     head = _git("rev-parse", "HEAD")
     if not head:
         return "unknown"
@@ -63,7 +69,7 @@ def commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    """What git says; nothing where there is none."""
+    """Return the output of a git command; empty where git is not installed."""
     try:
         done = subprocess.run(
             ["git", *arguments],
@@ -78,7 +84,7 @@ def _git(*arguments: str) -> str:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all; its folder is made if need be."""
+    """Write a JSON file whole or not at all; make its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}")
     unfinished.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A recipe: all that decides a training run, read from one TOML file."""
+"""Recipes: all settings of a training run, read from one TOML file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _TABLES = {
 }
 
 SHORTEST_S = 3.0
-"""Of a simulated clip: a shorter one has no room for a baseline and an expression."""
+"""Shortest simulated clip: less has no room for a baseline and an expression."""
 
 
 def check(table: str, problems: list[tuple[bool, str]]) -> None:
-    """Raise KilasError for the first problem of a table of a recipe that is true, in its words."""
+    """Check a table of a recipe: raise KilasError with the message of the first true problem."""
     for is_wrong, message in problems:
         if is_wrong:
             raise KilasError(f"The recipe's {table} does not fit: {message}.")
@@ -42,11 +42,11 @@ def _is_whole(value: object, least: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """How the weights are found, with Adam.
+    """Settings of the optimisation of the weights with Adam.
 
     `schedule`: the learning rate is `constant` or falls to zero along a `cosine`.
-    `validation_share`: share of the subjects that are not trained on; they measure, and choose the
-    epoch where `epoch` is `best`: that of the lowest loss on them. `last`: they choose nothing.
+    `validation_share`: share of the subjects that are not trained on but validate the model.
+    `epoch`: `best` keeps the epoch of the lowest loss on those subjects, `last` the last epoch.
     """
 
     epochs: int = 20
@@ -87,11 +87,11 @@ class TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class WindowSettings:
-    """What models that spot are trained on: windows of streams.
+    """Settings of the windows of face sequences on which models that spot are trained.
 
-    `per_epoch`: windows drawn anew for each epoch, `none_share` of them without an expression.
-    `edge_share` of those without are from just before or after an expression, where onset and
-    offset are decided.
+    `per_epoch`: windows drawn anew for each epoch. `none_share`: share of them without an
+    expression. `edge_share`: share of those without that lie just before or after an expression,
+    where onset and offset are decided.
     """
 
     per_epoch: int = 10_000
@@ -117,10 +117,11 @@ class WindowSettings:
 
 @dataclass(frozen=True, slots=True)
 class SampleSettings:
-    """What models that only recognise are trained on: micro-expressions, one window each.
+    """Settings of the samples on which models that only recognise are trained.
 
-    `augment`: transforms of `training.batches.augmentation`, drawn anew in each epoch. `balance`: `weights`
-    W_k = N / n_k, `smote` (synthetic samples until all classes are as large), or `none`.
+    A sample is one window of a micro-expression. `augment`: transforms of
+    `training.batches.augmentation`, drawn anew in each epoch. `balance`: `weights` W_k = N / n_k,
+    `smote` (synthetic samples until all classes are as large), or `none`.
     """
 
     augment: bool = True
@@ -141,11 +142,12 @@ class SampleSettings:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedSet:
-    """Clips of made-up people: as many as `clips`, each of `seconds`, one person a clip.
+    """Clips of simulated people: as many as `clips`, each of `seconds`, one person a clip.
 
     `seed` makes the clips; people are numbered from `first_subject`, and no two sets of a recipe
-    may share one. `warped`: streams straight from the mesh. `dense`: streams shorter than
-    `training.simulation.scenario.LONG_CLIP_S` with more events than videos have. Videos have neither.
+    may share a person. `warped`: face sequences straight from the mesh. `dense`: face sequences
+    shorter than `training.simulation.scenario.LONG_CLIP_S` with more events than videos have.
+    Videos have neither.
     """
 
     clips: int
@@ -177,20 +179,25 @@ class SimulatedSet:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What a recipe is made from: streams to train on, others to choose the thresholds on, and
-    videos to measure on."""
+    """Simulated data of a recipe.
+
+    `train`: face sequences to train on; `spotting`: others to choose the thresholds on; `test`:
+    videos to measure on.
+    """
 
     train: tuple[SimulatedSet, ...]
     spotting: tuple[SimulatedSet, ...]
     test: SimulatedSet
 
     def __post_init__(self) -> None:
-        """Raises KilasError when a set lacks, or a person or a file would be in two sets."""
-        names = [[(one.warped, one.seed) for one in sets] for sets in (self.train, self.spotting)]
+        """Raise KilasError when a set is missing, or a person or a file would be in two sets."""
+        names = [
+            [(part.warped, part.seed) for part in sets] for sets in (self.train, self.spotting)
+        ]
         people = [
             subject
-            for one in (*self.train, *self.spotting, self.test)
-            for subject in range(one.first_subject, one.first_subject + one.clips)
+            for part in (*self.train, *self.spotting, self.test)
+            for subject in range(part.first_subject, part.first_subject + part.clips)
         ]
         check(
             "[data]",
@@ -212,11 +219,15 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """`spec`: the model to be; `network`: arguments of `training.models.architectures.build`; `classes`: which
-    emotion counts as which class (`training.datasets.CLASSES`); `data`: None for recipes whose
-    data is not simulated; `both_sides`: the model file scores the face and its mirror image
-    (`training.models.architectures.with_attention`). A model with the label `none` is trained on `windows`,
-    any other on `samples`; the other of the two is None."""
+    """All settings of a training run.
+
+    `spec`: description of the model to train; `classes`: name of the mapping from emotions to
+    classes (`training.datasets.classes.CLASSES`); `network`: arguments of
+    `training.models.architectures.build`; `data`: None for recipes whose data is not simulated;
+    `both_sides`: True if the model file scores the face and its mirror image
+    (`training.models.architectures.with_attention`). A model with the label `none` is trained on
+    `windows`, any other on `samples`; the other of the two is None.
+    """
 
     spec: ModelSpec
     classes: str = "three"
@@ -258,19 +269,22 @@ class Recipe:
 
 
 def weights_from(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a recipe (`dataclasses.asdict`, or that read from JSON) decides the weights: neither
-    the thresholds, nor the export, nor the data that measures."""
-    told_later = ("spotting", "provenance")
+    """Return those settings of a recipe that decide the weights.
+
+    These are all but the thresholds, the export and the data for evaluation. `recipe`: as from
+    `dataclasses.asdict`, or that read from JSON.
+    """
+    known_later = ("spotting", "provenance")
     decides = ("classes", "network", "training", "windows", "samples")
     return {
-        "spec": {key: value for key, value in recipe["spec"].items() if key not in told_later},
+        "spec": {key: value for key, value in recipe["spec"].items() if key not in known_later},
         **{name: recipe.get(name) for name in decides},
         "train": recipe["data"] and recipe["data"]["train"],
     }
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Raises FileNotFoundError, or KilasError when the file is no TOML."""
+    """Read a TOML file. Raises FileNotFoundError, or KilasError when the file is no TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -281,10 +295,13 @@ Settings = TypeVar("Settings")
 
 
 def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe of the project by its name, or a file, with some settings changed: `changes` has
-    values for dotted keys such as `training.epochs`.
+    """Load a recipe of the project by its name, or a TOML file, with some settings changed.
 
-    Raises KilasError when it is not there or does not fit.
+    `changes`: values for dotted keys such as `training.epochs`. Raises KilasError when the recipe
+    does not exist or does not fit.
+
+    Example:
+        recipe = load_recipe("kilas", {"training.epochs": 5})
     """
     path = Path(name_or_path)
     if not path.suffix:
@@ -300,7 +317,7 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
         windows, samples = values.get("windows"), values.get("samples")
         if samples is not None:
             check("[model]", [("labels" in model, "its labels are those of the classes")])
-            # Those of all datasets, until it is known which ones it is trained on.
+            # The labels of all datasets, until it is known which datasets it is trained on.
             labels = default_labels(classes) or sorted(set().union(*EMOTIONS.values()))
         else:
             labels = model["labels"]
@@ -334,7 +351,7 @@ def change_setting(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def read_settings(kind: type[Settings], name: str, values: Any) -> Settings:
-    """The settings of a table. Raises KilasError when it is none, or has others."""
+    """Build the settings of a table. Raises KilasError when it is no table or has unknown keys."""
     check(f"[{name}]", [(not isinstance(values, dict), "it must be a table")])
     known = [field.name for field in dataclasses.fields(cast(Any, kind))]
     strange = sorted(values.keys() - set(known))
@@ -359,8 +376,8 @@ def _read_data(values: Any) -> Data:
                 f"{wanted.replace('[', ']')}."
             )
     return Data(
-        tuple(SimulatedSet(**one) for one in values["train"]),
-        tuple(SimulatedSet(**one) for one in values["spotting"]),
+        tuple(SimulatedSet(**part) for part in values["train"]),
+        tuple(SimulatedSet(**part) for part in values["spotting"]),
         SimulatedSet(**values["test"]),
     )
 

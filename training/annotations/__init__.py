@@ -1,1 +1,1 @@
-"""Labelled expressions, and Kilas's own tables of them."""
+"""Labelled expressions, and the tables in which Kilas keeps them."""

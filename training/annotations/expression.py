@@ -33,7 +33,10 @@ ACTION_UNITS: dict[str, tuple[tuple[str, float], ...]] = {
 
 
 class ExpressionCourse(Protocol):
-    """What `intensity_at` needs to know; a row of events.csv has it too."""
+    """Times and peak intensity of an expression, as `intensity_at` needs them.
+
+    An AnnotatedExpression has them, and so has a row of events.csv.
+    """
 
     @property
     def onset_s(self) -> float: ...
@@ -49,10 +52,13 @@ class ExpressionCourse(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedExpression:
-    """One expression. It rises from `onset_s` to `apex_s`, stays until `release_s` and is gone
-    at `offset_s`. `units`: action units joined by +, each with L or R for one side only and with
-    `*` and its share of the event's intensity if that is not 1. `skew`: -1..1, how much stronger
-    the left (positive) half is."""
+    """An expression with its label and its course.
+
+    It rises from `onset_s` to `apex_s`, stays until `release_s` and is gone at `offset_s`.
+    `units`: action units joined by +, each with L or R for one side only and with `*` and its
+    share of the event's intensity if that is not 1. `skew`: -1..1, how much stronger the left
+    (positive) half is.
+    """
 
     onset_s: float
     apex_s: float
@@ -66,19 +72,21 @@ class AnnotatedExpression:
 
 
 SHORTEST_COURSE_S = 1e-3
-"""Less than a slot of any clock: an expression that is there at once."""
+"""Shortest rise or fall of an expression: less than a slot of any clock, so it comes at once."""
 
 
 def minimum_jerk(x: npt.ArrayLike) -> FloatArray:
-    """The smoothest way from 0 at x = 0 to 1 at x = 1 (Flash & Hogan, 1985)."""
+    """Return the smoothest way from 0 at x = 0 to 1 at x = 1 (Flash & Hogan, 1985)."""
     u = np.clip(np.asarray(x, np.float64), 0.0, 1.0)
     return u**3 * (10.0 - 15.0 * u + 6.0 * u * u)
 
 
 def intensity_at(event: ExpressionCourse, t_s: npt.ArrayLike) -> FloatArray:
-    """True intensity of an event at one or more times; 0 before its onset and after its offset.
+    """Return the true intensity of an event at one or more times, in the shape of `t_s`.
 
-    `event`: a ScriptedEvent, or a row of events.csv."""
+    It is 0 before the onset and after the offset. `event`: an AnnotatedExpression, or a row of
+    events.csv.
+    """
     t = np.asarray(t_s, np.float64)
     # Annotations may have the onset at the apex, or the offset: then it comes, or goes, at once.
     rise_s = max(event.apex_s - event.onset_s, SHORTEST_COURSE_S)

@@ -1,4 +1,4 @@
-"""The tables beside labelled videos: clips.csv, events.csv and activities.csv."""
+"""Readers of the tables beside labelled videos: clips.csv, events.csv and activities.csv."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from realtime.errors import KilasError
 from training.annotations.expression import ACTION_UNITS, KINDS, AnnotatedExpression
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
-"""What is taken for a video in a folder without clips.csv."""
+"""Suffixes of the files that count as videos in a folder without clips.csv."""
 
 TEXT_COLUMNS: dict[Hashable, type[str]] = dict.fromkeys(
     ("clip", "subject", "label", "kind", "units"), str
 )
-"""Columns that are no numbers, even where they look like some."""
+"""Columns that are read as text, even where they look like numbers."""
 
 COURSE_FIELDS = (
     "onset_s",
@@ -30,23 +30,25 @@ COURSE_FIELDS = (
     "intensity",
     "units",
 )
-"""Columns of events.csv that training needs: what an expression is, and its course."""
+"""Columns of events.csv that training needs: label, kind and course of each expression."""
 
 Faults = dict[int, str]
-"""What is wrong with rows of a table, by their place from 0; the row is the subject, as in `names
-no clip; give the file name of its video`."""
+"""Faults of rows of a table, by the row's place from 0.
+
+The row is the subject of the sentence, as in `names no clip; give the file name of its video`.
+"""
 
 _UNIT = rf"({'|'.join(ACTION_UNITS)})[LR]?(\*(\d+\.?\d*|\.\d+))?"
 UNITS = re.compile(rf"{_UNIT}(\+{_UNIT})*")
-"""How events.csv writes action units: `1+2L+5*0.6`, with sides and shares."""
+"""Pattern of action units in events.csv, with sides and shares: `1+2L+5*0.6`."""
 
 
 def read_truth(labels_csv: Path) -> pd.DataFrame:
-    """A row for each true expression: `clip, onset_s, apex_s, offset_s, label, kind`, and what
-    else the table has; `kind` is `micro` where the table has no such column.
+    """Read the table of the true expressions, a row for each.
 
-    Raises KilasError when the table cannot be read, a row names no clip, a time is missing or out
-    of order, or a kind is unknown.
+    Columns: `clip, onset_s, apex_s, offset_s, label, kind`, and all others of the table; `kind` is
+    `micro` where the table has no such column. Raises KilasError when the table cannot be read, a
+    row names no clip, a time is missing or out of order, or a kind is unknown.
     """
     truth, faults = examine_truth(labels_csv)
     _refuse(labels_csv, faults)
@@ -54,10 +56,10 @@ def read_truth(labels_csv: Path) -> pd.DataFrame:
 
 
 def examine_truth(labels_csv: Path, *, needs_apex: bool = True) -> tuple[pd.DataFrame, Faults]:
-    """`read_truth`, but with the faults of rows beside it. Unless `needs_apex` the apex may be
-    missing (or `/`) in a row, and in all of them.
+    """Read the table of the true expressions as `read_truth` does, and list its rows' faults.
 
-    Raises KilasError when the table cannot be read or lacks a column.
+    Unless `needs_apex` the apex may be missing (or `/`) in a row, and in all of them. Raises
+    KilasError when the table cannot be read or lacks a column.
     """
     apex = ("apex_s",) if needs_apex else ()
     truth = _read_table(labels_csv, ("clip", "onset_s", *apex, "offset_s", "label"))
@@ -81,10 +83,10 @@ def examine_truth(labels_csv: Path, *, needs_apex: bool = True) -> tuple[pd.Data
 
 
 def read_clips(videos: Path) -> pd.DataFrame:
-    """A row for each clip: clips.csv, or without it the videos of the folder (`clip` alone).
+    """Read clips.csv, a row for each clip; without it, list the folder's videos (`clip` alone).
 
-    Raises KilasError when there is no video, or clips.csv cannot be read or names one twice or one
-    that is missing.
+    Raises KilasError when there is no video, or clips.csv cannot be read or names a video twice or
+    a video that is missing.
     """
     table = videos / "clips.csv"
     if table.is_file():
@@ -103,9 +105,10 @@ def read_clips(videos: Path) -> pd.DataFrame:
 def examine_clips(
     videos: Path, columns: Sequence[str] = (), *, folders: bool = False
 ) -> tuple[pd.DataFrame, Faults]:
-    """The rows of clips.csv and their faults. With `folders` a clip may be a folder of frames.
+    """Read the rows of clips.csv and list their faults.
 
-    Raises KilasError when the table cannot be read or lacks a column.
+    With `folders` a clip may be a folder of frames. Raises KilasError when the table cannot be
+    read or lacks a column.
     """
     clips = _read_table(videos / "clips.csv", ("clip", *columns))
     is_there = Path.exists if folders else Path.is_file
@@ -122,10 +125,10 @@ def examine_clips(
 
 
 def read_activities(videos: Path) -> pd.DataFrame | None:
-    """A row for each stretch of activity that is no expression: `clip, start_s, end_s, kind`;
-    None without an activities.csv.
+    """Read activities.csv, a row for each stretch of activity that is no expression.
 
-    Raises KilasError when the table cannot be read, or a time is missing or out of order.
+    Columns: `clip, start_s, end_s, kind`. Returns None without an activities.csv. Raises KilasError
+    when the table cannot be read, or a time is missing or out of order.
     """
     path = videos / "activities.csv"
     if not path.is_file():
@@ -147,7 +150,7 @@ def _without_clip(table: pd.DataFrame) -> Faults:
 
 
 def _refuse(path: Path, faults: Faults) -> None:
-    """Raise KilasError when a row of the table is wrong; it names the first such line."""
+    """Refuse a table with a wrong row: raise KilasError that names the first such line."""
     if faults:
         place = min(faults)
         raise KilasError(f"Line {place + 2} of {path} {faults[place]}.")
@@ -169,11 +172,11 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_events(events_csv: Path) -> dict[str, list[AnnotatedExpression]]:
-    """The true expressions of each clip that has any, with the course that training needs: see
-    `intensity_at`.
+    """Read the true expressions of each clip that has any, by clip.
 
-    Raises KilasError as `read_truth` does, and when a column is missing, or release, intensity,
-    label or units of an event cannot be.
+    They have the course that training needs: see `intensity_at`. Raises KilasError as `read_truth`
+    does, and when a column is missing, or release, intensity, label or units of an event are
+    impossible.
     """
     truth = read_truth(events_csv)
     missing = set(COURSE_FIELDS) - set(truth.columns)
@@ -183,7 +186,7 @@ def read_events(events_csv: Path) -> dict[str, list[AnnotatedExpression]]:
             "add them to the table."
         )
     truth, faults = examine_course(truth, complete=True)
-    unlabelled = _faults(truth["label"].isna(), "has no label; say what is expressed")
+    unlabelled = _faults(truth["label"].isna(), "has no label; name the expression")
     _refuse(events_csv, unlabelled | faults)
     events: dict[str, list[AnnotatedExpression]] = {}
     for row in truth.to_dict("records"):
@@ -193,11 +196,11 @@ def read_events(events_csv: Path) -> dict[str, list[AnnotatedExpression]]:
 
 
 def examine_course(truth: pd.DataFrame, *, complete: bool = False) -> tuple[pd.DataFrame, Faults]:
-    """The same table with numbers for `release_s`, `intensity` and `skew`, where it has them, and
-    the rows in which one of them or the units cannot be; unless `complete`, those that are missing
-    are not asked for.
+    """Convert the columns that describe the course to numbers, and list the rows' faults.
 
-    truth: see `examine_truth`.
+    Returns the table `truth` (see `examine_truth`) with numbers for `release_s`, `intensity` and
+    `skew`, where it has them, and the faults of rows in which any of them or the units is
+    impossible. Missing values are a fault only if `complete`.
     """
     numbers = {
         name: pd.to_numeric(truth[name], errors="coerce")

@@ -1,1 +1,1 @@
-"""From videos to sequences of aligned faces, through the live stages."""
+"""Conversion of videos to sequences of aligned faces, by the live path's own stages."""

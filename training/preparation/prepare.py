@@ -1,8 +1,9 @@
-"""A dataset to a file of streams, through the live path's own stages.
+"""Conversion of a dataset to a file of face sequences, by the live path's own stages.
 
 Every clip goes through the same landmarks, alignment, regions and clock as a camera's picture,
-so a network is trained on what it will see. The result is a file of gray aligned faces with
-their annotations; the signal (gray or motion) is computed from them when training starts.
+so a network is trained on the same input that it gets live. The result is a file of gray aligned
+faces with their annotations; the signal (gray or motion) is computed from them when training
+starts.
 """
 
 from __future__ import annotations
@@ -36,17 +37,20 @@ from training.datasets.records import Clip, FrameFiles, Skipped, VideoRange, for
 from training.preparation.sequence_file import FaceSequence, SequenceWriter, WrittenClip, full_table
 
 BEFORE_S = 2.0
-"""What is read of a short clip before its first expression: the motion signal's baseline."""
+"""Seconds of a short clip that are read before its first expression, for the motion signal's
+baseline."""
 
 AFTER_S = 0.6
-"""What is read of a short clip after its last expression: half a window, and a rest."""
+"""Seconds of a short clip that are read after its last expression: half a window, and a rest."""
 
 STILL_FACE_PX = 192
-"""Side to which stills of faces are enlarged before landmarks are looked for."""
+"""Side in pixels to which stills of faces are enlarged before landmarks are looked for."""
 
 STILL_BORDER = 0.25
-"""Margin around such a still, as a share of its side: the detector wants to see a head. Of 200
-pictures of FER2013 it finds 93 % with it and 87 % without."""
+"""Margin around such a still, as a share of its side: the detector needs a whole head.
+
+Of 200 pictures of FER2013 it finds a face in 93 % with the margin and in 87 % without.
+"""
 
 Span = tuple[float, float]
 """Beginning and end in seconds from the clip's first frame."""
@@ -56,8 +60,12 @@ ALL: Span = (-math.inf, math.inf)
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What `prepare` did. `clips`: those that show a face; `table`: all expressions; `skipped`:
-    each row, clip or expression that is left out, and why; `notes`: what is odd but was used."""
+    """Result of `prepare`.
+
+    `clips`: number of clips that show a face; `streams` and `slots`: number of face sequences and
+    of their slots; `table`: all expressions; `skipped`: each row, clip or expression that is left
+    out, and why; `notes`: remarks on odd data that was used.
+    """
 
     dataset: str
     clips: int
@@ -75,8 +83,10 @@ def read_streams(
     spec: ModelSpec,
     events: tuple[AnnotatedExpression, ...] = (),
 ) -> list[FaceSequence]:
-    """All streams of the face of one clip that shows one person, in order, on the model's clock
-    and with its mask."""
+    """Return all face sequences of a clip that shows one person, in order.
+
+    They are on the model's clock and have its mask.
+    """
     clock = UniformClock(spec.rate_hz, spec.max_gap_s)
     runs: list[tuple[list[float], list[UInt8Array]]] = []
 
@@ -107,45 +117,50 @@ def read_streams(
 
 
 def prepare(dataset: str, root: Path, out: Path, spec: ModelSpec, jobs: int) -> Summary:
-    """Write the streams of a dataset (`training.datasets.DATASETS`) at `root` to the file `out`.
+    """Write the face sequences of a dataset at `root` to the file `out`.
 
-    An interrupted call goes on with the clips that are missing. Raises KilasError when the root
-    or its annotations cannot be used, or no face is found.
+    `dataset`: a name of `training.datasets.DATASETS`. An interrupted call goes on with the clips
+    that are missing. Raises KilasError when the root or its annotations cannot be used, or no face
+    is found.
     """
     found = read_dataset(dataset, root)
     table = full_table(found.table)
     spans_s = _spans_s(table)
     tasks = [
-        (one, ALL if one.is_long else spans_s[one.subject, one.clip], spec) for one in found.clips
+        (clip, ALL if clip.is_long else spans_s[clip.subject, clip.clip], spec)
+        for clip in found.clips
     ]
     made_from = {
         **{"dataset": dataset, "rate_hz": spec.rate_hz, "mask": spec.mask},
-        **{"max_gap_s": spec.max_gap_s, "clips": [_decides(one, span) for one, span, _ in tasks]},
+        **{
+            "max_gap_s": spec.max_gap_s,
+            "clips": [_fingerprint(clip, span) for clip, span, _ in tasks],
+        },
     }
     with SequenceWriter(out, made_from) as writer:
-        done = writer.written
-        waiting = [task for task in tasks if (task[0].subject, task[0].clip) not in done]
-        read = map_ordered(_read_task, waiting, jobs, "reading clips", len(done))
-        for (clip, _, _), (streams, note) in zip(waiting, read, strict=True):
-            writer.add(clip.subject, clip.clip, streams, note)
+        before = writer.written
+        waiting = [task for task in tasks if (task[0].subject, task[0].clip) not in before]
+        read = map_ordered(_read_task, waiting, jobs, "reading clips", len(before))
+        for (clip, _, _), (sequences, note) in zip(waiting, read, strict=True):
+            writer.add(clip.subject, clip.clip, sequences, note)
         written = writer.written
-        if not any(one.spans_s for one in written.values()):
+        if not any(done.spans_s for done in written.values()):
             writer.discard()
-            (_, first), one = next(iter(written.items()))
+            (_, name), first = next(iter(written.items()))
             raise KilasError(
-                f"No face was found in any clip of {root} ({first}: {one.note}); give whole "
+                f"No face was found in any clip of {root} ({name}: {first.note}); give whole "
                 "pictures of faces from in front."
             )
         writer.finish(table, dataset, spec.rate_hz, spec.mask)
     unseen = _unseen(table, written, 1.0 / spec.rate_hz)
     noted = (
-        f"{clip}: {one.note}." for (_, clip), one in written.items() if one.note and one.spans_s
+        f"{name}: {done.note}." for (_, name), done in written.items() if done.note and done.spans_s
     )
     return Summary(
         dataset=dataset,
-        clips=sum(bool(one.spans_s) for one in written.values()),
-        streams=sum(len(one.spans_s) for one in written.values()),
-        slots=sum(one.slots for one in written.values()),
+        clips=sum(bool(done.spans_s) for done in written.values()),
+        streams=sum(len(done.spans_s) for done in written.values()),
+        slots=sum(done.slots for done in written.values()),
         table=table,
         skipped=(*found.skipped, *unseen),
         notes=(*found.notes, *noted),
@@ -153,14 +168,14 @@ def prepare(dataset: str, root: Path, out: Path, spec: ModelSpec, jobs: int) -> 
 
 
 def format_summary(summary: Summary, out: Path) -> str:
-    """What `prepare` did, in words; what was skipped as `format_skipped` has it."""
+    """Return the result of `prepare` as text, with the skipped parts as by `format_skipped`."""
     table = summary.table
     kinds = table["kind"].value_counts()
     emotions = table["emotion"].replace("", "no emotion").value_counts()
     subjects = len(set(table["subject"]) - {""})
     lines = [
         f"{out}: {summary.clips} clips of {subjects or 'unnamed'} subjects, "
-        f"{summary.slots} slots in {summary.streams} streams.",
+        f"{summary.slots} slots in {summary.streams} face sequences.",
         "Expressions: "
         + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         + "; "
@@ -173,8 +188,10 @@ def format_summary(summary: Summary, out: Path) -> str:
 
 
 class Pictures:
-    """The pictures of a clip within a span of its time, in seconds from its first one. One that
-    cannot be read leaves a hole; `fault` says afterwards what is missing, or is empty."""
+    """Pictures of a clip within a span of its time, in seconds from its first picture.
+
+    A picture that cannot be read leaves a gap.
+    """
 
     def __init__(self, clip: Clip, span_s: Span) -> None:
         self.delivered = 0
@@ -193,6 +210,7 @@ class Pictures:
 
     @property
     def fault(self) -> str:
+        """Description of the pictures that were missing, after the iteration; empty if none."""
         faults = [self._failure] if self._failure else []
         if lost := self._lost.total():
             causes = ", ".join(f"{count} {cause}" for cause, count in self._lost.items())
@@ -230,7 +248,7 @@ class Pictures:
 
 
 def _enlarged(gray: UInt8Array) -> UInt8Array:
-    """A still of a face, uint8 [h, w], as a picture in which a face can be found."""
+    """Enlarge a still of a face, uint8 [h, w], to a colour picture in which a face can be found."""
     side = (STILL_FACE_PX, STILL_FACE_PX)
     face = cv2.resize(gray, side, interpolation=cv2.INTER_CUBIC)
     border = round(STILL_BORDER * STILL_FACE_PX)
@@ -239,7 +257,7 @@ def _enlarged(gray: UInt8Array) -> UInt8Array:
 
 
 def _spans_s(table: pd.DataFrame) -> dict[tuple[str, str], Span]:
-    """What is read of a short clip: what surrounds its expressions."""
+    """Return the part of each short clip that is read: its expressions and their surroundings."""
     clips = table.groupby(["subject", "clip"])
     first_s, last_s = clips["onset_s"].min() - BEFORE_S, clips["offset_s"].max() + AFTER_S
     return {
@@ -248,8 +266,8 @@ def _spans_s(table: pd.DataFrame) -> dict[tuple[str, str], Span]:
     }
 
 
-def _decides(clip: Clip, span_s: Span) -> list[str | float]:
-    """What decides which pictures a clip's streams come from, and their times."""
+def _fingerprint(clip: Clip, span_s: Span) -> list[str | float]:
+    """Return all that decides the pictures of a clip's face sequences, and their times."""
     paths = clip.frames.paths if isinstance(clip.frames, FrameFiles) else (clip.frames.path,)
     pictures = hashlib.sha256()
     for path in paths:
@@ -259,12 +277,12 @@ def _decides(clip: Clip, span_s: Span) -> list[str | float]:
 
 
 def _read_task(task: tuple[Clip, Span, ModelSpec]) -> tuple[list[FaceSequence], str]:
-    """The streams of a clip, and what is to be said of it, if anything."""
+    """Return the face sequences of a clip, and a note on its faults, empty if it has none."""
     clip, span_s, spec = task
     pictures = Pictures(clip, span_s)
-    streams = read_streams(pictures, clip.clip, clip.subject, spec)
-    if streams:
-        return streams, pictures.fault
+    sequences = read_streams(pictures, clip.clip, clip.subject, spec)
+    if sequences:
+        return sequences, pictures.fault
     if not pictures.delivered:
         return [], pictures.fault or "it has no picture around its expressions; add them"
     faults = f"; {pictures.fault}" if pictures.fault else ""
@@ -274,17 +292,17 @@ def _read_task(task: tuple[Clip, Span, ModelSpec]) -> tuple[list[FaceSequence], 
 def _unseen(
     table: pd.DataFrame, written: Mapping[tuple[str, str], WrittenClip], slot_s: float
 ) -> Iterator[Skipped]:
-    """Each clip that shows no face, and each other expression whose apex shows none."""
+    """Yield each clip that shows no face, and each other expression without a face at its apex."""
     expressions = Counter(zip(table["subject"], table["clip"], strict=True))
-    for (subject, clip), one in written.items():
-        if not one.spans_s:
+    for (subject, clip), done in written.items():
+        if not done.spans_s:
             count = expressions[subject, clip]
             lost = f"; its {count} expressions are lost with it" if count > 1 else ""
-            yield Skipped(clip, f"{one.note}{lost}")
+            yield Skipped(clip, f"{done.note}{lost}")
     for row in table.itertuples():
-        one = written[str(row.subject), str(row.clip)]
+        done = written[str(row.subject), str(row.clip)]
         apex_s = cast(float, row.apex_s)
-        is_seen = any(first - slot_s <= apex_s <= last + slot_s for first, last in one.spans_s)
-        if one.spans_s and not is_seen:
-            fault = f" ({one.note})" if one.note else ""
+        is_seen = any(first - slot_s <= apex_s <= last + slot_s for first, last in done.spans_s)
+        if done.spans_s and not is_seen:
+            fault = f" ({done.note})" if done.note else ""
             yield Skipped(str(row.clip), f"no face is seen at its apex at {apex_s:.2f} s{fault}")

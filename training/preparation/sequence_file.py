@@ -1,9 +1,10 @@
-"""Files of streams: what networks are trained on, and the annotations that say what it shows.
+"""Files of face sequences, on which networks are trained, with their annotations.
 
 A file is an uncompressed .npz that is never unpickled: `faces` uint8 [N, 128, 128], `t_s` float64
-[N], `stream` int32 [N]; for each stream `clip` and `subject`, fixed-width text; `table`, the
-annotations as JSON, a record of TABLE_COLUMNS for each expression; and what it was made for:
-`dataset`, `rate_hz` and `mask`. The faces stay on disk until they are looked at.
+[N], `stream` int32 [N], the number of each face's sequence; for each sequence `clip` and `subject`,
+fixed-width text; `table`, the annotations as JSON, a record of TABLE_COLUMNS for each expression;
+and the `dataset`, `rate_hz` and `mask` that it was made for. The faces stay on disk until they are
+used.
 """
 
 from __future__ import annotations
@@ -28,32 +29,36 @@ from training.annotations.expression import AnnotatedExpression
 from training.datasets.classes import labels_of
 
 STORED = ("faces", "t_s", "stream", "clip", "subject", "table", "dataset", "rate_hz", "mask")
-"""Arrays of a file."""
+"""Names of the arrays of a file."""
 
 TEXT_COLUMNS = ("dataset", "subject", "clip", "kind", "emotion", "au", "usage")
 TIME_COLUMNS = ("onset_s", "apex_s", "release_s", "offset_s", "intensity", "skew", "fps")
 FLAG_COLUMNS = ("apex_estimated", "is_copy")
 TABLE_COLUMNS = (*TEXT_COLUMNS, *TIME_COLUMNS, *FLAG_COLUMNS)
-"""An expression: who shows it where, what it is called by the dataset (`emotion`), its course
-(see `AnnotatedExpression`; times in seconds from the clip's beginning), the clip's frame rate, and
-whether the apex is only the middle of onset and offset. `usage`: a dataset's own part, if any.
-`is_copy`: whether it is in another part than Training, and the same picture is in Training."""
+"""Columns of the table of annotations, a row for each expression.
+
+`emotion`: the dataset's own name for it; `onset_s` to `skew`: its course (see
+`AnnotatedExpression`; times in seconds from the clip's beginning); `fps`: the clip's frame rate;
+`apex_estimated`: true where the apex is only the middle of onset and offset; `usage`: the dataset's
+own part that it belongs to, if any; `is_copy`: true where it is in another part than Training, and
+the same picture is in Training.
+"""
 
 SIMULATED_DATASET = "simulated"
-"""Name of the dataset of made-up people."""
+"""Name of the dataset of simulated people."""
 
 _LOCAL_HEADER_BYTES = 30
-"""Of a member of a zip file, before its name (PKWARE's APPNOTE 4.3.7)."""
+"""Size of the header of a member of a zip file, before its name (PKWARE's APPNOTE 4.3.7)."""
 
 _READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, slots=True)
 class FaceSequence:
-    """One unbroken run of slots of one face.
+    """Unbroken run of slots of one aligned face.
 
     `faces`: uint8 [S, 128, 128]; `t_s`: float64 [S], seconds from the clip's start; `events`:
-    all expressions of the clip, labelled with the dataset's own words.
+    all expressions of the clip, labelled with the dataset's own names of emotions.
     """
 
     clip: str
@@ -65,7 +70,7 @@ class FaceSequence:
 
 @dataclass(frozen=True, slots=True)
 class SequenceFile:
-    """A file that was opened. `table`: pandas, TABLE_COLUMNS, a row an expression."""
+    """Content of an opened file. `table`: pandas, TABLE_COLUMNS, a row for each expression."""
 
     path: Path
     dataset: str
@@ -77,8 +82,11 @@ class SequenceFile:
 
 @dataclass(frozen=True, slots=True)
 class WrittenClip:
-    """What a file has of a clip: number of slots, first and last time of each stream, and what was
-    said of it."""
+    """Summary of a clip in a file.
+
+    `slots`: number of slots; `spans_s`: first and last time of each face sequence; `note`: remark
+    that was kept with the clip.
+    """
 
     slots: int
     spans_s: tuple[tuple[float, float], ...]
@@ -86,12 +94,11 @@ class WrittenClip:
 
 
 class SequenceWriter:
-    """Writes streams to one file, clip by clip, without keeping them in memory.
+    """Writer of face sequences to one file, clip by clip, without keeping them in memory.
 
-    What is done is kept beside `out` in two hidden files until `finish` puts the file together, so
-    an interrupted writer goes on: `written` tells the clips that are there already. With
-    `made_from` None it begins anew. Work that was
-    begun for anything else than `made_from` is thrown away.
+    Finished clips are kept beside `out` in two hidden files until `finish` puts the file together,
+    so an interrupted writer goes on: `written` lists the clips that are there already. Work that
+    was begun with another `made_from` is thrown away; with None it always begins anew.
     """
 
     def __init__(self, out: Path, made_from: Mapping[str, Any] | None) -> None:
@@ -109,22 +116,24 @@ class SequenceWriter:
 
     @property
     def written(self) -> dict[tuple[str, str], WrittenClip]:
-        """All clips that were written, by subject and clip."""
+        """Summaries of all clips that were written, by subject and clip."""
         return {
             (line["subject"], line["clip"]): WrittenClip(
-                slots=sum(one["slots"] for one in line["streams"]),
-                spans_s=tuple((one["t_s"][0], one["t_s"][-1]) for one in line["streams"]),
+                slots=sum(sequence["slots"] for sequence in line["streams"]),
+                spans_s=tuple(
+                    (sequence["t_s"][0], sequence["t_s"][-1]) for sequence in line["streams"]
+                ),
                 note=line["note"],
             )
             for line in self._lines
         }
 
     def add(self, subject: str, clip: str, streams: Iterable[FaceSequence], note: str = "") -> None:
-        """Take all streams, perhaps none, of one clip; `note` is kept with it."""
+        """Add all face sequences, perhaps none, of a clip; `note` is kept with it."""
         held = []
-        for stream in streams:
-            self._spool.write(np.ascontiguousarray(stream.faces).data)
-            held.append({"slots": len(stream.t_s), "t_s": stream.t_s.tolist()})
+        for sequence in streams:
+            self._spool.write(np.ascontiguousarray(sequence.faces).data)
+            held.append({"slots": len(sequence.t_s), "t_s": sequence.t_s.tolist()})
         self._spool.flush()
         line = {"subject": subject, "clip": clip, "note": note, "streams": held}
         self._journal.write(json.dumps(line) + "\n")
@@ -134,14 +143,14 @@ class SequenceWriter:
     def finish(self, table: pd.DataFrame, dataset: str, rate_hz: float, mask: str) -> None:
         """Put the file together; it appears under its name only when it is complete."""
         self.close()
-        streams = [(line, one) for line in self._lines for one in line["streams"]]
-        counts = [one["slots"] for _, one in streams]
-        t_s = [np.empty(0), *(np.array(one["t_s"], np.float64) for _, one in streams)]
+        held = [(line, sequence) for line in self._lines for sequence in line["streams"]]
+        counts = [sequence["slots"] for _, sequence in held]
+        t_s = [np.empty(0), *(np.array(sequence["t_s"], np.float64) for _, sequence in held)]
         arrays = {
             "t_s": np.concatenate(t_s),
-            "stream": np.repeat(np.arange(len(streams), dtype=np.int32), counts),
-            "clip": np.array([line["clip"] for line, _ in streams], np.str_),
-            "subject": np.array([line["subject"] for line, _ in streams], np.str_),
+            "stream": np.repeat(np.arange(len(held), dtype=np.int32), counts),
+            "clip": np.array([line["clip"] for line, _ in held], np.str_),
+            "subject": np.array([line["subject"] for line, _ in held], np.str_),
             "table": np.array(json.dumps(table.to_dict("records")), np.str_),
             "dataset": np.array(dataset, np.str_),
             "rate_hz": np.array(rate_hz),
@@ -168,7 +177,7 @@ class SequenceWriter:
         self._journal_path.unlink()
 
     def close(self) -> None:
-        """Let go of the files; what is unfinished stays for the next writer."""
+        """Close the hidden files; unfinished work stays for the next writer."""
         self._spool.close()
         self._journal.close()
 
@@ -184,29 +193,29 @@ class SequenceWriter:
         self.close()
 
     def _whole_lines(self, first: str) -> list[dict[str, Any]]:
-        """What an interrupted writer of the same had done; a line that was cut off is none."""
+        """Return the lines of an interrupted writer of the same data, but for a cut-off line."""
         if not (self._journal_path.exists() and self._spool_path.exists()):
             return []
         text = self._journal_path.read_text(encoding="utf-8")
         begun, *rest = text.split("\n")[:-1] or [""]
         lines = [json.loads(line) for line in rest] if begun == first else []
-        # After a power cut the faces may be fewer than what was written down of them.
+        # After a power cut there may be fewer faces than the lines count.
         return lines if self._spool_path.stat().st_size >= _bytes(lines) else []
 
 
 def _bytes(lines: Iterable[dict[str, Any]]) -> int:
-    """Of the faces of these clips."""
-    slots = sum(stream["slots"] for line in lines for stream in line["streams"])
+    """Return the size of the faces of these clips in bytes."""
+    slots = sum(sequence["slots"] for line in lines for sequence in line["streams"])
     return int(slots) * FACE_SIZE * FACE_SIZE
 
 
-def write_streams(streams: Iterable[FaceSequence], spec: ModelSpec, out: Path) -> None:
-    """Write streams of simulated people, which may be none, with their events, to one file."""
+def write_streams(sequences: Iterable[FaceSequence], spec: ModelSpec, out: Path) -> None:
+    """Write face sequences of simulated people, perhaps none, with their events, to one file."""
     events: dict[tuple[str, str], tuple[AnnotatedExpression, ...]] = {}
     with SequenceWriter(out, None) as writer:
-        for stream in streams:
-            writer.add(stream.subject, stream.clip, [stream])
-            events[stream.subject, stream.clip] = stream.events
+        for sequence in sequences:
+            writer.add(sequence.subject, sequence.clip, [sequence])
+            events[sequence.subject, sequence.clip] = sequence.events
         rows = [
             dataclasses.asdict(event)
             | {"dataset": SIMULATED_DATASET, "subject": subject, "clip": clip}
@@ -219,8 +228,11 @@ def write_streams(streams: Iterable[FaceSequence], spec: ModelSpec, out: Path) -
 
 
 def full_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The same rows with all TABLE_COLUMNS and nothing else. Where a dataset says nothing, an
-    expression falls from its apex on, is of intensity 1 and as strong on both sides."""
+    """Return the same rows with all TABLE_COLUMNS and no others.
+
+    Where a dataset has no values, an expression falls from its apex on, is of intensity 1 and as
+    strong on both sides.
+    """
     assumed: dict[str, Any] = {
         "apex_s": np.nan,
         "release_s": np.nan,
@@ -241,16 +253,16 @@ def full_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def open_stream_file(path: Path) -> SequenceFile:
-    """What a file holds; its faces are read from disk when they are looked at.
+    """Open a file of face sequences; its faces are read from disk only when they are used.
 
-    Raises KilasError when it holds no streams.
+    Raises KilasError when it holds no face sequences.
     """
     try:
         faces = _mapped(path, "faces.npy")
         with np.load(path, allow_pickle=False) as data:
             held = {name: data[name] for name in STORED if name != "faces"}
-        t_s, stream, clips = (held[name] for name in ("t_s", "stream", "clip"))
-        shapes = (faces.shape, t_s.shape, stream.shape)
+        t_s, numbers, clips = (held[name] for name in ("t_s", "stream", "clip"))
+        shapes = (faces.shape, t_s.shape, numbers.shape)
         slots = len(faces)
         if shapes != ((slots, FACE_SIZE, FACE_SIZE), (slots,), (slots,)):
             raise ValueError(f"faces, t_s and stream have the shapes {shapes}")
@@ -261,7 +273,7 @@ def open_stream_file(path: Path) -> SequenceFile:
             (str(subject), str(clip)): tuple(map(_event, rows.itertuples()))
             for (subject, clip), rows in table.groupby(["subject", "clip"], sort=False)
         }
-        edges = np.searchsorted(stream, np.arange(len(clips) + 1))
+        edges = np.searchsorted(numbers, np.arange(len(clips) + 1))
         return SequenceFile(
             path=path,
             dataset=str(held["dataset"]),
@@ -283,24 +295,30 @@ def open_stream_file(path: Path) -> SequenceFile:
         )
     except _READ_ERRORS as error:
         raise KilasError(
-            f"{path} holds no streams ({error}); give files that `prepare` or `simulate` wrote."
+            f"{path} holds no face sequences ({error}); give files that `prepare` or `simulate` "
+            "wrote."
         ) from error
 
 
 def open_files(prepared: Iterable[Path]) -> Iterator[SequenceFile]:
-    """Files of streams, and all such files in folders, by name.
+    """Open files of face sequences, and all such files in folders, in order of their names.
 
     Files whose names begin with a dot are unfinished and left out. Raises KilasError when there is
-    no file or one holds no streams.
+    no file or a file holds no face sequences.
     """
-    paths = [file for path in prepared for file in _stream_files(path)]
+    paths = [file for path in prepared for file in _files_of(path)]
     if not paths:
-        raise KilasError("There are no prepared streams; make some with `prepare` or `simulate`.")
+        raise KilasError(
+            "There are no prepared face sequences; make some with `prepare` or `simulate`."
+        )
     yield from map(open_stream_file, paths)
 
 
 def load_files(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[SequenceFile]:
-    """As `open_files`; raises KilasError also when a file is for another clock or mask."""
+    """Open files as `open_files` does, but only for the clock and the mask of `spec`.
+
+    Raises KilasError also when a file is for another clock or mask.
+    """
     for file in open_files(prepared):
         if (file.rate_hz, file.mask) != (spec.rate_hz, spec.mask):
             raise KilasError(
@@ -314,21 +332,26 @@ def load_files(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[SequenceFi
 def load_streams(
     prepared: Iterable[Path], spec: ModelSpec, classes: str = "three"
 ) -> Iterator[FaceSequence]:
-    """The streams of `load_files`, one file after the other. Their events are labelled with the
-    class of their emotion (`training.datasets.CLASSES`), or with nothing where it has none."""
+    """Yield the face sequences of `load_files`, one file after the other.
+
+    Their events are labelled with the class of their emotion (`training.datasets.CLASSES`), or
+    with empty text where it has none.
+    """
     for file in load_files(prepared, spec):
         emotions = pd.Series(sorted(set(file.table["emotion"])), dtype=str)
         names = dict(
             zip(emotions, labels_of(emotions, file.dataset, classes).fillna(""), strict=True)
         )
-        for stream in file.streams:
-            events = (dataclasses.replace(one, label=names[one.label]) for one in stream.events)
-            yield dataclasses.replace(stream, events=tuple(events))
+        for sequence in file.streams:
+            events = (
+                dataclasses.replace(event, label=names[event.label]) for event in sequence.events
+            )
+            yield dataclasses.replace(sequence, events=tuple(events))
 
 
-def _stream_files(path: Path) -> list[Path]:
+def _files_of(path: Path) -> list[Path]:
     if not path.exists():
-        raise KilasError(f"There is no {path}; give files of streams, or folders of them.")
+        raise KilasError(f"There is no {path}; give files of face sequences, or folders of them.")
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.glob("*.npz") if not file.name.startswith("."))
@@ -349,7 +372,7 @@ def _event(row: Any) -> AnnotatedExpression:
 
 
 def _mapped(path: Path, member: str) -> npt.NDArray[Any]:
-    """An array inside an uncompressed .npz, mapped into memory instead of read."""
+    """Map an array inside an uncompressed .npz into memory instead of reading it."""
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo(member)
         if entry.compress_type != zipfile.ZIP_STORED:
