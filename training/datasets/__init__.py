@@ -1,8 +1,8 @@
-"""Datasets of expressions: what they say, read from their published formats.
+"""Readers of datasets of expressions in their published formats.
 
 `read_dataset` finds the annotations and the frames below a root and returns one canonical table,
-whatever the dataset; every row that cannot be used is named with its file and row. Which emotion
-counts as which class is decided later: see `training.datasets.classes`.
+whatever the dataset; every row that cannot be used is named with its file and row. The mapping
+from emotions to classes is applied later: see `training.datasets.classes`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """`title`: what people call it. `read`: root to annotations, still without labels."""
+    """Dataset that can be read. `title`: its usual name; `read`: from a root to annotations,
+    still without labels."""
 
     title: str
     read: Callable[[Path], Annotations]
@@ -80,15 +81,15 @@ DATASETS: dict[str, Dataset] = {
     "fer2013": Dataset("FER2013", fer2013.read),
     "folder": Dataset("own clips", folder.read),
 }
-"""All datasets, by the names that commands and files know them by."""
+"""All datasets, by their names in commands and files."""
 
 
 def read_dataset(name: str, root: Path, classes: str = "three") -> Annotations:
-    """The annotations of a dataset at `root`, the folder that holds its table and its frames, with
-    `label` as `classes` (`CLASSES`) has it.
+    """Read the annotations of a dataset at `root`, the folder of its table and its frames.
 
-    Raises KilasError when there is no such dataset or such classes, `root` is not it, its table
-    cannot be read or lacks a sheet or a column, or no row is left.
+    `name`: a key of `DATASETS`; `classes`: a key of `CLASSES`, which decides the column `label`.
+    Raises KilasError when there is no such dataset or no such classes, `root` is another dataset,
+    the table cannot be read or lacks a sheet or a column, or no row is left.
     """
     if name not in DATASETS:
         raise KilasError(f"There is no dataset {name}; there are {', '.join(DATASETS)}.")

@@ -32,6 +32,7 @@ LABEL_COLUMNS = {
 
 
 def read(root: Path) -> Annotations:
+    """Read the annotations of CASME II below `root`."""
     found = scan(root)
     path, notes = find_spreadsheet(found, LABEL_FILES, LABEL_FILE)
     sheet = read_sheet(path, LABEL_COLUMNS, optional=("Action Units",), notes=notes)

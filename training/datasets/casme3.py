@@ -1,9 +1,9 @@
 """CAS(ME)³ part A: recordings at 30 frames a second (Li et al., 2022).
 
 `cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx`, sheet `label`, numbers as text, and
-`spNO.1/b/color/175.jpg`. It is also given away as one folder for each micro-expression,
-`Part_A_ME_clip/frame/spNO.1_b_175/175.jpg`. The case of names varies, and frames lack here and
-there. Depth pictures lie beside the colour ones and are not read.
+`spNO.1/b/color/175.jpg`. It is also published with a folder for each micro-expression,
+`Part_A_ME_clip/frame/spNO.1_b_175/175.jpg`. The case of names varies, and some frames are missing.
+Depth pictures lie beside the colour pictures and are not read.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ _SUBJECT = r"sp_?no\.?0*(\d+)"
 _RECORDING = re.compile(rf"{_SUBJECT}/([a-z]\w*)/color", re.IGNORECASE)
 _CUT_OUT = re.compile(rf"{_SUBJECT}_([a-z]\w*)_0*(\d+)", re.IGNORECASE)
 _OTHER = re.compile(r"depth|part_?[bc]", re.IGNORECASE)
-"""Folders of depth pictures, and of the parts that this sheet says nothing of."""
+"""Pattern of folders of depth pictures, and of parts that this sheet does not annotate."""
 
 
 def read(root: Path) -> Annotations:
+    """Read the annotations of part A of CAS(ME)³ below `root`."""
     found = scan(root)
     path, notes = find_spreadsheet(found, LABEL_FILES, LABEL_FILE)
     sheet = read_sheet(path, LABEL_COLUMNS, optional=("AU",), sheet=LABEL_SHEET, notes=notes)
@@ -69,10 +70,10 @@ def _is_other(parts: tuple[str, ...]) -> bool:
 
 
 def _events_of(row: Row, is_long: bool) -> Iterator[SheetExpression]:
-    said = row.text("Subject")
-    subject = re.fullmatch(_SUBJECT, said, re.IGNORECASE)
+    name = row.text("Subject")
+    subject = re.fullmatch(_SUBJECT, name, re.IGNORECASE)
     if subject is None:
-        raise SkipRow(f"Subject is {said!r}, which is no name like spNO.1; correct the cell")
+        raise SkipRow(f"Subject is {name!r}, which is no name like spNO.1; correct the cell")
     clip, onset = f"spNO.{subject[1]}/{row.text('Filename').lower()}", row.number("Onset")
     yield SheetExpression(
         clip if is_long else f"{clip}/{onset}",

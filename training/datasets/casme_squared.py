@@ -1,8 +1,8 @@
 """CAS(ME)²: long recordings at 30 frames a second (Qu et al., 2018).
 
 `CAS(ME)^2code_final.xlsx` without a header: sheet 1 has the expressions, with a subject's number
-and a video's name (`1`, `anger1_2`: the second expression in the video anger1), sheet 2 says which
-folder a subject's number means (`s15`), sheet 3 which code a video's name means (`0401`). Frames:
+and a video's name (`1`, `anger1_2`: the second expression in the video anger1), sheet 2 has the
+folder of each subject's number (`s15`), sheet 3 the code of each video's name (`0401`). Frames:
 `rawpic/s15/15_0401girlcrashing/img001.jpg`. An offset of 0 means that the end was not annotated.
 """
 
@@ -42,6 +42,7 @@ _KINDS = {"microexpression": "micro", "macroexpression": "macro"}
 
 
 def read(root: Path) -> Annotations:
+    """Read the annotations of CAS(ME)² below `root`."""
     found = scan(root)
     path, notes = find_spreadsheet(found, LABEL_FILES, LABEL_FILE)
     sheets = list(read_workbook(path).values())
@@ -64,7 +65,7 @@ def read(root: Path) -> Annotations:
 
 
 def _read_subjects(path: Path, rows: Sequence[Sequence[str]]) -> dict[int, str]:
-    """Folder of each subject's number: rows of `15, s15, 1`."""
+    """Return the folder of each subject's number, from rows of `15, s15, 1`."""
     folders: dict[int, str] = {}
     for texts in rows:
         subject = next((match for text in texts if (match := _SUBJECT.fullmatch(text))), None)
@@ -80,8 +81,10 @@ def _read_subjects(path: Path, rows: Sequence[Sequence[str]]) -> dict[int, str]:
 
 
 def _read_videos(path: Path, rows: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Code of each video's name: rows of `0101, disgust1`. The code is text, or a number that has
-    lost its zero."""
+    """Return the code of each video's name, from rows of `0101, disgust1`.
+
+    The code is text, or a number that has lost its zero.
+    """
     codes: dict[str, str] = {}
     for texts in rows:
         code = next((text for text in texts if text.isdecimal()), None)
@@ -112,7 +115,7 @@ def _clip_of(parts: tuple[str, ...]) -> tuple[str, str] | None:
 
 
 def _misplaced(found: Found) -> Iterator[str]:
-    """A note on each folder that lies in one subject's folder and is named after another."""
+    """Yield a note on each folder that lies in a subject's folder and is named after another."""
     for folder in found.folders:
         match = _parts_of(folder.parts)
         if match and match[0][1] != match[1][1]:
@@ -131,11 +134,11 @@ def _events_of(
         raise SkipRow(f"the subject {number} is not on the second sheet; add it there")
     if video not in codes:
         raise SkipRow(f"the video {video} of {expression} is not on the third sheet; add it there")
-    said = row.text("type")
-    kind = _KINDS.get(re.sub(r"[^a-z]", "", said.lower()))
+    written = row.text("type")
+    kind = _KINDS.get(re.sub(r"[^a-z]", "", written.lower()))
     if kind is None:
         raise SkipRow(
-            f"type is {said!r}, which is neither micro-expression nor macro-expression; correct "
+            f"type is {written!r}, which is neither micro-expression nor macro-expression; correct "
             "the cell"
         )
     apex, offset = row.number_or_none("apex") or None, row.number("offset")
@@ -155,8 +158,10 @@ def _events_of(
 
 
 def _elicited(video: str) -> str:
-    """What a video was chosen to make people feel, by its name, as the end of an emotion's word;
-    empty where the name does not tell."""
+    """Return the emotion that a video was chosen to elicit, as the end of an emotion's name.
+
+    It is read from the video's name, and empty where that has none.
+    """
     name = _NAME.fullmatch(video)
     felt = ELICITED.get(name[1]) if name else None
     return f"/{felt}" if felt else ""

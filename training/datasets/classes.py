@@ -1,6 +1,6 @@
-"""The emotions that each dataset knows, and which class each of them counts as.
+"""Emotions of each dataset, and the mappings from emotions to classes.
 
-All emotions stay in the annotations; a recipe names how they become classes. An emotion without a
+All emotions stay in the annotations; a recipe names the mapping to classes. An emotion without a
 class (`others`, `neutral`) is left out of training and test.
 """
 
@@ -25,14 +25,14 @@ EMOTIONS: dict[str, tuple[str, ...]] = {
     "folder": (),
     "simulated": ("negative", "positive", "surprise"),
 }
-"""Words of each dataset; none for data of a user's own, which may have any.
+"""Emotions of each dataset, by its own names; empty for a user's own data, which may have any.
 
-CAS(ME)² tells two things of an expression: what it shows, and what the video was chosen to make
-people feel. Both are in its word, `negative/anger`; what stands first is listed here.
+CAS(ME)² has two emotions for an expression: the shown emotion, and the emotion that the video was
+chosen to elicit. Both are in its name, `negative/anger`; the first of them is listed here.
 """
 
 ELICITED = {"anger": "anger", "disgust": "disgust", "happy": "happiness"}
-"""What the nine videos of CAS(ME)² (anger1, happy5, ...) were chosen to make people feel (Qu et
+"""Emotions that the nine videos of CAS(ME)² (anger1, happy5, ...) were chosen to elicit (Qu et
 al., "CAS(ME)²: A Database for Spontaneous Macro-Expression and Micro-Expression Spotting and
 Recognition", 2018)."""
 
@@ -42,12 +42,12 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "casme-squared": ("angry", "happy", "disgust"),
     "full": (),
 }
-"""Ways to make classes of emotions, and the classes.
+"""Names of the mappings from emotions to classes, with their classes.
 
-`three`: those of the dissertation and of most of the field. `megc`: the same as the MEGC 2019
-composite counted them, where CASME II's fear and sadness have no class. `casme-squared`: the
-dissertation's classes of CAS(ME)²; it does not say which word they come from, so here they are
-what the video was chosen to make people feel, for other datasets the emotion of that name.
+`three`: the classes of the dissertation and of most of the field. `megc`: the same as the MEGC
+2019 composite counted them, where CASME II's fear and sadness have no class. `casme-squared`: the
+dissertation's classes of CAS(ME)²; it does not state from which emotion they come, so here they
+are the emotion that the video was chosen to elicit, for other datasets the emotion of that name.
 `full`: the dataset's own emotions, each a class.
 """
 
@@ -73,11 +73,12 @@ _SPELLINGS = (
     ("disgust", "disgusted"),
     ("fear", "fearful"),
 )
-"""Words for the same; a dataset has one of them, copies of its tables sometimes the other."""
+"""Pairs of names of the same emotion; a dataset has one name, copies of its tables may have the
+other."""
 
 
 def spelled(word: str, dataset: str) -> str | None:
-    """The word for an emotion as the dataset spells it, or None if it does not know it."""
+    """Return an emotion's name as the dataset spells it, or None if it has no such emotion."""
     shown, rest = _parts(word.strip().lower(), dataset)
     known = EMOTIONS[dataset]
     if not known or shown in known:
@@ -87,7 +88,7 @@ def spelled(word: str, dataset: str) -> str | None:
 
 
 def _parts(word: str, dataset: str) -> tuple[str, str]:
-    """What an expression shows, and `/` with what it was to be, which only CAS(ME)² tells."""
+    """Split a name into the shown emotion and `/` with the elicited emotion (only CAS(ME)²)."""
     if dataset != "casme-squared":
         return word, ""
     shown, slash, elicited = word.partition("/")
@@ -95,21 +96,21 @@ def _parts(word: str, dataset: str) -> tuple[str, str]:
 
 
 def labels_of(emotions: Iterable[str | None], dataset: str, classes: str) -> pd.Series:
-    """The class of each emotion of a dataset, missing where it has none; with the index of
-    `emotions` if it is a pandas Series.
+    """Return the class of each emotion of a dataset, missing where it has none.
 
-    Raises KilasError when the dataset, the way to make classes or an emotion is unknown.
+    The result has the index of `emotions` if that is a pandas Series. Raises KilasError when the
+    dataset, the name `classes` or an emotion is unknown.
     """
     _check_known(classes)
     if dataset not in EMOTIONS:
         raise KilasError(f"There is no dataset {dataset}; there are {', '.join(EMOTIONS)}.")
-    words = emotions if isinstance(emotions, pd.Series) else pd.Series(list(emotions), dtype=object)
-    told = {word: _class_of(str(word), dataset, classes) for word in words.dropna().unique()}
-    return pd.Series([told.get(word) for word in words], words.index, dtype=object)
+    names = emotions if isinstance(emotions, pd.Series) else pd.Series(list(emotions), dtype=object)
+    known = {name: _class_of(str(name), dataset, classes) for name in names.dropna().unique()}
+    return pd.Series([known.get(name) for name in names], names.index, dtype=object)
 
 
 def with_labels(table: pd.DataFrame, classes: str) -> pd.DataFrame:
-    """A table of annotations with the column `label`: see `labels_of`."""
+    """Add the column `label` to a table of annotations: see `labels_of`."""
     labels = [
         labels_of(rows["emotion"], str(dataset), classes)
         for dataset, rows in table.groupby("dataset", sort=False)
@@ -118,8 +119,10 @@ def with_labels(table: pd.DataFrame, classes: str) -> pd.DataFrame:
 
 
 def default_labels(classes: str) -> tuple[str, ...]:
-    """The classes of `CLASSES`; empty for `full`, which depends on the dataset. Raises KilasError
-    when there is no such way to make classes."""
+    """Return the classes of a mapping; empty for `full`, which depends on the dataset.
+
+    Raises KilasError when `CLASSES` has no such mapping.
+    """
     _check_known(classes)
     return CLASSES[classes]
 
@@ -127,15 +130,15 @@ def default_labels(classes: str) -> tuple[str, ...]:
 def class_names(
     datasets: str | Iterable[str], classes: str, emotions: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """All classes of one or several datasets, in order.
+    """Return all classes of one or several datasets, in order.
 
-    emotions: the words of data that may have any (`folder`). Raises KilasError when `classes` is
-    unknown, or is `full` and there is no emotion.
+    `emotions`: names of the emotions of data that may have any (`folder`). Raises KilasError when
+    `classes` is unknown, or is `full` and there is no emotion.
     """
     if names := default_labels(classes):
         return names
     each = [datasets] if isinstance(datasets, str) else datasets
-    own = [word for dataset in each for word in EMOTIONS[dataset] or sorted(set(emotions))]
+    own = [name for dataset in each for name in EMOTIONS[dataset] or sorted(set(emotions))]
     if not own:
         raise KilasError("A folder of your own has any emotions; name the labels in the recipe.")
     return tuple(dict.fromkeys(own))

@@ -1,8 +1,8 @@
 """FER2013: stills of 48 by 48 pixels, gray (Goodfellow et al., 2013).
 
 The competition's `fer2013.csv` with the columns `emotion` (a number), `pixels` and `Usage`, or
-folders of pictures by class (`train/happy/Training_10019449.jpg`). Nobody is named. A still has
-no duration; the kind of its expression is `micro`, so that it is recognised like any other.
+folders of pictures by class (`train/happy/Training_10019449.jpg`). Subjects are unknown. A still
+has no duration; the kind of its expression is `micro`, so that it is recognised like any other.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ USAGES = {
     **{"training": TRAINING, "train": TRAINING, "test": MIXED_PART},
     **{"publictest": "PublicTest", "privatetest": "PrivateTest"},
 }
-"""The dataset's own parts, as files and folders call them, `plain`; folders called `test` mix the
-last two."""
+"""Names of the dataset's own parts, by the names in files and folders, `plain`.
+
+Folders called `test` mix the last two parts.
+"""
 
 _LEVELS = {str(level): level for level in range(256)}
 _STILL_FPS = 1.0
@@ -49,24 +51,30 @@ _LINK = "it is a link to a folder, which is not followed; put the folder in its 
 
 
 def read(root: Path) -> Annotations:
-    """As `find_stills`, with the column `is_copy`: whether a still is in another part than
-    Training, and is pixel for pixel one of Training. A still that cannot be read is none."""
+    """Read the annotations as `find_stills` does, and add the column `is_copy`.
+
+    It is true for a still that is in another part than Training and has exactly the pixels of a
+    still of Training; a still that cannot be read is no copy.
+    """
     found = find_stills(root)
     table = found.table
     digests = table["frames"].map(_digest_of)
     is_trained = table["usage"] == TRAINING
     is_copy = ~is_trained & digests.notna() & digests.isin(digests[is_trained])
-    told = f"Stills of other parts that are exact copies of stills of {TRAINING}: {is_copy.sum()}."
+    note = f"Stills of other parts that are exact copies of stills of {TRAINING}: {is_copy.sum()}."
     return replace(
         found,
         table=table.assign(is_copy=is_copy),
-        notes=(*found.notes, *([told] if is_copy.any() else [])),
+        notes=(*found.notes, *([note] if is_copy.any() else [])),
     )
 
 
 def find_stills(root: Path) -> Annotations:
-    """The annotations of fer2013.csv, of the folder that it is in, or of folders of pictures,
-    which are not opened. Raises KilasError where `root` is none of these, or no still is left."""
+    """Find the stills of fer2013.csv, or of folders of pictures, and their annotations.
+
+    `root`: the CSV file, a folder that contains it, or a folder of folders of pictures, which are
+    not opened. Raises KilasError where `root` is none of these, or no still is left.
+    """
     if root.is_file():
         return _read_csv(root)
     if not root.is_dir():
@@ -90,14 +98,14 @@ def find_stills(root: Path) -> Annotations:
 
 
 def digest(picture: UInt8Array) -> bytes:
-    """What two gray pictures, uint8 [h, w], share if they are exact copies, and else do not."""
+    """Return a hash of a gray picture, uint8 [h, w], that only exact copies share."""
     whole = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
     whole.update(picture.tobytes())
     return whole.digest()
 
 
 def read_still(still: StillRow | StillFile) -> UInt8Array:
-    """A still, gray, uint8 [h, w]. Raises SourceError when it cannot be read."""
+    """Read a still, gray, uint8 [h, w]. Raises SourceError when it cannot be read."""
     if isinstance(still, StillFile):
         image_bgr = read_picture(still.path)
         if image_bgr is None:
@@ -119,20 +127,20 @@ def read_still(still: StillRow | StillFile) -> UInt8Array:
 def _digest_of(still: StillRow | StillFile) -> bytes | None:
     try:
         return digest(read_still(still))
-    except SourceError:  # which whoever uses the picture is told again
+    except SourceError:  # raised again for whoever uses the picture
         return None
 
 
 def _below(root: Path) -> tuple[list[Path], list[Skipped]]:
-    """All that lies below a folder but for what is hidden, and each folder that is not read."""
+    """List all files and folders below a folder that are not hidden, and each folder not read."""
     paths: list[Path] = []
     skipped: list[Skipped] = []
 
-    def tell(error: OSError) -> None:
+    def skip(error: OSError) -> None:
         why = f"the folder cannot be read ({error.strerror}); ask for permission"
         skipped.append(Skipped(str(error.filename), why))
 
-    for folder, folders, files in os.walk(root, onerror=tell):
+    for folder, folders, files in os.walk(root, onerror=skip):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         links = (path for path in map(Path(folder).joinpath, folders) if path.is_symlink())
         skipped += [Skipped(str(path), _LINK) for path in links]
@@ -166,8 +174,10 @@ def _read_csv(
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file, each after the byte at which it begins. Raises KilasError when the file
-    cannot be read."""
+    """Yield the lines of a file, each with the offset of its first byte.
+
+    Raises KilasError when the file cannot be read.
+    """
     offset = 0
     try:
         with path.open("rb") as file:
@@ -181,7 +191,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _checked_row(texts: list[str], places: list[int]) -> tuple[str, str]:
-    """Emotion and usage of a line. Raises SkipRow when one of them, or the pixels, cannot be."""
+    """Return emotion and usage of a line. Raises SkipRow when they or the pixels are invalid."""
     if len(texts) <= max(places):
         raise SkipRow(f"there are {len(texts)} cells; the line is cut off, get the file again")
     emotion, pixels, usage = (texts[place] for place in places)
@@ -196,7 +206,7 @@ def _checked_row(texts: list[str], places: list[int]) -> tuple[str, str]:
 
 
 def _read_folders(root: Path, paths: list[Path], skipped_before: Iterable[Skipped]) -> Annotations:
-    """`paths`: all that lies below `root`."""
+    """Return the annotations of folders of pictures. `paths`: all that lies below `root`."""
     skipped = [*skipped_before]
     pictures: dict[Path, list[Path]] = {}
     for path in paths:
@@ -208,7 +218,7 @@ def _read_folders(root: Path, paths: list[Path], skipped_before: Iterable[Skippe
             "holds the table, or a folder of pictures for each emotion."
         )
     rows: list[dict[str, Any]] = []
-    for folder in sorted(pictures, key=lambda one: in_order(str(one))):
+    for folder in sorted(pictures, key=lambda path: in_order(str(path))):
         try:
             emotion = _emotion(folder.name)
         except SkipRow as skip:
@@ -217,7 +227,7 @@ def _read_folders(root: Path, paths: list[Path], skipped_before: Iterable[Skippe
             continue
         parts = folder.relative_to(root).parts[:-1]
         usage = next((USAGES[plain(part)] for part in parts if plain(part) in USAGES), "")
-        for path in sorted(pictures[folder], key=lambda one: in_order(one.name)):
+        for path in sorted(pictures[folder], key=lambda file: in_order(file.name)):
             clip = path.relative_to(root).as_posix()
             if why := _unusable(path):
                 skipped.append(Skipped(clip, why))
@@ -227,7 +237,7 @@ def _read_folders(root: Path, paths: list[Path], skipped_before: Iterable[Skippe
 
 
 def _unusable(path: Path) -> str:
-    """Why something that is called like a picture is not read; empty where it is."""
+    """Return the reason why a path that is named like a picture is not read; empty if it is."""
     if os.path.isdir(path):
         return "it is a folder, called like a picture; put the picture in its place"
     if not os.path.isfile(path):
@@ -238,13 +248,13 @@ def _unusable(path: Path) -> str:
 
 
 def _cells(line: bytes) -> list[str]:
-    """No cell of this table holds a comma, so quotes mean nothing."""
+    """Split a line into cells; no cell of this table holds a comma, so quotes mean nothing."""
     text = line.decode("utf-8-sig", errors="replace")
     return [cell.strip().strip('"') for cell in text.split(",")]
 
 
 def _pixels(text: str) -> UInt8Array | None:
-    """A still, uint8 [48, 48], or None if the text does not hold its values."""
+    """Return a still, uint8 [48, 48], or None if the text does not hold its values."""
     try:
         levels = bytes([_LEVELS[value] for value in text.split(" ")])
     except KeyError:
@@ -255,7 +265,7 @@ def _pixels(text: str) -> UInt8Array | None:
 
 
 def _emotion(text: str) -> str:
-    """By number or name. Raises SkipRow when there is no such emotion."""
+    """Return the emotion of a number or a name. Raises SkipRow when there is no such emotion."""
     known = EMOTIONS["fer2013"]
     if text.isdecimal() and int(text) < len(known):
         return known[int(text)]

@@ -1,8 +1,8 @@
 """A user's own clips: videos or folders of frames, with clips.csv and events.csv beside them.
 
 clips.csv: `clip, subject`, and `fps` for folders of frames. events.csv: `clip, onset_s, offset_s,
-label`, where there is one `apex_s`, and optionally `kind`, `units` (or `au`), `release_s`,
-`intensity` and `skew`. Times are seconds from the clip's first frame. Labels may be any words.
+label`, `apex_s` where there is an apex, and optionally `kind`, `units` (or `au`), `release_s`,
+`intensity` and `skew`. Times are seconds from the clip's first frame. Labels may be any text.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from training.datasets.records import Annotations, Clip, FrameFiles, Skipped, Vi
 from training.datasets.spreadsheets import SkipRow
 
 KEPT = ("release_s", "intensity", "skew")
-"""Columns of events.csv that are handed on where it has them."""
+"""Columns of events.csv that are kept where it has them."""
 
 
 def read(root: Path) -> Annotations:
+    """Read the annotations of a user's own clips in `root`."""
     table, clip_faults = examine_clips(root, ("subject",), folders=True)
     events_csv = root / "events.csv"
     truth, time_faults = examine_truth(events_csv, needs_apex=False)
@@ -55,16 +56,16 @@ def read(root: Path) -> Annotations:
 
 
 def _refuse(faults: Faults, place: int) -> None:
-    """Raise SkipRow when the row at this place has a fault."""
+    """Refuse a faulty row: raise SkipRow when the row at this place has a fault."""
     if place in faults:
         raise SkipRow(f"it {faults[place]}")
 
 
 def _clip(root: Path, row: dict[Any, Any]) -> Clip:
-    """Raises SkipRow when the clip cannot be used."""
+    """Return the clip of a row of clips.csv. Raises SkipRow when the clip cannot be used."""
     name, subject = str(row["clip"]), row["subject"]
     if pd.isna(subject) or not str(subject).strip():
-        raise SkipRow(f"there is no subject for {name}; say who it shows")
+        raise SkipRow(f"there is no subject for {name}; name the person that it shows")
     path = root / name
     fps = float(pd.to_numeric(row.get("fps", math.nan), errors="coerce"))
     frames: VideoRange | FrameFiles = VideoRange(path)
@@ -73,7 +74,7 @@ def _clip(root: Path, row: dict[Any, Any]) -> Clip:
         if folder is None:
             raise SkipRow(f"the folder {name} has no pictures with a number; add them")
         if not 0 < fps < math.inf:
-            raise SkipRow(f"{name} is a folder of frames without an fps; say how many a second")
+            raise SkipRow(f"{name} is a folder of frames without an fps; give its frames a second")
         frames = folder.frames
     return Clip(str(subject).strip(), name, fps, frames, is_long=True)
 
@@ -81,12 +82,12 @@ def _clip(root: Path, row: dict[Any, Any]) -> Clip:
 def _row(
     row: dict[Any, Any], clips: dict[str, Clip], taken: ClaimedNames, where: str
 ) -> dict[str, Any]:
-    """Raises SkipRow when the event cannot be."""
+    """Return the annotation of a row of events.csv. Raises SkipRow when the event is impossible."""
     clip = clips.get(str(row["clip"]))
     if clip is None:
         raise SkipRow(f"clips.csv has no usable clip {row['clip']}; add it there")
     if pd.isna(row["label"]) or not str(row["label"]).strip():
-        raise SkipRow("label is empty; say what is expressed, or take the row out")
+        raise SkipRow("label is empty; name the expression, or take the row out")
     onset_s, offset_s = row["onset_s"], row["offset_s"]
     last_s = math.inf
     if isinstance(clip.frames, FrameFiles):
@@ -118,8 +119,10 @@ def _row(
 
 
 def _alike(clips: dict[str, Clip]) -> Iterator[str]:
-    """A note on names of subjects that differ only in case or in leading zeros: if they are one
-    person, that person would be trained on and tested."""
+    """Yield a note on names of subjects that differ only in case or in leading zeros.
+
+    If they are the same person, that person would be trained on and tested.
+    """
     names: dict[str, set[str]] = {}
     for clip in clips.values():
         names.setdefault(clip.subject.lower().lstrip("0"), set()).add(clip.subject)
@@ -127,5 +130,5 @@ def _alike(clips: dict[str, Clip]) -> Iterator[str]:
         if len(same) > 1:
             yield (
                 f"clips.csv has the subjects {' and '.join(sorted(same))}; they count as "
-                "different people, so write them alike if they are one."
+                "different people, so write them alike if they are the same person."
             )

@@ -1,4 +1,4 @@
-"""Spreadsheets and folders of frames, wherever they lie below the root of a dataset."""
+"""Search for spreadsheets and folders of frames, wherever they lie below a dataset's root."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from training.datasets.records import Clip, Clips, FrameFiles
 SPREADSHEET_SUFFIXES = (".xls", ".xlsm", ".xlsx")
 
 _NUMBER = re.compile(r"\d+$")
-"""A frame's number is what its name ends in: reg_img46.jpg, 006_05562.jpg, 175.jpg."""
+"""Frame number at the end of a picture's name: reg_img46.jpg, 006_05562.jpg, 175.jpg."""
 
 _TEMPORARY = (".", "~$")
-"""What names of hidden files and of Excel's lock files begin with."""
+"""Beginnings of the names of hidden files and of Excel's lock files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder with numbered pictures. `parts`: its path below the root; `pictures`: names by
-    number, in order; `left_out`: pictures without a number, or with one that another has."""
+    """Folder with numbered pictures.
+
+    `parts`: its path below the root; `pictures`: names by number, in order; `left_out`: pictures
+    without a number, or with the number of another picture.
+    """
 
     path: Path
     parts: tuple[str, ...]
@@ -33,11 +36,12 @@ class Folder:
 
     @property
     def is_cropped(self) -> bool:
-        """Whether the pictures show only the face, as the name of a folder says."""
+        """True if the name of a folder has `crop`: the pictures show only the face."""
         return any("crop" in part.lower() for part in self.parts)
 
     @property
     def frames(self) -> FrameFiles:
+        """Paths and numbers of the pictures, in order."""
         paths = tuple(self.path / name for name in self.pictures.values())
         return FrameFiles(paths, tuple(self.pictures))
 
@@ -52,7 +56,7 @@ class Found:
 
 
 def in_order(name: str) -> tuple[tuple[str, int], ...]:
-    """What to sort names by, so that s9 comes before s10."""
+    """Return a key that sorts names so that s9 comes before s10."""
     return tuple(
         (text.lower(), int(digits or -1)) for text, digits in re.findall(r"(\D*)(\d*)", name)
     )
@@ -77,9 +81,9 @@ def scan(root: Path) -> Found:
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(path) as entries:
                 listed = [
-                    (one.name, one.is_dir())
-                    for one in entries
-                    if not one.name.startswith(_TEMPORARY)
+                    (entry.name, entry.is_dir())
+                    for entry in entries
+                    if not entry.name.startswith(_TEMPORARY)
                 ]
         except OSError as error:
             raise KilasError(
@@ -94,14 +98,14 @@ def scan(root: Path) -> Found:
             folders.append(folder)
     return Found(
         root,
-        tuple(sorted(spreadsheets, key=lambda one: in_order(str(one)))),
-        tuple(sorted(folders, key=lambda one: in_order(str(one.path)))),
+        tuple(sorted(spreadsheets, key=lambda path: in_order(str(path)))),
+        tuple(sorted(folders, key=lambda folder: in_order(str(folder.path)))),
     )
 
 
 def numbered_pictures(path: Path) -> Folder | None:
-    """The pictures of one folder, or None if it has none with a number."""
-    return _folder_of(path, (), [one.name for one in path.iterdir() if one.name[0] != "."])
+    """Return the pictures of a folder, or None if none has a number."""
+    return _folder_of(path, (), [file.name for file in path.iterdir() if file.name[0] != "."])
 
 
 def find_clips(
@@ -112,11 +116,12 @@ def find_clips(
     *,
     is_long: bool = False,
 ) -> Clips:
-    """The clips that the folders of frames are.
+    """Find the clips of a dataset that are folders of frames.
 
-    name_of: subject and clip of a folder, by its path below the root; None if it is none of the
-    dataset's. Of several folders of a clip, one that is not cropped is taken, then the one with
-    most frames. like: a published path, for the message. Raises KilasError when there is no clip.
+    `name_of`: subject and clip of a folder, by its path below the root; None if the folder is not
+    the dataset's. Of several folders of a clip, a folder that is not cropped is taken, then the
+    folder with most frames. `like`: a published path, for the message. Raises KilasError when there
+    is no clip.
     """
     fitting: dict[str, tuple[str, str, list[Folder]]] = {}
     for folder in found.folders:
@@ -131,7 +136,9 @@ def find_clips(
     notes: list[str] = []
     ambiguous: list[str] = []
     for key, (subject, clip, folders) in fitting.items():
-        chosen, *others = sorted(folders, key=lambda one: (one.is_cropped, -len(one.pictures)))
+        chosen, *others = sorted(
+            folders, key=lambda folder: (folder.is_cropped, -len(folder.pictures))
+        )
         clips[key] = Clip(subject, clip, fps, chosen.frames, is_long)
         if others:
             ambiguous.append(f"of {clip} {chosen.path} was taken, not {others[0].path}")

@@ -1,4 +1,4 @@
-"""Rows of a spreadsheet and folders of frames to annotations, each row checked."""
+"""Conversion of a spreadsheet's rows and of folders of frames to checked annotations."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from training.datasets.records import COLUMNS, Annotations, Clip, Clips, FrameFi
 from training.datasets.spreadsheets import Row, Sheet, SkipRow
 
 GAPS_NAMED = 3
-"""As many gaps of a clip are named in its note; the others are counted."""
+"""Most gaps of a clip that are listed in its note; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SheetExpression:
-    """An expression as a row has it, in frame numbers. `emotion`: None where the dataset has none
-    for it; `number`: from 1, of several in one row."""
+    """Expression as a row has it, in frame numbers.
+
+    `emotion`: None where the dataset has none for it; `number`: from 1, of several in one row.
+    """
 
     clip: str
     onset: int
@@ -34,14 +36,17 @@ class SheetExpression:
 
 
 class ClaimedNames:
-    """Which stretches of which clips have an expression already."""
+    """Stretches of clips that have an expression already."""
 
     def __init__(self) -> None:
         self._stretches: dict[str, list[tuple[float, float, str]]] = {}
 
     def take(self, clip: str, onset: float, offset: float, where: str) -> None:
-        """Raise SkipRow when the stretch is that of a row before, or overlaps with it; one frame
-        may be the last of one expression and the first of the next."""
+        """Add the stretch of an expression of a clip.
+
+        Raises SkipRow when it is that of a row before, or overlaps with it; a frame may be the last
+        of one expression and the first of the next.
+        """
         own = self._stretches.setdefault(clip, [])
         for other_onset, other_offset, other in own:
             same = (onset, offset) == (other_onset, other_offset)
@@ -60,10 +65,10 @@ def collect_annotations(
     events_of: Callable[[Row], Iterable[SheetExpression]],
     notes: Iterable[str] = (),
 ) -> Annotations:
-    """The annotations of a dataset whose clips are folders of frames.
+    """Collect the annotations of a dataset whose clips are folders of frames.
 
-    events_of: what a row says; it raises SkipRow where the row cannot be used. Raises KilasError
-    when no row is left.
+    `events_of`: yields the expressions of a row, or raises SkipRow where the row cannot be used.
+    Raises KilasError when no row is left.
     """
     rows: list[dict[str, Any]] = []
     skipped: list[Skipped] = []
@@ -79,7 +84,7 @@ def collect_annotations(
         except SkipRow as skip:
             skipped.append(Skipped(row.where, str(skip)))
     used = {row["clip"] for row in rows}
-    kept = tuple(one for one in clips.by_name.values() if one.is_long or one.clip in used)
+    kept = tuple(clip for clip in clips.by_name.values() if clip.is_long or clip.clip in used)
     gaps = (note for note in map(_gap_note, kept) if note)
     found = Annotations(
         dataset, kept, as_table(rows), tuple(skipped), (*sheet.notes, *notes, *clips.notes, *gaps)
@@ -88,7 +93,7 @@ def collect_annotations(
 
 
 def refuse_empty(found: Annotations, file: str) -> Annotations:
-    """The same annotations; raises KilasError when they have no row."""
+    """Return the same annotations. Raises KilasError when they have no row."""
     if found.table.empty:
         first = f": {found.skipped[0].where}: {found.skipped[0].why}" if found.skipped else ""
         raise KilasError(
@@ -99,7 +104,7 @@ def refuse_empty(found: Annotations, file: str) -> Annotations:
 
 
 def as_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The table of annotations; what a row lacks is missing."""
+    """Build the table of annotations; values that a row lacks are missing."""
     more = [name for row in rows for name in row if name not in COLUMNS]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *dict.fromkeys(more)])
     numbers = dict.fromkeys(("onset", "apex", "offset"), "Int64")
@@ -110,7 +115,7 @@ def as_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def _checked(
     dataset: str, event: SheetExpression, clips: Clips, taken: ClaimedNames, where: str
 ) -> dict[str, Any]:
-    """The row of an event. Raises SkipRow when it cannot be."""
+    """Return the row of an expression. Raises SkipRow when the expression is impossible."""
     clip = clips.by_name.get(event.clip.casefold())
     if clip is None or not isinstance(clip.frames, FrameFiles):
         raise SkipRow(
@@ -119,9 +124,10 @@ def _checked(
     onset, offset = event.onset, event.offset
     apex = (onset + offset) // 2 if event.apex is None else event.apex
     if not onset <= apex <= offset:
-        said = "no apex" if event.apex is None else f"apex {apex}"
+        middle = "no apex" if event.apex is None else f"apex {apex}"
         raise SkipRow(
-            f"onset {onset}, {said} and offset {offset} are not in that order; correct the numbers"
+            f"onset {onset}, {middle} and offset {offset} are not in that order; correct the "
+            "numbers"
         )
     first, last = clip.frames.numbers[0], clip.frames.numbers[-1]
     for name, number in (("onset", onset), ("offset", offset)):
@@ -150,7 +156,7 @@ def _checked(
 
 
 def known_emotion(word: str, dataset: str) -> str:
-    """The dataset's own spelling of an emotion. Raises SkipRow when it does not know it."""
+    """Return the dataset's own spelling of an emotion. Raises SkipRow when it has none such."""
     emotion = spelled(word, dataset)
     if emotion is None:
         raise SkipRow(
@@ -160,7 +166,7 @@ def known_emotion(word: str, dataset: str) -> str:
 
 
 def _gap_note(clip: Clip) -> str:
-    """Which frame numbers lack within a clip, in one line; empty where none does."""
+    """Return a line that lists the frame numbers missing within a clip; empty if none is."""
     if not isinstance(clip.frames, FrameFiles):
         return ""
     numbers = clip.frames.numbers

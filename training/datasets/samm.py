@@ -33,6 +33,7 @@ _CLIP = re.compile(r"0*(\d+)_(\d+)_(\d+)")
 
 
 def read(root: Path) -> Annotations:
+    """Read the annotations of SAMM below `root`."""
     found = scan(root)
     path, notes = find_spreadsheet(found, LABEL_FILES, LABEL_FILE)
     sheet = read_sheet(path, LABEL_COLUMNS, optional=("Action Units",), notes=notes)
@@ -40,8 +41,10 @@ def read(root: Path) -> Annotations:
 
 
 def expression_of(row: Row) -> tuple[int, int, int]:
-    """Subject, inducement and number, which the name of an expression consists of. Raises
-    SkipRow when the name is none, or the column Subject has somebody else."""
+    """Return subject, inducement and number from the name of an expression.
+
+    Raises SkipRow when the name has another form, or the column Subject another subject.
+    """
     name = row.text("Filename")
     match = _CLIP.fullmatch(name)
     if match is None:

@@ -38,16 +38,19 @@ _VIDEO = re.compile(r"0*(\d+)_(\d+)")
 _KINDS = ("micro", "macro")
 
 Emotions = Mapping[tuple[int, int, int], str]
-"""Of micro-expressions, by subject, inducement and number."""
+"""Emotions of micro-expressions, by subject, inducement and number."""
 
 
 def read(root: Path) -> Annotations:
+    """Read the annotations of SAMM-LV below `root`, with the emotions of SAMM's own spreadsheet."""
     found = scan(root)
     path, notes = find_spreadsheet(found, LABEL_FILES, LABEL_FILE)
     sheet = read_sheet(path, LABEL_COLUMNS, optional=("Action Units",), notes=notes)
     clips = find_clips(found, _clip_of, FOLDER, FPS, is_long=True)
-    emotions, told = _read_emotions(found)
-    read = collect_annotations("samm-lv", sheet, clips, lambda row: _events_of(row, emotions), told)
+    emotions, remarks = _read_emotions(found)
+    read = collect_annotations(
+        "samm-lv", sheet, clips, lambda row: _events_of(row, emotions), remarks
+    )
     without = int((read.table["emotion"].isna() & (read.table["kind"] == "micro")).sum())
     if not emotions or not without:
         return read
@@ -69,10 +72,10 @@ def _named(subject: int, inducement: int) -> tuple[str, str]:
 
 def _events_of(row: Row, emotions: Emotions) -> Iterator[SheetExpression]:
     subject, inducement, number = samm.expression_of(row)
-    said = row.text("Type")
-    kind = next((kind for kind in _KINDS if said.lower().startswith(kind)), None)
+    written = row.text("Type")
+    kind = next((kind for kind in _KINDS if written.lower().startswith(kind)), None)
     if kind is None:
-        raise SkipRow(f"Type is {said!r}, which is neither Macro nor Micro; correct the cell")
+        raise SkipRow(f"Type is {written!r}, which is neither Macro nor Micro; correct the cell")
     onset, offset = row.number("Onset"), row.number("Offset")
     apex = row.number_or_none("Apex") or None
     if kind == "macro" and onset == 0:
@@ -93,7 +96,7 @@ def _events_of(row: Row, emotions: Emotions) -> Iterator[SheetExpression]:
 
 
 def _read_emotions(found: Found) -> tuple[Emotions, tuple[str, ...]]:
-    """What SAMM's own spreadsheet says of micro-expressions, and what is odd about it."""
+    """Read the emotions of micro-expressions from SAMM's own spreadsheet, with remarks on it."""
     below = [path for path in found.spreadsheets if _is_of_samm(path)]
     there = below or [path for path in _beside(found.root) if _is_of_samm(path)]
     if not there:
@@ -101,12 +104,12 @@ def _read_emotions(found: Found) -> tuple[Emotions, tuple[str, ...]]:
             f"There is no {samm.LABEL_FILE} below or beside {found.root}; without it no "
             "expression has an emotion.",
         )
-    path, told = find_spreadsheet(
+    path, remarks = find_spreadsheet(
         Found(found.root, tuple(there), ()), samm.LABEL_FILES, samm.LABEL_FILE
     )
     sheet = read_sheet(path, samm.LABEL_COLUMNS, optional=("Action Units",))
     emotions: dict[tuple[int, int, int], str] = {}
-    notes = [*told, *sheet.notes]
+    notes = [*remarks, *sheet.notes]
     for row in sheet.rows:
         try:
             emotion = known_emotion(row.text("Estimated Emotion"), "samm-lv")
@@ -121,12 +124,12 @@ def _is_of_samm(path: Path) -> bool:
 
 
 def _beside(root: Path) -> Iterator[Path]:
-    """Spreadsheets in the folder that the root is in, and in SAMM's own folders in it."""
+    """Yield the spreadsheets in the folder that the root is in, and in SAMM's own folders in it."""
     parent = root.resolve().parent
-    own = (one for one in parent.iterdir() if one.name.lower().startswith("samm"))
-    for folder in (parent, *(one for one in sorted(own) if one.is_dir())):
+    own = (path for path in parent.iterdir() if path.name.lower().startswith("samm"))
+    for folder in (parent, *(path for path in sorted(own) if path.is_dir())):
         yield from (
-            one
-            for one in sorted(folder.iterdir())
-            if one.suffix.lower() in SPREADSHEET_SUFFIXES and not one.name.startswith("~$")
+            file
+            for file in sorted(folder.iterdir())
+            if file.suffix.lower() in SPREADSHEET_SUFFIXES and not file.name.startswith("~$")
         )

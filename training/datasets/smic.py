@@ -43,6 +43,7 @@ _OTHER_CAMERA = re.compile(r"(^|[^a-z])(vis|nir)([^a-z]|$)", re.IGNORECASE)
 
 
 def read(root: Path) -> Annotations:
+    """Read the annotations of SMIC-HS below `root`."""
     found = scan(root)
     path, notes = find_spreadsheet(found, LABEL_FILES, LABEL_FILE)
     sheet = read_sheet(path, LABEL_COLUMNS, notes=notes)
@@ -52,8 +53,10 @@ def read(root: Path) -> Annotations:
 
 
 def _onsets_and_offsets(sheet: Sheet) -> list[tuple[int, int]]:
-    """Columns of the first expression of a clip, then of the second and third. Raises KilasError
-    when there are not as many offsets as onsets."""
+    """Return the columns of the first expression of a clip, then of the second and third.
+
+    Raises KilasError when there are not as many offsets as onsets.
+    """
     onsets = [at for at, name in enumerate(sheet.header) if "onset" in name]
     offsets = [at for at, name in enumerate(sheet.header) if "offset" in name]
     if len(onsets) != len(offsets):

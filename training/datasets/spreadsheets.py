@@ -1,5 +1,8 @@
-"""Spreadsheets of annotations, as they are found: the header somewhere, numbers as text, text
-where numbers belong, remarks below."""
+"""Reading of spreadsheets of annotations as they are published.
+
+The header may be in any of the first rows, numbers may be text, text may be in the place of
+numbers, and remarks may follow below.
+"""
 
 from __future__ import annotations
 
@@ -18,53 +21,57 @@ from realtime.errors import KilasError
 from training.datasets.frames import Found, in_order
 
 HEADER_ROWS = 30
-"""Rows in which a header is looked for; SAMM has its own on row 14, SAMM-LV about row 10."""
+"""Number of rows in which a header is looked for; SAMM has it on row 14, SAMM-LV about row 10."""
 
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 _NO_NUMBER = re.compile(r"\W*|n/?a|nan|none", re.IGNORECASE)
-"""What stands where there is no number: nothing, `/`, `-`, `?`, `NA`."""
+"""Pattern of a cell without a number: nothing, `/`, `-`, `?`, `NA`."""
 
 _UNREADABLE = (OSError, ValueError, KeyError, zipfile.BadZipFile, XLRDError, CompDocError)
 
 
 class SkipRow(Exception):
-    """A row cannot be used; its text says why, with a remedy."""
+    """Reason why a row cannot be used, with a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a spreadsheet as text. `where`: file and row; `columns`: which cell each of the
-    columns that a loader asked for is in."""
+    """Row of a spreadsheet as text.
+
+    `where`: file and row; `columns`: index of the cell of each column that a loader asked for.
+    """
 
     where: str
     texts: tuple[str, ...]
     columns: Mapping[str, int]
 
     def get(self, column: str) -> str:
-        """The cell's text, empty where there is none or the sheet lacks the column."""
+        """Return the cell's text, empty where there is none or the sheet lacks the column."""
         position = self.columns.get(column)
         return "" if position is None else self.texts[position]
 
     def text(self, column: str) -> str:
-        """The cell's text. Raises SkipRow when the cell is empty."""
+        """Return the cell's text. Raises SkipRow when the cell is empty."""
         text = self.get(column)
         if not text:
             raise SkipRow(f"{column} is empty; fill it in, or take the row out")
         return text
 
     def number(self, column: str) -> int:
-        """Raises SkipRow when the cell holds no whole number."""
+        """Return the cell's number. Raises SkipRow when the cell holds no whole number."""
         return whole_number(self.text(column), column)
 
     def number_or_none(self, column: str) -> int | None:
-        """None where the cell says that there is no number, as `/` does. Raises SkipRow when it
-        holds anything else that is none."""
+        """Return the cell's number, or None where it is marked as missing, as by `/`.
+
+        Raises SkipRow when the cell holds anything else that is no whole number.
+        """
         return number_or_none(self.get(column), column)
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The rows below a header. `file`: its name; `header`: the names of all columns, `plain`."""
+    """Rows below a header. `file`: the file's name; `header`: names of all columns, `plain`."""
 
     file: str
     header: tuple[str, ...]
@@ -73,28 +80,31 @@ class Sheet:
 
 
 def plain(name: str) -> str:
-    """A name in lower case, without all but letters and digits: `Onset Frame` -> `onsetframe`."""
+    """Reduce a name to letters and digits in lower case: `Onset Frame` -> `onsetframe`."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def whole_number(text: str, what: str) -> int:
-    """Raises SkipRow when the text is no whole number."""
+    """Return the number in the text. Raises SkipRow when the text is no whole number."""
     if not _WHOLE_NUMBER.fullmatch(text):
         raise SkipRow(f"{what} is {text!r}, which is no whole number; correct the cell")
     return int(text.partition(".")[0])
 
 
 def number_or_none(text: str, what: str) -> int | None:
-    """None where the text says that there is no number. Raises SkipRow when it is neither."""
+    """Return the number in the text, or None where the text marks it as missing.
+
+    Raises SkipRow when the text is neither.
+    """
     return None if _NO_NUMBER.fullmatch(text) else whole_number(text, what)
 
 
 def find_spreadsheet(found: Found, names: Sequence[str], like: str) -> tuple[Path, tuple[str, ...]]:
-    """The spreadsheet whose name, `plain`, contains the first of `names`, or one of the next, and
-    a note where several do: the last by name is taken, which is the newest where names end in a
-    date or a version.
+    """Find the spreadsheet whose name, `plain`, contains one of `names`; the first is preferred.
 
-    like: its published name, for the message. Raises KilasError when there is none.
+    Returns it with a note where several fit: the last by name is taken, which is the newest where
+    names end in a date or a version. `like`: its published name, for the message. Raises KilasError
+    when there is none.
     """
     for name in names:
         fitting = [path for path in found.spreadsheets if name in plain(path.stem)]
@@ -114,8 +124,10 @@ def find_spreadsheet(found: Found, names: Sequence[str], like: str) -> tuple[Pat
 
 
 def read_workbook(path: Path) -> dict[str, list[tuple[str, ...]]]:
-    """The text of all cells of all sheets, by the sheets' names in order; every row is as long as
-    the longest. Raises KilasError when it is no spreadsheet."""
+    """Read the text of all cells of all sheets, by the sheets' names in order.
+
+    Every row is as long as the longest. Raises KilasError when the file is no spreadsheet.
+    """
     try:
         sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object)
     except _UNREADABLE as error:
@@ -136,23 +148,23 @@ def read_sheet(
     sheet: str = "",
     notes: tuple[str, ...] = (),
 ) -> Sheet:
-    """The first sheet with a header that has all columns, and the rows below it.
+    """Read the first sheet with a header that has all columns, and the rows below the header.
 
-    columns: how each may be called, `plain`. optional: columns that may be missing. sheet: the one
-    to look at first. Rows at the end with text in one column at most are remarks, which are left
-    out with a note. Raises KilasError when no sheet has all columns.
+    `columns`: possible names of each, `plain`; `optional`: columns that may be missing; `sheet`:
+    name of the sheet to look at first. Rows at the end with text in one column at most are remarks,
+    which are left out with a note. Raises KilasError when no sheet has all columns.
     """
     workbook = read_workbook(path)
     ordered = sorted(workbook, key=lambda name: plain(name) != sheet)
     fewest: set[str] = set(columns) - set(optional)
-    for name in ordered:
-        rows = workbook[name]
+    for title in ordered:
+        rows = workbook[title]
         for at, texts in enumerate(rows[:HEADER_ROWS]):
             header = tuple(map(plain, texts))
             found = {
                 column: min(map(header.index, fitting))
                 for column, spellings in columns.items()
-                if (fitting := [one for one in spellings if one in header])
+                if (fitting := [name for name in spellings if name in header])
             }
             lacking = set(columns) - set(optional) - set(found)
             if not lacking:
@@ -168,7 +180,7 @@ def read_sheet(
 def numbered_rows(
     file: str, rows: Sequence[tuple[str, ...]], first: int, columns: Mapping[str, int]
 ) -> list[Row]:
-    """All rows from index `first` that are not empty, with the numbers that Excel shows."""
+    """Return all rows from index `first` that are not empty, with the numbers that Excel shows."""
     return [
         Row(f"{file}, row {at + 1}", rows[at], columns)
         for at in range(first, len(rows))

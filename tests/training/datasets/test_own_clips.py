@@ -107,7 +107,7 @@ def test_a_row_whose_course_cannot_be_is_skipped(change: Cells, said: str, tmp_p
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"label": None}, "label is empty; say what is expressed"),
+        ({"label": None}, "label is empty; name the expression"),
         ({"label": "NONE"}, "the label none is reserved for the absence of an expression; take"),
         ({"clip": "p9_9"}, "clips.csv has no usable clip p9_9; add it there"),
         (
@@ -143,7 +143,7 @@ def test_folders_of_frames_need_a_rate_and_frames(tmp_path: Path) -> None:
     assert [(one.where, one.why) for one in found.skipped] == [
         (
             "clips.csv, row 2",
-            "p1_1 is a folder of frames without an fps; say how many a second",
+            "p1_1 is a folder of frames without an fps; give its frames a second",
         ),
         ("clips.csv, row 3", "the folder p1_2 has no pictures with a number; add them"),
         ("events.csv, row 2", "clips.csv has no usable clip p1_1; add it there"),
@@ -154,7 +154,7 @@ def test_folders_of_frames_need_a_rate_and_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"subject": None}, "there is no subject for p1_2; say who it shows"),
+        ({"subject": None}, "there is no subject for p1_2; name the person that it shows"),
         ({"clip": "lost"}, "it names lost, which is not beside it; add the video"),
         ({"clip": None}, "it names no clip; give the file name of its video"),
         ({"clip": "p1_1"}, "it names p1_1 a second time; give each clip one row"),
