@@ -40,7 +40,7 @@ def view_68(points_xy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def check_frame(image_bgr: npt.NDArray[np.uint8]) -> None:
-    """Raise ValueError unless the image is uint8 [height, width, 3]."""
+    """Check that an image is uint8 [height, width, 3]; raise ValueError if not."""
     if image_bgr.ndim != 3 or image_bgr.shape[2] != 3 or image_bgr.dtype != np.uint8:
         raise ValueError(
             "expected image_bgr as uint8 [height, width, 3], "

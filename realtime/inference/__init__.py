@@ -1,1 +1,1 @@
-"""From windows to scores: the model file, its device and its thread."""
+"""Inference: from windows to scores, with the model file, its device and its thread."""

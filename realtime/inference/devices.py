@@ -1,4 +1,4 @@
-"""Devices that can run a model, and why one is not usable."""
+"""Devices that can run a model, and the reasons why a device is not usable."""
 
 from __future__ import annotations
 
@@ -24,23 +24,31 @@ from realtime.inference.onnx_file import (
 from realtime.spec import ModelSpec
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
-AUTO_DEVICES = ("cuda",)
-"""What `auto` tries before the CPU. TensorRT is used only when asked for: it compiles the network
-when it is loaded, which takes longer than a model of this size can ever win back."""
+"""Name of a device, as for the option --device."""
 
-LARGEST_BATCH = 8  # windows; TensorRT has to know it beforehand
+AUTO_DEVICES = ("cuda",)
+"""Devices that `auto` tries before the CPU.
+
+TensorRT is used only when asked for: it compiles the network when it is loaded, which takes longer
+than a model of this size can ever win back.
+"""
+
+LARGEST_BATCH = 8
+"""Most windows in one run on a graphics card; TensorRT has to know it beforehand."""
+
 _PROVIDER_ERRORS = (*LOAD_ERRORS, ort_errors.EPFail, ort_errors.NotFound, RuntimeError, ValueError)
 
-
-# --- devices -------------------------------------------------------------------------------
-
 DEVICE_TITLES = {"cpu": "CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
+"""Names of the devices for the user."""
 
 
 def accelerated_session(
     content: bytes, name: str, spec: ModelSpec, verbose: bool
 ) -> onnxruntime.InferenceSession:
-    """A session that really runs on `name`. Raises DeviceError that says why there is none."""
+    """Return a session that really runs on the device `name`.
+
+    Raises DeviceError with the reason when there is none.
+    """
     title, provider = DEVICE_TITLES[name], PROVIDERS[name]
     if provider not in onnxruntime.get_available_providers():
         raise DeviceError(
@@ -78,6 +86,7 @@ def accelerated_session(
 
 
 def _tensorrt_options(spec: ModelSpec) -> dict[str, str]:
+    """Return the sizes of batches for which TensorRT compiles the network."""
     window = "x".join(map(str, spec.window_shape))
     return {
         "trt_profile_min_shapes": f"{INPUT}:1x{window}",
@@ -87,12 +96,12 @@ def _tensorrt_options(spec: ModelSpec) -> dict[str, str]:
 
 
 def _driver() -> ctypes.CDLL:
-    """NVIDIA's driver library. Raises OSError when it is not installed."""
+    """Load NVIDIA's driver library. Raises OSError when it is not installed."""
     return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
 
 
 def _driver_problem() -> str | None:
-    """Why NVIDIA's driver offers no graphics card, or None when it offers one."""
+    """Return why NVIDIA's driver offers no graphics card, or None when it offers one."""
     try:
         driver = _driver()
     except OSError as error:
@@ -104,15 +113,15 @@ def _driver_problem() -> str | None:
     if status != 0:
         name = ctypes.c_char_p()
         driver.cuGetErrorName(status, ctypes.byref(name))
-        words = name.value.decode() if name.value else "unknown"
-        return f"the NVIDIA driver reports error {status} ({words})"
+        error_name = name.value.decode() if name.value else "unknown"
+        return f"the NVIDIA driver reports error {status} ({error_name})"
     if count.value == 0:
         return "the NVIDIA driver finds no graphics card"
     return None
 
 
 def gpu_name() -> str:
-    """Name of the first graphics card; only where `_driver_problem` is None."""
+    """Return the name of the first graphics card; only where `_driver_problem` is None."""
     name = ctypes.create_string_buffer(256)
     device = ctypes.c_int(0)
     driver = _driver()
@@ -122,10 +131,10 @@ def gpu_name() -> str:
 
 
 def _library_problem(name: str) -> str | None:
-    """Why ONNX Runtime's library for `name` does not load, or None when it does.
+    """Return why ONNX Runtime's library for the device `name` does not load, or None when it does.
 
-    ONNX Runtime falls back without raising and writes the reason to its log only; loading the
-    same library again gives the same reason. To be called after ONNX Runtime has tried.
+    ONNX Runtime falls back without raising and writes the reason to its log only; loading the same
+    library again gives the same reason. To be called after ONNX Runtime has tried.
     """
     folder = Path(onnxruntime.__file__).parent / "capi"
     pattern = "{}.dll" if sys.platform == "win32" else "lib{}.so"

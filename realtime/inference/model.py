@@ -1,8 +1,8 @@
-"""A model file, opened: ONNX Runtime on the best device that really works.
+"""Model of micro-expressions, opened with ONNX Runtime on the best device that really works.
 
-ONNX Runtime silently goes on without a graphics card that it cannot use. Here the device in use
-is what the session itself reports, and a device that was asked for and cannot be used is an
-error that says why.
+ONNX Runtime silently goes on without a graphics card that it cannot use. Here the device in use is
+the one that the session itself reports, and a device that was asked for and cannot be used is an
+error that states the reason.
 """
 
 from __future__ import annotations
@@ -42,20 +42,22 @@ from realtime.spec import METADATA_KEY, ModelSpec
 Float32Array = npt.NDArray[np.float32]
 
 DEFAULT_MODEL = "kilas"
+"""Name of the model that is used by default."""
 
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 _SIGNAL_DTYPES = {"motion": "float32", "gray": "uint8"}
 
 
 def list_models() -> list[str]:
-    """Names of the models that ship with Kilas, sorted."""
+    """Return the names of the models that ship with Kilas, sorted."""
     return sorted(path.stem for path in WEIGHTS_FOLDER.glob("*.onnx"))
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """`name_or_path`: the name of a model that ships (`weights/NAME.onnx`), or a path.
+    """Return the path of a model file.
 
-    Raises ModelError when there is neither.
+    `name_or_path`: the name of a model that ships (`weights/NAME.onnx`), or a path. Raises
+    ModelError when there is neither.
     """
     shipped = WEIGHTS_FOLDER / f"{name_or_path}.onnx"
     path = Path(name_or_path)
@@ -71,13 +73,25 @@ def find_model(name_or_path: str | Path) -> Path:
 
 
 class Model:
-    """A checked model file and its session. `run` may be called by one thread at a time.
+    """Checked model file and its session. `run` may be called by one thread at a time.
 
-    `spec`, `path`, `sha256` (of the file's bytes, hexadecimal): what was loaded. `device`: what
-    it runs on, in words. `device_note`: why `auto` came out at the CPU, otherwise empty.
+    `spec`, `path`, `sha256` (of the file's bytes, hexadecimal): the file that was loaded. `device`:
+    name of the device that it runs on, for the user. `device_note`: why `auto` chose the CPU,
+    otherwise empty.
+
+    Example:
+
+        import numpy as np
+        from realtime.inference.model import Model
+
+        model = Model.load("kilas", device="cpu")
+        windows = np.zeros((1, *model.spec.window_shape), np.float32)
+        scores, _ = model.run(windows)
+        print(dict(zip(model.spec.labels, scores[0])))
     """
 
     def __init__(self, path: Path, device: Device = "auto", *, verbose: bool = False) -> None:
+        """Open and check the file at `path`; see `load`."""
         if device not in get_args(Device):
             raise ValueError(f"device must be one of {get_args(Device)}, not {device!r}")
         if not verbose:
@@ -124,14 +138,14 @@ class Model:
         """Open a model file, see `find_model`, and check it against its own specification.
 
         `verbose`: let ONNX Runtime write its log to stderr. Raises ModelError when the file is
-        missing, is not a model of Kilas or disagrees with its specification, and DeviceError
-        when `device` is asked for and cannot be used.
+        missing, is not a model of Kilas or disagrees with its specification, and DeviceError when
+        `device` is asked for and cannot be used.
         """
         return cls(find_model(path_or_name), device, verbose=verbose)
 
     @property
     def has_attention(self) -> bool:
-        """Whether the file can say where it looked."""
+        """True if the model can return its attention."""
         return self._has_attention
 
     def run(
@@ -139,10 +153,10 @@ class Model:
     ) -> tuple[Float32Array, Float32Array | None]:
         """Score a batch of windows.
 
-        `signal`: [N, T, R, H, W, C] as the spec says, N >= 1; uint8 for gray, float32 for
-        motion. Returns the scores, float32 [N, labels], and the attention, float32
-        [N, R, T', H', W'], or None when it was not asked for or the file has none. Raises
-        ValueError for another shape or dtype.
+        `signal`: [N, T, R, H, W, C] as the spec states, N >= 1; uint8 for gray, float32 for motion.
+        Returns the scores, float32 [N, labels], and the attention, float32 [N, R, T', H', W'], or
+        None when it was not asked for or the file has none. Raises ValueError for another shape or
+        dtype.
         """
         shape, dtype = self.spec.window_shape, _SIGNAL_DTYPES[self.spec.signal]
         if (
@@ -168,7 +182,7 @@ class Model:
         return outputs[0], outputs[1] if len(outputs) > 1 else None
 
     def warm_up(self, max_batch: int = 1) -> None:
-        """Run every batch size up to `max_batch` once, so that the first real ones are fast."""
+        """Run every batch size up to `max_batch` once, so that the first real batches are fast."""
         for batch in range(1, max_batch + 1):
             self.run(self._blank(batch), want_attention=True)
 
@@ -176,11 +190,13 @@ class Model:
         return np.zeros((batch, *self.spec.window_shape), _SIGNAL_DTYPES[self.spec.signal])
 
     def _check_sums(self) -> None:
+        """Check that the scores of a blank window sum to 1; raise ModelError if not."""
         try:
             scores, _ = self.run(self._blank(1))
         except LOAD_ERRORS as error:
             raise ModelError(
-                f"The model {self.path.name} does not run ({first_line_of(error)}); export it again."
+                f"The model {self.path.name} does not run ({first_line_of(error)}); "
+                "export it again."
             ) from error
         total = float(scores.sum())
         if not abs(total - 1) < SUM_TOLERANCE:
@@ -191,7 +207,8 @@ class Model:
 
 
 class _BoundRun:
-    """Runs a session through input buffers that stay on the device, one a batch size.
+    """Runner of a session through input buffers that stay on the device, a buffer for each batch
+    size.
 
     `device_type`: ONNX Runtime's name of the memory, such as "cuda".
     """
@@ -202,6 +219,7 @@ class _BoundRun:
         self._buffers: dict[int, onnxruntime.OrtValue] = {}
 
     def run(self, names: list[str], signal: npt.NDArray[np.generic]) -> list[Float32Array]:
+        """Return the outputs `names` of the session for `signal`."""
         buffer = self._buffers.get(len(signal))
         if buffer is None:
             buffer = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
@@ -218,7 +236,7 @@ class _BoundRun:
 
 
 def _checked_spec(path: Path, session: onnxruntime.InferenceSession) -> ModelSpec:
-    """The spec of the file, which its inputs and outputs have been compared with."""
+    """Return the spec of the file; raise ModelError if its inputs and outputs differ from it."""
     metadata = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in metadata:
         raise ModelError(
@@ -269,7 +287,7 @@ def _shape(shape: list[Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """Whether `device` can be used here, and `why` it can or cannot, in one sentence."""
+    """Status of a device: whether it can be used here, and `why` or why not, in one sentence."""
 
     device: str
     usable: bool
@@ -277,7 +295,7 @@ class DeviceStatus:
 
 
 def device_report(model: str | Path = DEFAULT_MODEL) -> list[DeviceStatus]:
-    """Every device and whether a session of `model` really runs on it.
+    """Return the status of every device, tested with a session of `model`.
 
     Raises ModelError as `Model.load` does.
     """

@@ -1,4 +1,4 @@
-"""Opening of an ONNX model file, and checks of what it states."""
+"""Opening of an ONNX model file, with the names and limits that all model files share."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from realtime.errors import ModelError
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[2] / "weights"
+"""Folder of the models that ship."""
 
 INPUT, SCORES, ATTENTION = "signal", "scores", "attention"
+"""Names of the input and of the outputs of a model's graph."""
 
-SUM_TOLERANCE = 1e-3  # of a row of scores; float32 rounding stays below 1e-6
+SUM_TOLERANCE = 1e-3
+"""Largest distance from 1 of the sum of a row of scores; float32 rounding stays below 1e-6."""
 
 CPU_THREADS = 1
-"""A window takes about 2 ms on one thread, and MediaPipe's threads need the other cores: with
-two threads a window took twice as long as with one while the machine was busy."""
+"""Number of threads of a network on the CPU.
+
+A window takes about 2 ms on one thread, and MediaPipe's threads need the other cores: with two
+threads a window took twice as long as with one while the machine was busy.
+"""
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+"""ONNX Runtime's execution provider of each device."""
 
 LOAD_ERRORS = (
     ort_errors.Fail,
@@ -34,10 +41,11 @@ LOAD_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
-"""What ONNX Runtime raises for content that is no model that it can run."""
+"""Errors that ONNX Runtime raises for content that is no model that it can run."""
 
 
 def session_options(verbose: bool) -> onnxruntime.SessionOptions:
+    """Return the options of a session; `verbose`: ONNX Runtime writes its warnings to stderr."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = CPU_THREADS
     options.inter_op_num_threads = 1
@@ -46,6 +54,10 @@ def session_options(verbose: bool) -> onnxruntime.SessionOptions:
 
 
 def cpu_session(path: Path, content: bytes, verbose: bool) -> onnxruntime.InferenceSession:
+    """Open a model on the CPU, `content` being the bytes of the file at `path`.
+
+    Raises ModelError when ONNX Runtime cannot read them.
+    """
     try:
         return onnxruntime.InferenceSession(
             content, session_options(verbose), providers=[PROVIDERS["cpu"]]
@@ -58,5 +70,8 @@ def cpu_session(path: Path, content: bytes, verbose: bool) -> onnxruntime.Infere
 
 
 def first_line_of(error: BaseException) -> str:
-    """ONNX Runtime's own words, which follow its codes: "[ONNXRuntimeError] : 2 : CODE : words"."""
+    """Return ONNX Runtime's own message, without the codes before it.
+
+    The error's text is "[ONNXRuntimeError] : 2 : CODE : message".
+    """
     return str(error).split(" : ")[-1].strip().split("\n")[0].rstrip(".")

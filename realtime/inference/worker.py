@@ -1,4 +1,4 @@
-"""The hand-off slots and the thread in which a network runs, so that nothing waits for it."""
+"""Worker thread that runs a network, and the hand-off slots of the streams that use it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ from realtime.spec import ModelSpec
 from realtime.types import Float32Array, Scores, Window
 
 Policy = Literal["latest", "wait"]
+"""Treatment of a batch that comes while the batch before still waits; see `InferenceClient`."""
 
 STOP_TIMEOUT_S = 3.0
-"""How long closing waits for a model that does not return; longer, and users kill the program."""
+"""Longest time that closing waits for a model that hangs; longer, and users kill the program."""
 
 LARGEST_RUN = 8
-"""Windows of several clients that are run at once. On one thread of a CPU a window takes 3.1 ms
-alone and 2.5 ms in a run of 4 to 8 (kilas; 2.7 in one of 16), and its client waits for the whole
-run, which with 8 takes less than a slot of the model's clock."""
+"""Most windows of several clients that are run at once.
+
+On one thread of a CPU a window takes 3.1 ms alone and 2.5 ms in a run of 4 to 8 (kilas; 2.7 in a
+run of 16), and its client waits for the whole run, which with 8 takes less than a slot of the
+model's clock.
+"""
 
 
 class WindowNetwork(Protocol):
-    """What the worker needs of a model; `realtime.inference.model.Model` is one."""
+    """Interface that the worker needs of a model, such as `realtime.inference.model.Model`."""
 
     @property
     def spec(self) -> ModelSpec: ...
@@ -42,28 +46,30 @@ AnyNetwork = TypeVar("AnyNetwork", bound=WindowNetwork, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
+    """Windows of one frame that were handed over together."""
+
     windows: tuple[Window, ...]
     want_attention: bool
     handed_over_s: float  # time.perf_counter()
 
 
 class InferenceWorker(Generic[AnyNetwork]):
-    """Runs one network in a thread of its own, for any number of streams.
+    """Worker that runs one network in a thread of its own, for any number of streams.
 
-    Each stream has a client. What waits in all of them is run as one batch, those that have waited
-    longest first and at most `LARGEST_RUN` windows at once, and each client is given its own
+    Each stream has a client. The batches that wait in all of them are run together, those that have
+    waited longest first and at most `LARGEST_RUN` windows at once, and each client is given its own
     scores. So a client waits for the run under way and its own, whatever the others hand over, and
     for more only where there are too many windows for one run.
 
-    `client` may be called by any thread; `close` belongs to the one that made the worker. The
-    network is called from the worker's thread only, so nobody else may use it meanwhile. When it
-    raises, the same exception is raised again by every verb that follows, of each client, with the
+    `client` may be called by any thread; `close` belongs to the thread that made the worker. The
+    network is called from the worker's thread only, so no other thread may use it meanwhile. When
+    it raises, the same exception is raised again by every later call, of each client, with the
     traceback of the worker's thread.
     """
 
     def __init__(self, network: AnyNetwork) -> None:
         self.network = network
-        self._changed = threading.Condition()  # guards all that follows, and the clients' slots
+        self._changed = threading.Condition()  # guards everything below, and the clients' slots
         self._queue: deque[InferenceClient] = deque()  # clients whose slot is full
         self._error: BaseException | None = None
         self._error_trace: TracebackType | None = None
@@ -74,23 +80,25 @@ class InferenceWorker(Generic[AnyNetwork]):
 
     @property
     def has_failed(self) -> bool:
-        """Whether the network has raised, after which it is not run again. For any thread."""
+        """True once the network has raised; it is not run again. For any thread."""
         return self._error is not None
 
     def client(self, policy: Policy) -> InferenceClient:
-        """A hand-off slot for one more stream, to be closed when the stream has ended. Raises
-        RuntimeError once the worker is closed."""
+        """Return a hand-off slot for one more stream, to be closed when the stream has ended.
+
+        Raises RuntimeError once the worker is closed.
+        """
         with self._changed:
             if self._is_closed:
                 raise RuntimeError("the worker is closed")
             return InferenceClient(self, policy)
 
     def close(self) -> None:
-        """Stop the thread. What waits in the clients is dropped and counted as theirs.
+        """Stop the thread. Batches that wait in the clients are dropped and counted as theirs.
 
         Waits `STOP_TIMEOUT_S` at most: a network that hangs is left to a daemon thread, whose
-        result nobody takes. Raises the network's error if no verb has raised it yet. May be
-        called again; the clients' other verbs then raise RuntimeError.
+        result nobody takes. Raises the network's error if no call has raised it yet. May be called
+        again; the clients' other methods then raise RuntimeError.
         """
         self._stop()
         with self._changed:
@@ -162,7 +170,7 @@ class InferenceWorker(Generic[AnyNetwork]):
         return clients, batches
 
     def _score(self, batches: Sequence[_Batch]) -> list[list[Scores]]:
-        """The scores of each batch, from one run of the network."""
+        """Return the scores of each batch, from one run of the network."""
         signal = np.stack([window.signal for batch in batches for window in batch.windows])
         want_attention = any(batch.want_attention for batch in batches)
         probabilities, attention = self.network.run(signal, want_attention)
@@ -181,6 +189,7 @@ class InferenceWorker(Generic[AnyNetwork]):
 def _scores(
     spec: ModelSpec, batch: _Batch, probabilities: Float32Array, attention: Float32Array | None
 ) -> list[Scores]:
+    """Return the scores of the windows of one batch."""
     latency_s = time.perf_counter() - batch.handed_over_s
     scored = spec.frames - 1 - spec.lookahead
     return [
@@ -198,16 +207,16 @@ def _scores(
 
 
 class InferenceClient:
-    """The way of one stream's windows to the network and of their scores back. Made by
+    """Access of one stream to the shared worker: windows in, scores out. Made by
     `InferenceWorker.client`.
 
-    `policy` says what happens to a batch that comes while the one before still waits. "latest",
-    for live sources: there is a slot that holds one batch, and a newer one takes its place, also
-    in the order of the clients; each window replaced is counted in `drops["model busy"]`. "wait",
-    for files: nothing is dropped, and results do not depend on the machine's speed.
+    `policy` decides about a batch that comes while the batch before still waits. "latest", for live
+    sources: there is a slot that holds one batch, and a newer batch takes its place, also in the
+    order of the clients; each window replaced is counted in `drops["model busy"]`. "wait", for
+    files: nothing is dropped, and results do not depend on the machine's speed.
 
-    `exchange`, `finish`, `close` and `drops` belong to one thread. `want_attention` may be set
-    by any thread and holds from the next batch on.
+    `exchange`, `finish`, `close` and `drops` belong to one thread. `want_attention` may be set by
+    any thread and holds from the next batch on.
     """
 
     def __init__(self, worker: InferenceWorker[WindowNetwork], policy: Policy) -> None:
@@ -215,7 +224,7 @@ class InferenceClient:
         self.drops: Counter[str] = Counter()
         self._worker = worker
         self._policy = policy
-        self._changed = worker._changed  # guards all that follows
+        self._changed = worker._changed  # guards everything below
         self._waiting: _Batch | None = None
         self._is_running = False
         self._done: list[Scores] = []
@@ -225,9 +234,9 @@ class InferenceClient:
     def exchange(self, windows: Sequence[Window]) -> list[Scores]:
         """Hand over the windows of one frame, all its faces in one batch, and take results.
 
-        "latest": never waits; returns whatever has been finished since the last call. "wait":
-        waits until what was handed over before is finished and returns exactly its scores, also
-        when `windows` is empty: the network works on the windows of one frame while the caller
+        "latest": never waits; returns whatever has been finished since the last call. "wait": waits
+        until everything that was handed over before is finished and returns exactly its scores,
+        also when `windows` is empty: the network works on the windows of one frame while the caller
         prepares the next. Scores come in the order of their windows.
         """
         with self._changed:
@@ -251,11 +260,11 @@ class InferenceClient:
             return self._take()
 
     def close(self) -> None:
-        """End the stream, without waiting. A batch in the slot is dropped and counted in
-        `drops["stopped"]`; of one that runs, nobody takes the scores.
+        """End the stream, without waiting.
 
-        Raises the network's error if no verb of this client has raised it yet. May be called
-        again; the other verbs then raise RuntimeError.
+        A batch in the slot is dropped and counted in `drops["stopped"]`; the scores of a batch that
+        runs are lost. Raises the network's error if no call of this client has raised it yet. May
+        be called again; the other methods then raise RuntimeError.
         """
         with self._changed:
             self._stop()

@@ -1,1 +1,2 @@
-"""Macro-expressions of whole faces."""
+"""Macro-expressions of whole faces: the model, the face as it needs it, and its scores over
+time."""

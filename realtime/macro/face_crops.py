@@ -1,4 +1,5 @@
-"""Pictures and frames to the 48 x 48 gray faces that the still-image network scores."""
+"""Face crops: from images and frames to the 48 x 48 gray faces that the still-image network
+scores."""
 
 from __future__ import annotations
 
@@ -20,31 +21,39 @@ from realtime.spec import FACE_SIZE
 from realtime.types import Frame, UInt8Array
 
 EDGE_PX = 2
-"""Pixels of the picture kept around a cut: linear interpolation reads one beside it."""
+"""Pixels of the image kept around a cut: linear interpolation reads one beside it."""
 
 LARGEST_STEP = 2.0
-"""Pixels of the picture from one sample of the face to the next: linear interpolation reads about
-as many, so hardly one is passed over. With 1 a cut takes three times as long, and of 40 faces none
-got another label."""
+"""Most pixels of the image from one sample of the face to the next.
+
+Linear interpolation reads about as many, so hardly any pixel is passed over. With 1 a cut takes
+three times as long, and of 40 faces none got another label.
+"""
 
 
 Cut = Literal["landmarks", "haar", "cropped"]
-"""How faces are cut out. `landmarks`: upright, the eyes where the training data have them, as
-live. `haar`: the cascade's square, as the FER2013 paper has it. `cropped`: each picture is a face
-already, as in FER2013; of one that is not square, the largest square in its middle, because a face
-that is stretched shows another expression."""
+"""Way in which faces are cut out.
+
+`landmarks`: upright, the eyes where the training data have them, as live. `haar`: the cascade's
+square, as the FER2013 paper has it. `cropped`: each image is a face already, as in FER2013; of an
+image that is not square, the largest square in its middle, because a face that is stretched shows
+another expression.
+"""
 
 CutPicture = Callable[[UInt8Array], list[UInt8Array]]
-"""A picture, uint8 BGR [h, w, 3] -> its faces, each uint8 [48, 48], the largest first."""
+"""Function from an image, uint8 BGR [h, w, 3], to its faces, each uint8 [48, 48], the largest
+first."""
 
 CutFrame = Callable[[Frame], list[tuple[int, UInt8Array]]]
-"""A frame of a stream -> its faces, each with its identity over time."""
+"""Function from a frame of a stream to its faces, each with its identity over time."""
 
 
 @contextmanager
 def picture_cutter(cut: Cut, max_faces: int, spec: MacroSpec) -> Iterator[CutPicture]:
-    """Cuts the faces of pictures that have nothing to do with each other. Raises KilasError when
-    there is no Haar cascade. For one thread at a time."""
+    """Yield a function that cuts the faces out of images that have nothing to do with each other.
+
+    Raises KilasError when there is no Haar cascade. For one thread at a time.
+    """
     if cut == "cropped":
         yield lambda image_bgr: [_middle(_gray(image_bgr))]
     elif cut == "haar":
@@ -64,8 +73,11 @@ def picture_cutter(cut: Cut, max_faces: int, spec: MacroSpec) -> Iterator[CutPic
 
 @contextmanager
 def frame_cutter(cut: Cut, max_faces: int, spec: MacroSpec) -> Iterator[CutFrame]:
-    """Cuts the faces of the frames of one stream, in the order of their time. Raises and is used
-    as `picture_cutter`."""
+    """Yield a function that cuts the faces out of the frames of one stream, in the order of their
+    time.
+
+    Raises and is used as `picture_cutter`.
+    """
     if cut == "landmarks":
         with FaceTracker(max_faces) as track_faces:
             yield lambda frame: [
@@ -93,7 +105,7 @@ def _gray(image_bgr: UInt8Array) -> UInt8Array:
 
 
 def _middle(gray: UInt8Array) -> UInt8Array:
-    """The largest square in the middle of a picture, as a face."""
+    """Return the largest square in the middle of an image, as a face."""
     height, width = gray.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -101,8 +113,10 @@ def _middle(gray: UInt8Array) -> UInt8Array:
 
 
 def cut_box(gray: UInt8Array, box: npt.NDArray[np.int64]) -> UInt8Array:
-    """Cut a box, int64 [4], out of a gray picture, as `HaarDetector` gives it: uint8 [48, 48].
-    Beside the picture its edge goes on. Raises ValueError for a box that lies outside."""
+    """Cut a box, int64 [4], as `HaarDetector` returns it, out of a gray image: uint8 [48, 48].
+
+    Beside the image its edge goes on. Raises ValueError for a box that lies outside.
+    """
     left, top, width, height = box
     height_px, width_px = gray.shape
     if min(left + width, width_px) <= max(left, 0) or min(top + height, height_px) <= max(top, 0):
@@ -113,8 +127,11 @@ def cut_box(gray: UInt8Array, box: npt.NDArray[np.int64]) -> UInt8Array:
 
 
 def shrink(gray: UInt8Array) -> UInt8Array:
-    """A gray picture of nothing but a face, uint8 [h, w], as the networks see it: uint8 [48, 48].
-    One that is smaller is enlarged."""
+    """Scale a gray image of nothing but a face, uint8 [h, w], to the network's size: uint8 [48,
+    48].
+
+    A smaller image is enlarged.
+    """
     is_smaller = min(gray.shape) < FACE_PX
     way = cv2.INTER_CUBIC if is_smaller else cv2.INTER_AREA
     return np.asarray(cv2.resize(gray, (FACE_PX, FACE_PX), interpolation=way), np.uint8)
@@ -123,20 +140,20 @@ def shrink(gray: UInt8Array) -> UInt8Array:
 def cut_face(
     image_bgr: UInt8Array, transform: npt.NDArray[np.floating[Any]], spec: MacroSpec
 ) -> UInt8Array:
-    """Cut a face out of a picture as the model wants it: upright, gray, uint8 [48, 48].
+    """Cut a face out of an image as the model needs it: upright, gray, uint8 [48, 48].
 
-    `image_bgr`: uint8 [H, W, 3]; `transform`: of `realtime.types.Face`, which holds still while
-    the head does. Beside the picture its edge goes on.
+    `image_bgr`: uint8 [H, W, 3]; `transform`: of `realtime.types.Face`, which holds still while the
+    head does. Beside the image its edge goes on.
     """
     scale = spec.eyes_apart_px / ALIGNED_EYES_APART_PX
     whole = scale * np.asarray(transform, np.float64)
     whole[0, 2] += FACE_PX / 2 - scale * FACE_SIZE / 2
     whole[1, 2] += spec.eyes_y_px - scale * ALIGNED_EYES_Y_PX
-    step = 1.0 / math.hypot(whole[0, 0], whole[1, 0])  # pixels of the picture
+    step = 1.0 / math.hypot(whole[0, 0], whole[1, 0])  # pixels of the image
     fine = max(1, math.ceil(step / LARGEST_STEP))
     whole *= fine
     side = fine * FACE_PX
-    # OpenCV cuts out of no picture of more than 32,766 pixels a side, such as a panorama.
+    # OpenCV cannot cut out of an image of more than 32,766 pixels a side, such as a panorama.
     left, top, right, bottom = _bounds(whole, side, image_bgr.shape)
     whole[:, 2] += left * whole[:, 0] + top * whole[:, 1]
     # For OpenCV a pixel's middle is at whole numbers, for landmarks at halves.
@@ -152,9 +169,11 @@ def cut_face(
 def _bounds(
     transform: npt.NDArray[np.float64], side_px: int, shape: tuple[int, ...]
 ) -> tuple[int, int, int, int]:
-    """The part of a picture [h, w, 3] that a square cut out of it with `transform` reads: left,
-    top, right and bottom, the latter two not included. Of a cut that lies beside the picture, the
-    edge next to it."""
+    """Return the part of an image [h, w, 3] that a square cut out of it with `transform` reads.
+
+    Left, top, right and bottom, the latter two not included. For a cut that lies beside the image,
+    the edge next to it.
+    """
     (a, b, c), (d, e, f) = cv2.invertAffineTransform(transform).tolist()
     left = math.floor(c + side_px * (min(a, 0.0) + min(b, 0.0))) - EDGE_PX
     top = math.floor(f + side_px * (min(d, 0.0) + min(e, 0.0))) - EDGE_PX

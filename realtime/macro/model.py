@@ -1,7 +1,8 @@
-"""The model of macro-expressions, opened: one gray face -> scores of the seven basic expressions.
+"""Model of macro-expressions: from one gray face to the scores of the seven basic expressions.
 
-A still-image network says what a face shows at one moment, as a rule on purpose; the
-spotting network says what it lets slip. The file describes itself, as those of `realtime.inference.model`.
+A still-image network scores the whole face at one moment, whose expression is usually deliberate;
+the spotting network scores the small movements that are not. The file describes itself, as those of
+`realtime.inference.model`.
 """
 
 from __future__ import annotations
@@ -25,20 +26,23 @@ MACRO_METADATA_KEY = "kilas-macro"
 """Key of the ONNX metadata under which the spec is stored as JSON."""
 
 MACRO_FOLDER = WEIGHTS_FOLDER / "macro"
+"""Folder of the models of macro-expressions that ship."""
 DEFAULT_MACRO = "kilas-macro"
+"""Name of the model of macro-expressions that is used by default."""
 
 FACE_PX = 48
 """Side of the gray face that the networks see, as in FER2013."""
 
 ALIGNED_EYES_APART_PX, ALIGNED_EYES_Y_PX = 80.0, 38.0
-"""Where `realtime.faces.landmarks` puts the outer eye corners on the aligned face."""
+"""Place of the outer eye corners on the aligned face, as `realtime.faces.alignment` puts them."""
 
 INPUT, SCORES = "faces", "scores"
+"""Names of the input and of the output of a model's graph."""
 
 
 @dataclass(frozen=True, slots=True)
 class MacroSpec:
-    """What a model of macro-expressions needs, and what its output means.
+    """Specification of a model of macro-expressions: what it needs, and what its output means.
 
     `labels`: meaning of the output's columns. `eyes_apart_px`, `eyes_y_px`: where the outer eye
     corners are in the 48 x 48 face, whose middle is between them: in the median of the training
@@ -83,11 +87,15 @@ class MacroSpec:
                 raise ModelError(f"The model's specification is not valid: {message}.")
 
     def to_json(self) -> str:
+        """Return the specification as JSON, for the metadata of the model's file."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> MacroSpec:
-        """Raises ModelError when the text is not a complete and valid specification."""
+        """Return the specification that a JSON text holds.
+
+        Raises ModelError when the text is not a complete and valid specification.
+        """
         try:
             values = json.loads(text)
             labels = values["labels"]
@@ -100,14 +108,15 @@ class MacroSpec:
 
 
 def list_macros() -> list[str]:
-    """Names of the models of macro-expressions that ship."""
+    """Return the names of the models of macro-expressions that ship, sorted."""
     return sorted(path.stem for path in MACRO_FOLDER.glob("*.onnx"))
 
 
 def find_macro(name_or_path: str | Path) -> Path:
-    """`name_or_path`: the name of a model that ships (`weights/macro/NAME.onnx`), or a path.
+    """Return the path of a model file.
 
-    Raises ModelError when there is neither.
+    `name_or_path`: the name of a model that ships (`weights/macro/NAME.onnx`), or a path. Raises
+    ModelError when there is neither.
     """
     shipped = MACRO_FOLDER / f"{name_or_path}.onnx"
     path = shipped if shipped.is_file() else Path(name_or_path)
@@ -121,12 +130,14 @@ def find_macro(name_or_path: str | Path) -> Path:
 
 
 class MacroModel:
-    """A checked model file and its session, on one thread of the CPU. For any thread.
+    """Checked model file of macro-expressions and its session, on one thread of the CPU. For any
+    thread.
 
-    `spec`, `path`, `sha256` (of the file's bytes, hexadecimal): what was loaded.
+    `spec`, `path`, `sha256` (of the file's bytes, hexadecimal): the file that was loaded.
     """
 
     def __init__(self, path: Path) -> None:
+        """Open and check the file at `path`; see `load`."""
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -151,14 +162,16 @@ class MacroModel:
     def load(cls, name_or_path: str | Path = DEFAULT_MACRO) -> Self:
         """Open a model that ships, by its name, or a file.
 
-        Raises ModelError when it is missing, is no model of macro-expressions or disagrees with
-        its specification.
+        Raises ModelError when it is missing, is no model of macro-expressions or disagrees with its
+        specification.
         """
         return cls(find_macro(name_or_path))
 
     def run(self, faces: UInt8Array) -> Float32Array:
-        """Score gray faces, uint8 [N, 48, 48] with N >= 1: float32 [N, labels], each row sums to
-        1. Raises ValueError for another shape or dtype."""
+        """Score gray faces, uint8 [N, 48, 48] with N >= 1: float32 [N, labels], each row sums to 1.
+
+        Raises ValueError for another shape or dtype.
+        """
         if faces.ndim != 3 or not len(faces) or faces.shape[1:] != (FACE_PX, FACE_PX):
             raise ValueError(
                 f"expected faces uint8 [N >= 1, {FACE_PX}, {FACE_PX}], got {list(faces.shape)}"
@@ -170,13 +183,14 @@ class MacroModel:
         return result
 
     def _checked_spec(self) -> MacroSpec:
+        """Return the spec of the file; raise ModelError if the graph differs from it."""
         metadata = self._session.get_modelmeta().custom_metadata_map
         if MACRO_METADATA_KEY not in metadata:
             found = ", ".join(map(repr, sorted(metadata))) or "no metadata"
             raise ModelError(
-                f"The model {self.path.name} is none of macro-expressions: expected the metadata "
-                f"key {MACRO_METADATA_KEY!r}, found {found}; export it with `python -m training macro "
-                "export`."
+                f"The model {self.path.name} is not a model of macro-expressions: expected the "
+                f"metadata key {MACRO_METADATA_KEY!r}, found {found}; export it with "
+                "`python -m training macro export`."
             )
         spec = MacroSpec.from_json(metadata[MACRO_METADATA_KEY])
         nodes = {
@@ -209,12 +223,14 @@ def _is_text(value: object) -> bool:
 
 
 MacroChoice = bool | str | Path | MacroModel
-"""Whether macro-expressions are scored, or with which model; see `Monitor`."""
+"""Choice of macro-expressions: off, on, or the model to score them with; see `Monitor`."""
 
 
 def open_macro(macro: MacroChoice) -> MacroModel | None:
-    """The model of macro-expressions that is meant; None where they are off. Raises ModelError when
-    it cannot be loaded."""
+    """Open the chosen model of macro-expressions; None where they are off.
+
+    Raises ModelError when it cannot be loaded.
+    """
     if isinstance(macro, bool):
         return MacroModel.load() if macro else None
     return macro if isinstance(macro, MacroModel) else MacroModel.load(macro)
