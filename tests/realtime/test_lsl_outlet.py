@@ -12,8 +12,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,51 +21,11 @@ import numpy as np
 import pytest
 
 from realtime.errors import KilasError
-from realtime.inference.model import Model
 from realtime.lsl_outlet import JUMP_S, READINGS, LslOutlet
 from realtime.macro.model import DEFAULT_MACRO, MacroModel, find_macro
-from realtime.spec import ModelSpec
-from realtime.types import Event, Frame, MacroScores, Scores, Source, SourceInfo, Update
+from realtime.types import Event, MacroScores
+from support.lsl import MODEL, OTHER_MODEL, SHA256, source, update
 from support.paths import ROOT
-
-SPEC = ModelSpec(
-    name="test",
-    version="1",
-    architecture="none",
-    labels=("none", "surprise"),
-    rate_hz=30.0,
-    frames=6,
-    region_layout="triple",
-    signal="gray",
-    normalisation="none",
-)
-SHA256 = "0123456789abcdef" * 4
-MODEL, OTHER_MODEL = (
-    cast(Model, SimpleNamespace(spec=SPEC, sha256=sha256)) for sha256 in (SHA256, SHA256[::-1])
-)
-IMAGE = np.zeros((4, 4, 3), np.uint8)
-
-
-def source(name: str = "camera 0", live: bool = True) -> Source:
-    stand_in = SimpleNamespace(live=live, drops=Counter(), info=SourceInfo(name, (4, 4)))
-    return cast(Source, stand_in)
-
-
-def update(
-    t_s: float,
-    scores: Sequence[tuple[int, float]] = (),
-    events: Sequence[Event] = (),
-    macro: Sequence[MacroScores] = (),
-) -> Update:
-    """`scores`: face and time."""
-    return Update(
-        frame=Frame(0, t_s, IMAGE),
-        faces=(),
-        scores=tuple(Scores(face_id, at_s, (0.25, 0.75), 0.01) for face_id, at_s in scores),
-        events=tuple(events),
-        states={},
-        macro=tuple(macro),
-    )
 
 
 class Element:
@@ -319,7 +277,7 @@ def in_a_process(folder: Path, body: str) -> None:
     from realtime.lsl_outlet import LslOutlet
     from realtime.macro.model import DEFAULT_MACRO, MacroModel, find_macro
     from realtime.types import Event, MacroScores
-    from tests.realtime.test_lsl_outlet import MODEL, SHA256, source, update
+    from support.lsl import MODEL, SHA256, source, update
 
     def opened(name, recover=False):
         found = pylsl.resolve_byprop("name", name, 1, 20.0)

@@ -156,7 +156,7 @@ def test_text_has_contrast_on_any_scene(size_wh: tuple[int, int], kind: str, wor
     painter.add(make_update(image, 10.0, scores=(score(9.0), score(9.6), score(9.6, face_id=1))))
     event = Event(0, 8.0, 8.1, 8.3, "surprise", 0.9)
     update = make_update(image, 10.1, faces=faces, events=(event,))
-    for kwargs in ({}, {"help": True}):
+    for kwargs in ({}, {"show_help": True}):
         words.clear()
         picture = painter.paint(
             update, STATUS, recording=True, frozen=True, heat_map=True, notice="saved x", **kwargs

@@ -30,57 +30,20 @@ from realtime.display.progress import FileProgress
 from realtime.display.terminal import TerminalLine
 from realtime.display.window import Command, MonitorWindow, display_available
 from realtime.errors import KilasError
-from realtime.run_status import RunStatus
-from realtime.spec import ModelSpec
 from realtime.types import (
     Event,
-    Face,
     Frame,
     MacroScores,
-    Scores,
     SourceInfo,
-    State,
     UInt8Array,
     Update,
 )
-from support.paths import ROOT, TESTS
+from support.paths import PYTHON_PATH
+from support.real_window import SPEC, STATUS, tenth_update
 
-SPEC = ModelSpec(
-    name="test",
-    version="1",
-    architecture="triple",
-    labels=("negative", "positive", "surprise", "none"),
-    rate_hz=30.0,
-    frames=18,
-    region_layout="triple",
-    signal="motion",
-    normalisation="none",
-)
 MACRO_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 MACRO = MacroScores(0, 100.0, (0.02, 0.02, 0.02, 0.8, 0.02, 0.02, 0.1))
-STATUS = RunStatus(30.0, 29.0, 41.0, {"camera": 3}, "CPU", "camera 12 fps, model wants 30")
 EVENT = Event(0, 112.10, 112.25, 112.41, "surprise", 0.91)
-
-
-def make_update(
-    index: int, *, events: tuple[Event, ...] = (), state: State | None = "neutral"
-) -> Update:
-    t_s = 100 + index / 10
-    face = Face(
-        index,
-        0,
-        np.zeros((468, 2), np.float32),
-        (100.0, 60.0, 220.0, 180.0),
-        np.array([[1, 0, -100], [0, 1, -60]], np.float32),
-    )
-    scores = Scores(0, t_s - 0.3, (0.05, 0.1, 0.6, 0.25), 0.03)
-    return Update(
-        Frame(index, t_s, np.full((240, 320, 3), index % 200, np.uint8)),
-        (face,) if state else (),
-        (scores,) if state else (),
-        events,
-        {0: state} if state else {},
-    )
 
 
 class FakeWindow:
@@ -127,10 +90,10 @@ def test_keys_of_the_run_are_handed_back(
     key: str, command: Command, fake: FakeWindow, tmp_path: Path
 ) -> None:
     window = MonitorWindow(SPEC, tmp_path)
-    assert window.show(make_update(0)) == frozenset()
+    assert window.show(tenth_update(0)) == frozenset()
     fake.keys = [key]
-    assert window.show(make_update(1)) == {command}
-    assert window.show(make_update(2)) == frozenset()
+    assert window.show(tenth_update(1)) == {command}
+    assert window.show(tenth_update(2)) == frozenset()
 
 
 def test_a_model_without_attention_has_no_heat_map_to_switch_on(
@@ -138,11 +101,11 @@ def test_a_model_without_attention_has_no_heat_map_to_switch_on(
 ) -> None:
     window = MonitorWindow(SPEC, tmp_path, has_attention=False)
     plain = MonitorWindow(SPEC, tmp_path)
-    window.show(make_update(0))
+    window.show(tenth_update(0))
     fake.keys = ["h"]
-    assert window.show(make_update(1)) == frozenset()
-    window.show(make_update(2))
-    plain.show(make_update(2))
+    assert window.show(tenth_update(1)) == frozenset()
+    window.show(tenth_update(2))
+    plain.show(tenth_update(2))
     said, silent = fake.shown[-2:]
     assert not np.array_equal(said, silent)  # it says why
 
@@ -153,9 +116,9 @@ def test_where_faces_are_not_to_be_kept_there_are_no_snapshots(
     window = MonitorWindow(SPEC, tmp_path / "pictures", may_save=False)
     plain = MonitorWindow(SPEC, tmp_path)
     fake.keys = ["s"]
-    window.show(make_update(1))
-    window.show(make_update(2))
-    plain.show(make_update(2))
+    window.show(tenth_update(1))
+    window.show(tenth_update(2))
+    plain.show(tenth_update(2))
     said, silent = fake.shown[-2:]
     assert not np.array_equal(said, silent)  # it says why
     assert not (tmp_path / "pictures").exists()
@@ -164,22 +127,22 @@ def test_where_faces_are_not_to_be_kept_there_are_no_snapshots(
 def test_keys_pressed_between_two_frames_all_count(fake: FakeWindow, tmp_path: Path) -> None:
     window = MonitorWindow(SPEC, tmp_path)
     fake.keys = ["r", "x", "c"]
-    assert window.show(make_update(0)) == {Command.RECORD, Command.RECALIBRATE}
+    assert window.show(tenth_update(0)) == {Command.RECORD, Command.RECALIBRATE}
 
 
 def test_space_freezes_the_picture_and_lets_go(fake: FakeWindow, tmp_path: Path) -> None:
     window = MonitorWindow(SPEC, tmp_path)
     fake.keys = [" "]
-    window.show(make_update(10))
+    window.show(tenth_update(10))
     assert window.frozen
-    window.show(make_update(20))
-    window.show(make_update(30))
+    window.show(tenth_update(20))
+    window.show(tenth_update(30))
     assert np.array_equal(fake.shown[1], fake.shown[2])
     assert (fake.shown[2] == 10).all(axis=2).mean() > 0.2
     fake.keys = [" "]
-    window.show(make_update(40))
+    window.show(tenth_update(40))
     assert not window.frozen
-    window.show(make_update(50))
+    window.show(tenth_update(50))
     assert (fake.shown[-1] == 50).all(axis=2).mean() > 0.2
 
 
@@ -190,7 +153,7 @@ def test_the_timeline_is_whole_after_a_freeze(fake: FakeWindow, tmp_path: Path) 
     for window in (frozen, free):
         for index in range(400):
             fake.keys = [" "] if window is frozen and index in (100, 380) else []
-            window.show(make_update(index, events=(event,) if index == 371 else ()))
+            window.show(tenth_update(index, events=(event,) if index == 371 else ()))
         pictures.append(fake.shown[-1])
     assert np.array_equal(pictures[0], pictures[1])
 
@@ -200,7 +163,7 @@ def test_question_mark_toggles_help(fake: FakeWindow, tmp_path: Path) -> None:
     pictures = []
     for key in ("?", "?", "x"):
         fake.keys = [key]
-        window.show(make_update(5))
+        window.show(tenth_update(5))
         pictures.append(fake.shown[-1])
     assert np.array_equal(pictures[0], pictures[2])
     assert (pictures[0] != pictures[1]).mean() > 0.05
@@ -210,7 +173,7 @@ def test_a_snapshot_is_the_picture_shown(fake: FakeWindow, tmp_path: Path) -> No
     folder = tmp_path / "not yet" / "there"
     window = MonitorWindow(SPEC, folder)
     fake.keys = ["s"]
-    assert window.show(make_update(0)) == frozenset()
+    assert window.show(tenth_update(0)) == frozenset()
     (path,) = folder.glob("kilas-*.png")
     assert np.array_equal(cv2.imread(str(path)), fake.shown[0])
 
@@ -222,23 +185,23 @@ def test_a_snapshot_that_cannot_be_saved_is_said_and_the_run_goes_on(
     blocked.touch()
     window = MonitorWindow(SPEC, blocked)
     fake.keys = ["s"]
-    window.show(make_update(0))
-    window.show(make_update(0))
+    window.show(tenth_update(0))
+    window.show(tenth_update(0))
     assert (fake.shown[0] != fake.shown[1]).any()
 
 
 def test_closing_the_window_quits(fake: FakeWindow, tmp_path: Path) -> None:
     window = MonitorWindow(SPEC, tmp_path)
-    window.show(make_update(0))
+    window.show(tenth_update(0))
     fake.is_open = False
-    assert window.show(make_update(1)) == {Command.QUIT}
+    assert window.show(tenth_update(1)) == {Command.QUIT}
     window.close()
 
 
 def test_a_picture_larger_than_the_window_is_scaled_smoothly(
     fake: FakeWindow, tmp_path: Path
 ) -> None:
-    update = make_update(0)
+    update = tenth_update(0)
     large = Frame(0, 100.0, np.zeros((960, 1280, 3), np.uint8))
     window = MonitorWindow(SPEC, tmp_path)
     window.show(Update(large, update.faces, (), (), update.states))
@@ -292,29 +255,6 @@ def test_a_display_that_does_not_answer_is_none(monkeypatch: pytest.MonkeyPatch)
 # A real window. It lives in a process of its own, because a window library that loses its
 # display ends the process.
 
-SCRIPT = """
-import sys, time
-from pathlib import Path
-sys.path[:0] = [{root!r}, {tests!r}]
-from tests.realtime.display.test_window import SPEC, STATUS, Window, Command, display_available, make_update
-assert display_available()
-window = Window(SPEC, Path({folder!r}))
-end_s = time.monotonic() + 60
-index = 0
-while time.monotonic() < end_s:
-    index += 1
-    commands = window.show(make_update(index), STATUS)
-    if index == 5:
-        print("SHOWN", flush=True)
-    for command in commands:
-        print(command.name, flush=True)
-    if Command.QUIT in commands:
-        break
-    time.sleep(0.02)
-window.close()
-print("CLOSED", flush=True)
-"""
-
 
 @pytest.fixture
 def x_display() -> Iterator[str]:
@@ -340,13 +280,8 @@ def x_display() -> Iterator[str]:
 def test_a_real_window_shows_and_hears_keys(x_display: str, tmp_path: Path) -> None:
     environment = {**os.environ, "DISPLAY": x_display}
     run = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            SCRIPT.format(root=str(ROOT), tests=str(TESTS), folder=str(tmp_path)),
-        ],
-        env=environment,
-        cwd=ROOT,
+        [sys.executable, "-m", "support.real_window", str(tmp_path)],
+        env=environment | PYTHON_PATH,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -409,8 +344,8 @@ def test_a_pipe_gets_lines_every_second_and_every_event() -> None:
     console, written = terminal(live=False)
     line = TerminalLine(SPEC, console=console, clock=iter(np.arange(0, 9, 0.1)).__next__)
     for index in range(35):
-        line.show(make_update(index), STATUS)
-    line.show(make_update(130, events=(EVENT,)), STATUS)
+        line.show(tenth_update(index), STATUS)
+    line.show(tenth_update(130, events=(EVENT,)), STATUS)
     line.close()
     lines = written.getvalue().splitlines()
     assert len([text for text in lines if "neutral" in text]) == 4
@@ -427,7 +362,7 @@ def test_a_pipe_gets_lines_every_second_and_every_event() -> None:
 def test_no_face_is_a_word_in_the_terminal() -> None:
     console, written = terminal(live=False)
     line = TerminalLine(SPEC, console=console, clock=lambda: 0.0)
-    assert line.show(make_update(0, state=None), recording=True) == frozenset()
+    assert line.show(tenth_update(0, state=None), recording=True) == frozenset()
     assert written.getvalue() == "[  0.00 s] no face\n           REC\n"
 
 
@@ -435,13 +370,13 @@ def test_no_face_is_a_word_in_the_terminal() -> None:
 def test_a_terminal_gets_bars_that_fit(width: int) -> None:
     console, written = terminal(live=True, width=width)
     line = TerminalLine(SPEC, console=console, clock=lambda: 0.0)
-    line.show(make_update(0, events=(EVENT,)), STATUS)
-    line.show(make_update(1), STATUS)  # too soon for another refresh
+    line.show(tenth_update(0, events=(EVENT,)), STATUS)
+    line.show(tenth_update(1), STATUS)  # too soon for another refresh
     assert written.getvalue().count("0.60") == 1
     assert "onset" in written.getvalue()
     line.close()
     plain = Console(file=io.StringIO(), width=width, record=True)
-    plain.print(line._block(make_update(2), STATUS, False))
+    plain.print(line._block(tenth_update(2), STATUS, False))
     rows = plain.export_text().splitlines()
     assert max(map(len, rows)) <= width
     text = "\n".join(rows)
@@ -453,10 +388,10 @@ def test_a_pipe_is_told_all_that_a_face_shows_on_purpose_until_it_is_gone() -> N
     console, written = terminal(live=False, width=80)
     clock = itertools.count(0.0, 2.0).__next__
     line = TerminalLine(SPEC, macro_labels=MACRO_LABELS, console=console, clock=clock)
-    line.show(replace(make_update(0, state="warming up"), macro=(MACRO,)), STATUS)
-    line.show(make_update(1), STATUS)
-    line.show(make_update(2, state=None), STATUS)
-    line.show(make_update(3), STATUS)
+    line.show(replace(tenth_update(0, state="warming up"), macro=(MACRO,)), STATUS)
+    line.show(tenth_update(1), STATUS)
+    line.show(tenth_update(2, state=None), STATUS)
+    line.show(tenth_update(3), STATUS)
     lines = written.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     shows = [
@@ -488,7 +423,7 @@ def block(line: TerminalLine, update: Update, width: int, height: int = 25) -> l
 def test_a_terminal_gets_a_bar_for_all_that_a_face_shows_on_purpose(width: int) -> None:
     console, _ = terminal(live=True, width=width)
     line = TerminalLine(SPEC, macro_labels=MACRO_LABELS, console=console, clock=lambda: 0.0)
-    rows = block(line, replace(make_update(0, state="expression"), macro=(MACRO,)), width)
+    rows = block(line, replace(tenth_update(0, state="expression"), macro=(MACRO,)), width)
     assert max(map(len, rows)) <= width
     at = rows.index("macro: shows")
     assert rows.index("expression") < at
@@ -502,7 +437,7 @@ def test_a_terminal_gets_a_bar_for_all_that_a_face_shows_on_purpose(width: int) 
 
 
 def test_of_more_faces_than_a_terminal_has_room_for_the_highest_macro_score_is_told() -> None:
-    update = make_update(0)
+    update = tenth_update(0)
     several = replace(
         update,
         scores=tuple(replace(update.scores[0], face_id=face_id) for face_id in range(3)),
@@ -520,7 +455,7 @@ def test_of_more_faces_than_a_terminal_has_room_for_the_highest_macro_score_is_t
 def test_the_window_shows_macro_scores_of_the_labels_it_was_given(
     fake: FakeWindow, tmp_path: Path
 ) -> None:
-    update = replace(make_update(0), macro=(MACRO,))
+    update = replace(tenth_update(0), macro=(MACRO,))
     for window in (
         MonitorWindow(SPEC, tmp_path),
         MonitorWindow(SPEC, tmp_path, macro_labels=MACRO_LABELS),
@@ -551,6 +486,6 @@ def test_progress_shows_how_far(
     )
     with FileProgress(console=console) as progress:
         for index in range(3):
-            progress.advance(source, make_update(index))
+            progress.advance(source, tenth_update(index))
     assert expected in written.getvalue()
     assert "clip.mp4" in written.getvalue()

@@ -30,9 +30,10 @@ from realtime.session.reader import load_session
 from realtime.storage import durable_file, folder_lock
 from realtime.storage.durable_file import DiskFile, SyncThread, replace_file
 from realtime.storage.folder_lock import LOCK_FILE, FolderLock
-from realtime.types import Event, Update
-from support.paths import ROOT, TESTS
-from tests.realtime.recording.test_recorder import SPEC, rows, score, session_json, update
+from realtime.types import Update
+from support.builders import wait_until
+from support.paths import PYTHON_PATH
+from support.recordings import SPEC, rows, session_json, uneven_updates
 
 FRAMES = 75
 HOLE_BYTES = 300
@@ -41,20 +42,7 @@ TABLES = ("scores.csv", "events.csv", "conditions.csv")
 
 
 def updates() -> list[Update]:
-    """At uneven times, noisy enough for fragments of many pages, with some events."""
-    rng = np.random.default_rng(5)
-    times_s = 7.0 + np.cumsum(rng.uniform(0.02, 0.05, FRAMES))
-    return [
-        update(
-            i,
-            float(t_s),
-            rng.integers(0, 255, (64, 64, 3)).astype(np.uint8),
-            faces=[0],
-            scores=[score(float(t_s) - 0.1, 0.5, 0.25, 0.25)],
-            events=[Event(0, t_s - 0.5, t_s - 0.4, t_s - 0.3, "surprise", 0.8)] * (i % 20 == 19),
-        )
-        for i, t_s in enumerate(times_s)
-    ]
+    return uneven_updates(FRAMES)
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +57,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(recorder, "SESSION_EVERY_S", 0.1)
         for item in updates():
             session.write(item)
-        deadline_s = time.monotonic() + 60
-        while session_json(base / "a")["frames"] < FRAMES:  # written last of all
-            assert time.monotonic() < deadline_s
-            time.sleep(0.05)
+        wait_until(lambda: session_json(base / "a")["frames"] == FRAMES)  # written last of all
         shutil.copytree(base / "a", base / "killed")
     shutil.copytree(base / "a", base / "complete")
     return base / "killed"
@@ -464,7 +449,7 @@ def holder(killed: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lock of `killed`."""
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(HOLD), str(killed)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | PYTHON_PATH,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -646,9 +631,7 @@ def test_sync_thread_syncs_and_then_replaces(
     thread = SyncThread([lambda: seen.append(path.exists())])
     thread.replace(path, b"first")
     thread.replace(path, b"second")
-    deadline_s = time.monotonic() + 30
-    while not path.exists() and time.monotonic() < deadline_s:
-        time.sleep(0.01)
+    wait_until(path.exists)
     thread.stop()
     assert path.read_bytes() == b"second"
     assert not seen[0]
@@ -689,32 +672,12 @@ def test_every_file_of_a_running_recording_reaches_the_disk(
     with SessionRecorder(tmp_path / "a", SPEC, {}, None, True, contents=contents) as session:
         for item in updates():
             session.write(item)
-        deadline_s = time.monotonic() + 60
-        while set(synced) != {*TABLES, *VIDEOS}:
-            assert time.monotonic() < deadline_s
-            time.sleep(0.01)
+        wait_until(lambda: set(synced) == {*TABLES, *VIDEOS})
     # On a thread of their own while it goes on, and once more at its end.
     assert all(threads == {"sync", "recorder"} for threads in synced.values())
 
 
 # A real kill
-
-
-ENDLESS_SESSION = """
-    import sys, time
-    from pathlib import Path
-    from tests.realtime.recording.test_recovery import SPEC, Contents, SessionRecorder, score, update, updates
-
-    contents = Contents(keep_clean=True)
-    session = SessionRecorder(Path(sys.argv[1]), SPEC, {}, None, False, contents=contents)
-    images = [item.frame.image_bgr for item in updates()]
-    for i in range(100_000):
-        t_s = time.monotonic()
-        late = [score(t_s - 0.2, 0.5, 0.25, 0.25)]
-        session.write(update(i, t_s, images[i % len(images)], faces=[0], scores=late))
-        print(t_s, flush=True)
-        time.sleep(1 / 60)
-"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
@@ -724,8 +687,8 @@ def test_killed_process_loses_less_than_a_second_and_is_mended(
 ) -> None:
     folder = tmp_path / "a"
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(ENDLESS_SESSION), str(folder)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(TESTS)))},
+        [sys.executable, "-m", "support.recordings", str(folder)],
+        env=os.environ | PYTHON_PATH,
         stdout=subprocess.PIPE,
         text=True,
     )

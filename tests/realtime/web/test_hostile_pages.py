@@ -170,7 +170,7 @@ def test_a_page_that_says_nothing_is_cut_off(
 ) -> None:
     monkeypatch.setattr(service, "HELLO_S", 0.2)
     with Page(server, "bad") as page:
-        assert page.cut_off() == (1008, "the page did not say hello")
+        assert page.cut_off() == (1008, "the page did not send hello")
 
 
 def test_a_thousand_frames_a_second_are_slowed(bad: Page, good: GoodPage) -> None:

@@ -202,7 +202,7 @@ def test_every_recipe_of_the_project_can_be_built(name: str) -> None:
         ({"training.mixup": 1.5}, "mixup must lie between 0 and 1"),
         ({"training.protocol": "loso"}, "protocol must be one of official, split-80-20"),
         ({"training.optimizer": "lion"}, "optimizer must be one of adam, sgd"),
-        ({"training.batches.balancing": True}, "balance must be one of none, weights"),
+        ({"training.balance": True}, "balance must be one of none, weights"),
         ({"training.precision": "float64"}, "precision must be one of auto, float32, mixed_b"),
         ({"training.magic": 1}, "there is no magic"),
         ({"magic.x": 1}, r"there is no \[magic\]"),

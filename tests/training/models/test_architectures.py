@@ -218,7 +218,7 @@ def test_three_slots_are_enough(architecture: str) -> None:
 
 def test_each_path_sees_its_own_region_only() -> None:
     spec = make_spec(frames=4)
-    network = build(spec, dense=3)
+    network = build(spec, dense=16)  # of three nodes chance can keep all at zero
     signal = windows(spec, 1)
     changed = signal.copy()
     changed[:, :, 1] += 1

@@ -16,61 +16,18 @@ import pytest
 from rich.console import Console
 
 from realtime.errors import KilasError
-from support.paths import ROOT
+from support.paths import PYTHON_PATH
+from support.training_loop import EPOCHS, RECIPE, samples, train
 from training.batches.sample_batches import plain_batches, training_batches
-from training.batches.samples import Samples
 from training.models import devices
 from training.models.architectures import build
-from training.models.training_loop import CHECKPOINT_FOLDER, LOGS_FOLDER, FitResult, fit
-from training.recipe import SampleSettings, TrainingSettings, load_recipe
-
-SMALL = {
-    **{"model.frames": 4, "model.lookahead": 2, "network.dense": 4},
-    **{"training.batch": 4, "training.epochs": 2},
-}
-RECIPE = load_recipe("triplepath-ha3dnet", SMALL)
-EPOCHS = 6
-
-
-def samples(count: int = 12) -> Samples:
-    """Noise that is brighter in one class than in the next."""
-    labels = np.arange(count) % 3
-    slots = np.random.default_rng(0).integers(0, 200, (4 * count, 128, 128))
-    bright = (slots + np.repeat(25 * labels, 4)[:, None, None]).astype(np.uint8)
-    table = pd.DataFrame({"subject": [f"s{n}" for n in range(count)]})
-    return Samples(bright, np.arange(4 * count).reshape(count, 4), labels, table)
-
-
-def train(folder: Path, pause_s: float = 0.0, **changes: object) -> tuple[keras.Model, FitResult]:
-    """A short training with everything that draws at random."""
-    settings = TrainingSettings(
-        **{"epochs": EPOCHS, "batch": 4, "schedule": "cosine", **changes}  # type: ignore[arg-type]
-    )
-    devices.make_deterministic(settings.seed)
-    network = build(RECIPE.spec, **RECIPE.network)
-    data = samples()
-    balanced = SampleSettings(augment=True, balance="weights")
-    batches = training_batches(data, np.arange(9), RECIPE.spec, balanced, settings)
-    if pause_s:  # so that it can be interrupted
-        start = batches.start
-        batches.start = lambda epoch: (time.sleep(pause_s), start(epoch))[1]
-    validation = plain_batches(data, np.arange(9, 12), RECIPE.spec)
-    quiet = Console(file=io.StringIO())
-    fitted = fit(network, batches, settings, folder, validation, keep=True, console=quiet)
-    return network, fitted
+from training.models.training_loop import CHECKPOINT_FOLDER, LOGS_FOLDER, fit
+from training.recipe import SampleSettings, TrainingSettings
 
 
 def distance(one: keras.Model, other: keras.Model) -> float:
     pairs = zip(one.get_weights(), other.get_weights(), strict=True)
     return max(float(np.abs(a.astype(float) - b).max()) for a, b in pairs)
-
-
-KILLED = """
-import sys
-from pathlib import Path
-from tests.training.models.test_training_loop import train
-train(Path(sys.argv[1]), pause_s=0.3, validation_share=0.2, epoch="best")
-"""
 
 
 def epochs_kept(folder: Path) -> list[int]:
@@ -83,9 +40,8 @@ def test_a_training_that_was_killed_ends_in_the_same_weights(tmp_path: Path) -> 
     whole, at_once = train(tmp_path / "whole", **settings)
     killed = tmp_path / "killed"
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(killed)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        [sys.executable, "-m", "support.training_loop", str(killed)],
+        env=os.environ | PYTHON_PATH,
     )
     try:
         deadline = time.monotonic() + 120
@@ -160,7 +116,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from rich.console import Console
 from training.models import devices
 devices._gpus = lambda: ["cpu:0", "cpu:1"]  # stand-ins for two graphics cards
-from tests.training.models.test_training_loop import RECIPE, samples
+from support.training_loop import RECIPE, samples
 from training.evaluation.protocols import Fold
 from training.models.train import fit_samples
 fold = Fold("one", np.arange(9), np.arange(9, 12), np.arange(0))
@@ -176,8 +132,7 @@ assert np.isfinite(network.predict_on_batch(np.zeros((1, *RECIPE.spec.window_sha
 def test_several_devices_share_each_batch(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", SEVERAL, str(tmp_path)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | PYTHON_PATH,
         check=True,
     )
 

@@ -89,10 +89,10 @@ def test_any_message_is_understood_or_refused(kind: str, rest: dict[str, Any]) -
     except ProtocolError:
         return
     if isinstance(message, Start | Set):
-        wishes = message.wishes
-        for share in (wishes.sensitivity, *(wishes.classes or {}).values()):
+        settings = message.settings
+        for share in (settings.sensitivity, *(settings.classes or {}).values()):
             assert share is None or (type(share) is float and 0 <= share <= 1)
-        assert wishes.heat_map in (None, True, False)
+        assert settings.heat_map in (None, True, False)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_only_classes_of_the_model_have_a_sensitivity() -> None:
             protocol.check_classes(DisplaySettings(classes={label: 0.1}), labels)
 
 
-def test_later_wishes_win() -> None:
+def test_later_settings_win() -> None:
     first = DisplaySettings(0.1, {"positive": 0.2}, None)
     assert first.then(DisplaySettings(heat_map=False)) == DisplaySettings(
         0.1, {"positive": 0.2}, False

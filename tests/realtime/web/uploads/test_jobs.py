@@ -151,7 +151,7 @@ def test_too_long_a_video_is_told(
     path = _receive(received, short_clip)
     monkeypatch.setattr(jobs, "MAX_VIDEO_S", 0.4)
     with pytest.raises(KilasError, match="longer than an hour"):
-        jobs._look_at(path)
+        jobs._check_video(path)
 
 
 def test_dropping_ends_the_process_at_once(
