@@ -1,8 +1,6 @@
-"""One exposure of a simulated person: pose, light, picture."""
+"""Drawing of a simulated person: pose, light, picture."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numba
 import numpy as np
@@ -14,6 +12,12 @@ from training.rendering.face_model import FaceModel
 from training.rendering.kernels import (
     FAST,
     NO_TRIANGLE,
+    LightArrays,
+    MaterialArrays,
+    PoseArrays,
+    SurfaceArrays,
+    VeilArrays,
+    VertexArrays,
     blend_veils,
     deform_into,
     light_veils,
@@ -26,21 +30,8 @@ from training.rendering.kernels import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lights:
-    """Distant lights and the room. `directions` float32 [L, 3] towards the light, x right, y up,
-    z to the camera; `colours` float32 [L, 3]; `basis` float32 [L, 9]: the directions in the
-    head's frame as spherical harmonics; `sky`, `ground` float32 [3]: light from above and below."""
-
-    directions: Float32Array
-    colours: Float32Array
-    basis: Float32Array
-    sky: Float32Array
-    ground: Float32Array
-
-
 class Canvas:
-    """The arrays that drawing needs, made once for a clip."""
+    """Arrays that drawing fills, made once for a clip."""
 
     def __init__(self, vertices: int, size_wh: tuple[int, int]) -> None:
         width, height = size_wh
@@ -62,17 +53,16 @@ def pose(
     model: FaceModel,
     weights: Float32Array,
     gaze_rad: npt.NDArray[np.float64],
-    head: Float32Array,
-    body: Float32Array,
-    lens: Float32Array,
+    motion: PoseArrays,
 ) -> Float32Array:
-    """Where all points are: pixel x, y (down) and depth, float32 [V, 3]; arguments as in `draw`.
+    """Return pixel x, y (down) and depth of all points, float32 [V, 3]; arguments as in `draw`.
+
     The result is the canvas's own and lives until the next pose."""
     deform_into(
         actor.points, model.starts, model.delta_vertices, model.deltas, weights, canvas.points
     )
     _turn_eyes(canvas.points, actor, gaze_rad)
-    place(canvas.points, actor.follow, head, body, lens, canvas.xyz)
+    place(canvas.points, actor.follow, motion, canvas.xyz)
     return canvas.xyz
 
 
@@ -82,87 +72,44 @@ def draw(
     model: FaceModel,
     weights: Float32Array,
     gaze_rad: npt.NDArray[np.float64],
-    head: Float32Array,
-    body: Float32Array,
-    lens: Float32Array,
-    lights: Lights,
+    motion: PoseArrays,
+    lights: LightArrays,
     background: Float32Array,
     background_gain: float,
 ) -> Float32Array:
-    """A linear RGB picture, float32 [H, W, 3].
+    """Draw a linear RGB picture, float32 [H, W, 3].
 
-    `weights` [K]: the model's shapes; `gaze_rad` [2]: eyes right and up; `head`, `body` [3, 4]:
-    rigid motions into the camera's frame; `lens`: focal length in pixels, principal point x and
-    y; `background` [H, W, 3], drawn times `background_gain`. The result is
-    the canvas's own and lives until the next picture."""
-    pose(canvas, actor, model, weights, gaze_rad, head, body, lens)
+    `weights` [K]: of the model's shapes; `gaze_rad` [2]: eyes right and up; `background`
+    [H, W, 3], drawn times `background_gain`. The result is the canvas's own and lives until the
+    next picture."""
+    pose(canvas, actor, model, weights, gaze_rad, motion)
     triangles = actor.triangles
+    surface = SurfaceArrays(triangles, actor.corner_uv, actor.parts, actor.texture, actor.tiles)
+    material = MaterialArrays(actor.openness, actor.transfer, actor.gloss, actor.hardness)
+    veils = VeilArrays(
+        actor.veils, actor.veil_alpha, actor.veil_albedo, actor.mirror, actor.window_rad
+    )
     canvas.depth.fill(np.inf)
     canvas.ids.fill(NO_TRIANGLE)
     rasterise_into(canvas.xyz, triangles, canvas.depth, canvas.ids, False)
     normals_into(canvas.points, triangles, canvas.normals)
     canvas.normals[len(canvas.normals) - len(actor.worn_normals) :] = actor.worn_normals
-    mark_seen(canvas.ids, triangles, actor.veils, canvas.seen)
-    shade_vertices(
-        canvas.seen,
-        canvas.normals,
-        canvas.xyz,
-        actor.follow,
-        head,
-        body,
-        lens,
-        actor.openness,
-        actor.transfer,
-        lights.basis,
-        lights.directions,
-        lights.colours,
-        lights.sky,
-        lights.ground,
-        actor.gloss,
-        actor.hardness,
-        canvas.turned,
-        canvas.shading,
-    )
+    mark_seen(canvas.ids, triangles, veils.triangles, canvas.seen)
+    vertices = VertexArrays(canvas.seen, canvas.normals, canvas.xyz, actor.follow)
+    shade_vertices(vertices, motion, lights, material, canvas.turned, canvas.shading)
     picture = canvas.picture
     np.multiply(background, np.float32(background_gain), out=picture)
-    shade_pixels(
-        canvas.ids,
-        canvas.xyz,
-        triangles,
-        actor.corner_uv,
-        actor.parts,
-        actor.texture,
-        actor.tiles,
-        canvas.shading,
-        picture,
-    )
-    _glint(canvas, actor, head, lens, lights)
+    shade_pixels(canvas.ids, canvas.xyz, surface, canvas.shading, picture)
+    _glint(canvas, actor, motion, lights)
     light_veils(
-        actor.veil_alpha,
-        actor.veil_albedo,
-        actor.mirror,
-        canvas.shading,
-        canvas.turned,
-        canvas.xyz,
-        lens,
-        lights.directions[0],
-        lights.colours[0],
-        actor.window_rad,
-        canvas.veil_light,
+        veils, canvas.shading, canvas.turned, canvas.xyz, motion.camera, lights, canvas.veil_light
     )
-    blend_veils(
-        canvas.xyz,
-        actor.veils,
-        actor.veil_alpha,
-        canvas.veil_light,
-        canvas.depth,
-        0.05,
-        picture,
-    )
+    blend_veils(canvas.xyz, veils, canvas.veil_light, canvas.depth, 0.05, picture)
     return picture
 
 
 def _turn_eyes(points: Float32Array, actor: Actor, gaze_rad: npt.NDArray[np.float64]) -> None:
+    """Turn both eyeballs of `points` [V, 3] in place."""
     cr, sr, cu, su = (f(angle) for angle in gaze_rad for f in (np.cos, np.sin))
     right = np.array([[cr, 0, sr], [0, 1, 0], [-sr, 0, cr]])
     up = np.array([[1, 0, 0], [0, cu, su], [0, -su, cu]])
@@ -175,6 +122,7 @@ def _turn_eyes(points: Float32Array, actor: Actor, gaze_rad: npt.NDArray[np.floa
 def _turn_about(
     points: Float32Array, vertices: Int32Array, centre: Float32Array, turn: Float32Array
 ) -> None:
+    """Turn these vertices of `points` [V, 3] in place, by `turn` [3, 3] about `centre` [3]."""
     for v in vertices:
         x, y, z = points[v, 0] - centre[0], points[v, 1] - centre[1], points[v, 2] - centre[2]
         for r in range(3):
@@ -182,13 +130,12 @@ def _turn_about(
 
 
 _GLINT_CM = 0.075
-"""Size of the reflection of a lamp or a screen in the cornea, by eye."""
+"""Size of the reflection of a lamp or a screen in the cornea, chosen by eye."""
 
 
-def _glint(
-    canvas: Canvas, actor: Actor, head: Float32Array, lens: Float32Array, lights: Lights
-) -> None:
-    """Mirrors the main light in both eyes, where the lids leave them open."""
+def _glint(canvas: Canvas, actor: Actor, motion: PoseArrays, lights: LightArrays) -> None:
+    """Mirror the main light in both eyes, where the lids leave them open."""
+    head, lens = motion.head, motion.camera
     for centre, radius in zip(actor.eye_centres, actor.eye_radii, strict=True):
         middle = head[:, :3] @ centre + head[:, 3]
         view = -middle / np.linalg.norm(middle)
@@ -209,7 +156,7 @@ def _add_spot(
     colour: Float32Array,
     out: Float32Array,
 ) -> None:
-    """Adds a round, soft light at x, y where a triangle of an eye is seen."""
+    """Add a round, soft light at x, y where a triangle of an eye is seen."""
     height, width = ids.shape
     reach = int(3 * size) + 1
     for v in range(max(0, int(y) - reach), min(height, int(y) + reach + 1)):

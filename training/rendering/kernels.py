@@ -1,11 +1,14 @@
-"""Drawing triangles: a z-buffer, smooth shading and camera noise, on the CPU.
+"""Kernels that draw triangles on the CPU: z-buffer, smooth shading and camera noise.
 
-The kernels are compiled by numba: the private ones, and those named `_into`, which fill arrays
-that the caller keeps from picture to picture. Other public functions allocate and check.
-Everything works in linear light until `develop` makes an 8-bit picture of it.
+Numba compiles the kernels. They fill arrays that the caller keeps from picture to picture, and
+take arrays that belong together as one named tuple. Functions that numba does not compile
+allocate their results. Everything works in linear light until `develop` makes an 8-bit picture of
+it.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -19,11 +22,78 @@ NO_TRIANGLE = -1
 _CURVE_STEPS = 16384
 
 FAST = {"contract", "arcp", "nsz", "reassoc", "afn"}
-"""Liberties of the compiled kernels: all but those that break on infinite depths."""
+"""Fast-math flags of the compiled kernels: all but those that break on infinite depths."""
 _WINDOW_EDGE_RAD = 0.06
 """Softness of the image of a window in spectacle lenses, by eye."""
 _WRAP_RGB = (0.38, 0.22, 0.15)
-"""How far diffuse light reaches round the terminator; red travels farthest in skin."""
+"""Reach of diffuse light round the terminator; red travels farthest in skin."""
+
+
+class PoseArrays(NamedTuple):
+    """Head, body and camera: `head`, `body` float32 [3, 4]: rigid motions into the camera's frame;
+    `camera` float32 [3]: focal length in pixels, principal point x and y. The camera sits at the
+    origin and looks along -z."""
+
+    head: Float32Array
+    body: Float32Array
+    camera: Float32Array
+
+
+class VertexArrays(NamedTuple):
+    """Vertices of a posed person: `seen` bool [V]: those to be shaded; `normals` float32 [V, 3]
+    before the pose; `xyz` float32 [V, 3]: pixel x, y (down) and depth; `follow` float32 [V]: 1
+    moves with the head, 0 with the body."""
+
+    seen: npt.NDArray[np.bool_]
+    normals: Float32Array
+    xyz: Float32Array
+    follow: Float32Array
+
+
+class LightArrays(NamedTuple):
+    """Distant lights and the room: `directions` float32 [L, 3] towards the light, x right, y up,
+    z to the camera; `colours` float32 [L, 3]; `basis` float32 [L, 9]: the directions in the
+    head's frame as spherical harmonics; `sky`, `ground` float32 [3]: light from above and
+    below."""
+
+    directions: Float32Array
+    colours: Float32Array
+    basis: Float32Array
+    sky: Float32Array
+    ground: Float32Array
+
+
+class MaterialArrays(NamedTuple):
+    """Response of vertices to light: `openness` float32 [V] and `transfer` float32 [V, 9]: see
+    `FaceModel`; `gloss`, `hardness` float32 [V]: strength and exponent of highlights."""
+
+    openness: Float32Array
+    transfer: Float32Array
+    gloss: Float32Array
+    hardness: Float32Array
+
+
+class SurfaceArrays(NamedTuple):
+    """Textured triangles: `triangles` int32 [T, 3]; `corner_uv` float32 [T, 3, 2]; `parts` int32
+    [T]; `texture` float32 [P, 4]: linear albedo and gloss of all parts; `tiles` int32 [8, 3]:
+    first texel, width and height of each part."""
+
+    triangles: Int32Array
+    corner_uv: Float32Array
+    parts: Int32Array
+    texture: Float32Array
+    tiles: Int32Array
+
+
+class VeilArrays(NamedTuple):
+    """Translucent triangles: `triangles` int32 [W, 3]; `alpha` float32 [V]: opacity; `albedo`
+    float32 [V, 3], linear; `mirror` float32 [V] and `window_rad`: see `Glasses`."""
+
+    triangles: Int32Array
+    alpha: Float32Array
+    albedo: Float32Array
+    mirror: Float32Array
+    window_rad: tuple[float, float]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
@@ -35,7 +105,7 @@ def deform_into(
     weights: Float32Array,
     out: Float32Array,
 ) -> None:
-    """Adds shapes with `weights` float32 [K], as FaceModel holds them, to the points `base`
+    """Add shapes with `weights` float32 [K], as FaceModel holds them, to the points `base`
     float32 [V, 3]; `out` has the same layout."""
     out[:] = base
     for k in range(weights.shape[0]):
@@ -50,7 +120,7 @@ def deform_into(
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def normals_into(points: Float32Array, triangles: Int32Array, out: Float32Array) -> None:
-    """As `vertex_normals`; `out` float32 [V, 3]."""
+    """Compute normals as `vertex_normals` does; `out` float32 [V, 3]."""
     out[:] = 0
     for t in range(triangles.shape[0]):
         i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -78,16 +148,14 @@ def normals_into(points: Float32Array, triangles: Int32Array, out: Float32Array)
 def place(
     points: Float32Array,
     follow: Float32Array,
-    head: Float32Array,
-    body: Float32Array,
-    camera: Float32Array,
+    pose: PoseArrays,
     out_xyz: Float32Array,
 ) -> None:
-    """Moves points by a blend of two rigid motions [3, 4] and projects them.
+    """Move points by a blend of the motions of head and body, and project them.
 
-    `camera`: focal length in pixels, principal point x and y. `out_xyz`: pixel x, y (down) and
-    depth in front of the camera; the camera sits at the origin and looks along -z.
+    `out_xyz`: pixel x, y (down) and depth in front of the camera.
     """
+    head, body, camera = pose.head, pose.body, pose.camera
     one = np.float32(1)
     for v in range(points.shape[0]):
         x, y, z = points[v, 0], points[v, 1], points[v, 2]
@@ -111,7 +179,7 @@ def place(
 def mark_seen(
     ids: Int32Array, triangles: Int32Array, veils: Int32Array, out: npt.NDArray[np.bool_]
 ) -> None:
-    """Which vertices have a part in the picture: those of veils and of triangles in `ids`."""
+    """Mark the vertices that take part in the picture: those of veils and of triangles in `ids`."""
     out[:] = False
     last = np.int32(NO_TRIANGLE)
     for y in range(ids.shape[0]):
@@ -126,29 +194,24 @@ def mark_seen(
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def shade_vertices(
-    seen: npt.NDArray[np.bool_],
-    normals: Float32Array,
-    xyz: Float32Array,
-    follow: Float32Array,
-    head: Float32Array,
-    body: Float32Array,
-    camera: Float32Array,
-    openness: Float32Array,
-    transfer: Float32Array,
-    light_basis: Float32Array,
-    directions: Float32Array,
-    colours: Float32Array,
-    sky: Float32Array,
-    ground: Float32Array,
-    gloss: Float32Array,
-    hardness: Float32Array,
+    vertices: VertexArrays,
+    pose: PoseArrays,
+    lights: LightArrays,
+    material: MaterialArrays,
     out_normals: Float32Array,
     out: Float32Array,
 ) -> None:
-    """Normals as the camera sees them [V, 3], diffuse RGB and specular gray [V, 4], of the
-    vertices that are seen. Other arguments: see `place`."""
+    """Shade the vertices that are seen.
+
+    `out_normals`: normals as the camera sees them [V, 3]; `out`: diffuse RGB and specular gray
+    [V, 4]."""
+    normals, xyz, follow = vertices.normals, vertices.xyz, vertices.follow
+    head, body, camera = pose.head, pose.body, pose.camera
+    directions, colours, sky, ground = lights.directions, lights.colours, lights.sky, lights.ground
+    openness, transfer = material.openness, material.transfer
+    gloss, hardness = material.gloss, material.hardness
     for v in range(normals.shape[0]):
-        if not seen[v]:
+        if not vertices.seen[v]:
             continue
         f = follow[v]
         for r in range(3):
@@ -172,7 +235,7 @@ def shade_vertices(
         for k in range(directions.shape[0]):
             lit = np.float32(0)
             for c in range(transfer.shape[1]):
-                lit += transfer[v, c] * light_basis[k, c]
+                lit += transfer[v, c] * lights.basis[k, c]
             lit = min(np.float32(1), max(np.float32(0), lit))
             dx, dy, dz = directions[k, 0], directions[k, 1], directions[k, 2]
             nl = nx * dx + ny * dy + nz * dz
@@ -205,8 +268,9 @@ def shade_vertices(
 def rasterise_into(
     xyz: Float32Array, triangles: Int32Array, depth: Float32Array, ids: Int32Array, two_sided: bool
 ) -> None:
-    """As `rasterise`, with `depth` float32 and `ids` int32 [H, W] that hold infinity and NOTHING.
-    Pixel centres lie at whole coordinates."""
+    """Rasterise as `rasterise` does, into `depth` float32 and `ids` int32 [H, W].
+
+    They hold infinity and NO_TRIANGLE before. Pixel centres lie at whole coordinates."""
     height, width = depth.shape
     zero, one = np.float32(0), np.float32(1)
     right, bottom = np.float32(width - 1), np.float32(height - 1)
@@ -250,15 +314,13 @@ def rasterise_into(
 def shade_pixels(
     ids: Int32Array,
     xyz: Float32Array,
-    triangles: Int32Array,
-    corner_uv: Float32Array,
-    parts: Int32Array,
-    texture: Float32Array,
-    tiles: Int32Array,
+    surface: SurfaceArrays,
     shading: Float32Array,
     out: Float32Array,
 ) -> None:
-    """Albedo times diffuse plus specular at every covered pixel; others stay as they are."""
+    """Write albedo times diffuse plus specular to every covered pixel; others stay as they are."""
+    triangles, corner_uv, parts = surface.triangles, surface.corner_uv, surface.parts
+    texture, tiles = surface.texture, surface.tiles
     height, width = ids.shape
     zero, half, one, edge = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1.001)
     last = np.int32(NO_TRIANGLE)
@@ -322,22 +384,20 @@ def shade_pixels(
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def light_veils(
-    alpha: Float32Array,
-    albedo: Float32Array,
-    mirror: Float32Array,
+    veils: VeilArrays,
     shading: Float32Array,
     normals: Float32Array,
     xyz: Float32Array,
     camera: Float32Array,
-    lamp: Float32Array,
-    colour: Float32Array,
-    window_rad: tuple[float, float],
+    lights: LightArrays,
     out: Float32Array,
 ) -> None:
-    """Light that reaches the camera from the vertices of veils, times their alpha; RGB [V, 3].
+    """Compute the light from the vertices of veils to the camera, times their alpha: RGB [V, 3].
 
     A mirror adds the image of a bright rectangle, `window_rad` half wide and half high, in the
-    direction `lamp` [3] of the main light."""
+    direction of the main light, the first of `lights`."""
+    alpha, albedo, mirror, window_rad = veils.alpha, veils.albedo, veils.mirror, veils.window_rad
+    lamp, colour = lights.directions[0], lights.colours[0]
     one, half, zero = np.float32(1), np.float32(0.5), np.float32(0)
     soft = np.float32(_WINDOW_EDGE_RAD)
     level = max(np.sqrt(lamp[0] * lamp[0] + lamp[2] * lamp[2]), np.float32(1e-6))
@@ -371,15 +431,17 @@ def light_veils(
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def blend_veils(
     xyz: Float32Array,
-    triangles: Int32Array,
-    alpha: Float32Array,
+    veils: VeilArrays,
     light: Float32Array,
     depth: Float32Array,
     tolerance: float,
     out: Float32Array,
 ) -> None:
-    """Draws translucent triangles (lashes, glasses) over what is farther away: alpha and light
-    (RGB times alpha) are interpolated between vertices, depth is tested but not written."""
+    """Draw translucent triangles (lashes, glasses) over what is farther away.
+
+    Alpha and light (RGB times alpha) are interpolated between vertices, depth is tested but not
+    written."""
+    triangles, alpha = veils.triangles, veils.alpha
     height, width = depth.shape
     zero, one = np.float32(0), np.float32(1)
     margin = np.float32(tolerance)
@@ -426,7 +488,7 @@ def _develop(
     shot_noise: float,
     out: UInt8Array,
 ) -> None:
-    """Linear RGB [H, W, 3] to 8-bit BGR with vignetting, grain and a tone curve."""
+    """Convert linear RGB [H, W, 3] to 8-bit BGR with vignetting, grain and a tone curve."""
     height, width = linear.shape[0], linear.shape[1]
     gh, gw = grain.shape[0], grain.shape[1]
     read, shot = np.float32(read_noise), np.float32(shot_noise)
@@ -447,9 +509,9 @@ def _develop(
 
 
 def tone_curve(gamma: float, contrast: float) -> UInt8Array:
-    """uint8 [16384]: linear light 0..1 to a display value, with a soft shoulder.
+    """Return the table uint8 [16384] from linear light 0..1 to a display value.
 
-    `gamma`: 2.2 is usual; `contrast`: 0 none, .2 a strong S."""
+    It has a soft shoulder. `gamma`: 2.2 is usual; `contrast`: 0 none, .2 a strong S."""
     light = np.linspace(0.0, 1.0, _CURVE_STEPS)
     value = light ** (1.0 / gamma)
     value = value + contrast * np.sin(2 * np.pi * (value - 0.5)) / (2 * np.pi)
@@ -458,8 +520,9 @@ def tone_curve(gamma: float, contrast: float) -> UInt8Array:
 
 
 def vertex_normals(points: Float32Array, triangles: Int32Array) -> Float32Array:
-    """Area-weighted unit normals, float32 [V, 3]; triangles run counter-clockwise seen from
-    outside."""
+    """Return area-weighted unit normals, float32 [V, 3].
+
+    Triangles run counter-clockwise seen from outside."""
     normals = np.empty_like(points)
     normals_into(points, triangles, normals)
     return normals
@@ -468,7 +531,7 @@ def vertex_normals(points: Float32Array, triangles: Int32Array) -> Float32Array:
 def rasterise(
     xyz: Float32Array, triangles: Int32Array, size_wh: tuple[int, int], two_sided: bool = False
 ) -> tuple[Float32Array, Int32Array]:
-    """Depth float32 [H, W] (infinite where nothing is) and triangle ids int32 [H, W].
+    """Return depth float32 [H, W] (infinite where nothing is) and triangle ids int32 [H, W].
 
     `xyz`: pixel x, y (down) and depth."""
     width, height = size_wh
@@ -479,7 +542,7 @@ def rasterise(
 
 
 def barycentric(xyz: Float32Array, triangles: Int32Array, ids: Int32Array) -> Float32Array:
-    """Weights [P, 3] of the corners of the triangles that cover pixels, row by row.
+    """Return the weights [P, 3] of the corners of the triangles that cover pixels, row by row.
 
     `ids` int32 [H, W] as from `rasterise`; P: the pixels that a triangle covers."""
     rows, columns = np.nonzero(ids >= 0)
@@ -502,7 +565,7 @@ def develop(
     read_noise: float,
     shot_noise: float,
 ) -> UInt8Array:
-    """8-bit BGR [H, W, 3] of a linear RGB picture.
+    """Develop a linear RGB picture to 8-bit BGR [H, W, 3].
 
     `gain` [3]; `curve`: see `tone_curve`; `falloff` [H, W]: vignetting; `grain` [h, w, 3]: unit
     noise, laid over the picture from `grain_at` on; `read_noise`, `shot_noise`: its size in

@@ -14,6 +14,7 @@ from training.rendering import draw
 from training.rendering.appearance import Actor, make_actor
 from training.rendering.background import make_background
 from training.rendering.face_model import FACE, FACE_HEIGHT_CM, FaceModel, spherical_harmonics
+from training.rendering.kernels import LightArrays, PoseArrays
 from training.simulation.actions import Motion
 from training.simulation.camera import VirtualCamera, lighting, supersampling
 from training.simulation.scenario import ClipScript, perform
@@ -169,9 +170,7 @@ class SceneRenderer:
             self._model,
             (now.weights[0] * (not at_rest)).astype(np.float32),
             np.radians(now.gaze_deg[0]) * (not at_rest),
-            head.astype(np.float32),
-            body.astype(np.float32),
-            self._lens,
+            PoseArrays(head.astype(np.float32), body.astype(np.float32), self._lens),
         ).copy()
         xyz[:, :2] = (xyz[:, :2] + 0.5) / self._scale
         return xyz
@@ -211,10 +210,8 @@ class SceneRenderer:
             self._model,
             now.weights[0].astype(np.float32),
             np.radians(now.gaze_deg[0]),
-            head.astype(np.float32),
-            body.astype(np.float32),
-            self._lens,
-            draw.Lights(
+            PoseArrays(head.astype(np.float32), body.astype(np.float32), self._lens),
+            LightArrays(
                 directions.astype(np.float32), colours, basis, self._light.sky, self._light.ground
             ),
             self._background,
