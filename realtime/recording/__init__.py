@@ -1,1 +1,1 @@
-"""Writing of a session folder."""
+"""Recording of a session folder: tables, videos, clips and metadata."""

@@ -16,24 +16,26 @@ from realtime.types import Event, Face, Float32Array, UInt8Array, Update
 
 BEFORE_S = 0.5
 AFTER_S = 0.5
-"""What a clip shows before the onset and after the offset: enough to see the face at rest."""
+"""Seconds that a clip shows before the onset and after the offset, enough to see the face at
+rest."""
 
 SLOWER = 4
-"""The clip takes this many times as long: a fifth of a second becomes almost one."""
+"""Slow-motion factor of a clip: a fifth of a second becomes almost one second."""
 
 FACTOR = 6.0
-"""Motion is to be magnified this many times: 0.5 to 2 pixels become as large as a common
-expression, and the face stays a face. Smoothing, noise floor and limit leave 4.0 to 4.8 of it
-(simulated displacements of 0.4 to 2 pixels)."""
+"""Nominal magnification of motion: 0.5 to 2 pixels become as large as a common expression, and the
+face still looks like a face. Smoothing, noise floor and limit leave 4.0 to 4.8 of it (simulated
+displacements of 0.4 to 2 pixels)."""
 
 NEAR_S = 0.07
-"""A still is shown for a moment if its picture is so near; cameras of 8 frames a second are."""
+"""Largest distance in seconds between a moment and the picture that is shown for it; frames of
+a camera of 8 frames a second are near enough."""
 
 CROP_PX = 224
-"""Side of a crop: three stand side by side in a report's column."""
+"""Side of a crop: three crops stand side by side in a report's column."""
 
-# What is cut out of the plane of the 128 x 128 aligned face: (left, top, side); hair line, ears
-# and chin are inside.
+# Square (left, top, side) that is cut out of the plane of the 128 x 128 aligned face; hair line,
+# ears and chin are inside.
 CROP_BOX = (-22.0, -30.0, 172.0)
 
 # Where the face is on that plane: middle and half axes of an ellipse, from ear to ear and from
@@ -43,7 +45,7 @@ FACE_AXES_XY = (68.0, 76.0)
 FACE_EDGE = 0.25  # share of the axes over which it fades
 
 ENLARGED = 2.0
-"""A face that was enlarged more than this is said to be: what looks soft was small."""
+"""Enlargement above which a note states it, so that a viewer knows why the face looks soft."""
 
 Bgr = tuple[int, int, int]
 
@@ -61,8 +63,10 @@ _BAR_PX = 52  # time bar with its text
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One face at one moment: uint8 [CROP_PX, CROP_PX, 3]. `enlarged`: pixels of the crop for
-    one of the frame."""
+    """One face at one moment: uint8 [CROP_PX, CROP_PX, 3].
+
+    `enlarged`: enlargement factor, pixels of the crop for each pixel of the frame.
+    """
 
     t_s: float
     image_bgr: UInt8Array
@@ -71,14 +75,19 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class ClipJob:
+    """One clip to make: an event and the crops of its face, in the order of time."""
+
     event_id: int
     event: Event
     crops: tuple[Crop, ...]
 
 
 def cut_crop(update: Update, face: Face) -> Crop:
-    """The aligned face with what is around it. A frame with far more pixels is averaged down
-    first, since sampling only some of them would make edges flicker."""
+    """Cut the aligned face and its surroundings out of a frame.
+
+    A frame with far more pixels is averaged down first, since sampling only some of them would
+    make edges flicker.
+    """
     image_bgr = update.frame.image_bgr
     left, top, side = CROP_BOX
     to_crop = face.transform.astype(np.float64)
@@ -90,7 +99,7 @@ def cut_crop(update: Update, face: Face) -> Crop:
         corners = np.array([(0, 0), (CROP_PX, 0), (0, CROP_PX), (CROP_PX, CROP_PX)], np.float64)
         in_frame = (corners - to_crop[:, 2]) @ np.linalg.inv(to_crop[:, :2]).T
         height, width = image_bgr.shape[:2]
-        # With a line of large pixels all around, which sampling at the edge needs.
+        # With a border of large pixels all around, which sampling at the edge needs.
         low_xy, high_xy = in_frame.min(axis=0) - 2 * shrink, in_frame.max(axis=0) + 2 * shrink
         x0, y0 = np.clip(np.floor(low_xy), 0, (width, height)).astype(int)
         x1, y1 = np.clip(np.ceil(high_xy), 0, (width, height)).astype(int)
@@ -100,7 +109,7 @@ def cut_crop(update: Update, face: Face) -> Crop:
             image_bgr = np.asarray(
                 cv2.resize(part, size_wh, interpolation=cv2.INTER_AREA), np.uint8
             )
-            # The middle of a large pixel lies in the middle of those that it was made of.
+            # The middle of a large pixel is the middle of the pixels that it averages.
             offset = np.array((x0, y0)) + 0.5 * (shrink - 1)
             to_crop[:, 2] += to_crop[:, :2] @ offset
             to_crop[:, :2] *= shrink
@@ -111,7 +120,7 @@ def cut_crop(update: Update, face: Face) -> Crop:
 
 
 def _face_mask() -> Float32Array:
-    """float32 [CROP_PX, CROP_PX]: 1 on the face, falling to 0 around it."""
+    """Return a mask, float32 [CROP_PX, CROP_PX]: 1 on the face, falling to 0 around it."""
     left, top, side = CROP_BOX
     along = (np.arange(CROP_PX) + 0.5) * side / CROP_PX
     x = (along[None] + left - FACE_MIDDLE_XY[0]) / FACE_AXES_XY[0]
@@ -120,7 +129,10 @@ def _face_mask() -> Float32Array:
 
 
 class ClipComposer:
-    """Lays out stills and clip of one event."""
+    """Layout of an event's stills and of the pictures of its clip.
+
+    `labels`: class names, which set colours and markers.
+    """
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._colours: dict[str, Bgr] = {
@@ -130,7 +142,8 @@ class ClipComposer:
         self._face = _face_mask()
 
     def paint(self, job: ClipJob) -> tuple[UInt8Array, list[tuple[float, UInt8Array]]]:
-        """The stills, and the pictures of the clip with their times from the clip's start."""
+        """Paint the stills, and the pictures of the clip with their times in seconds from the
+        clip's start."""
         event, crops = job.event, job.crops
         colour = self._colours[event.label]
         onset = _nearest(crops, event.onset_s)
@@ -161,7 +174,7 @@ class ClipComposer:
             if crop is None:
                 write_text(image, left, _HEAD_PX, "not seen")
                 write_text(image, left, lower, "not seen")
-                told = f"{name} at {_ms(t_s - event.onset_s)}"
+                caption = f"{name} at {_ms(t_s - event.onset_s)}"
             else:
                 put_picture(image, left, _HEAD_PX, crop.image_bgr)
                 if crop is onset:
@@ -170,8 +183,8 @@ class ClipComposer:
                     put_picture(image, left, lower, magnified[crop.t_s])
                 else:
                     write_text(image, left, lower, "onset not seen")
-                told = f"{name}: picture at {_ms(crop.t_s - event.onset_s)}"
-            write(image, told, left + 2, lower + CROP_PX + 4, _TEXT_PX)
+                caption = f"{name}: picture at {_ms(crop.t_s - event.onset_s)}"
+            write(image, caption, left + 2, lower + CROP_PX + 4, _TEXT_PX)
         note = f"event {job.event_id}, face {event.face_id}; times from the onset"
         write(image, note + _enlarged(job), 2, image.shape[0] - _ROW_PX - 2, _TEXT_PX, PALE)
         return image
@@ -193,17 +206,17 @@ class ClipComposer:
         write(image, note, image.shape[1] - 4, y, _TEXT_PX, PALE, align="right")
         return image
 
-    def _head(self, image: UInt8Array, job: ClipJob, words: str) -> None:
+    def _head(self, image: UInt8Array, job: ClipJob, text: str) -> None:
         event = job.event
         middle = _HEAD_PX / 2
         colour = self._colours[event.label]
         paint_mark(image, self._marks[event.label], 12, middle, 7, colour)
         write(image, event.label, 26, 4, _TITLE_PX, WHITE)
-        write(image, words, image.shape[1] - 4, 6, _TEXT_PX, PALE, align="right")
+        write(image, text, image.shape[1] - 4, 6, _TEXT_PX, PALE, align="right")
 
     def _bar(self, image: UInt8Array, event: Event, t_s: float) -> None:
-        """The time of the clip from left to right: the event thick, its three moments as ticks
-        with their letters, the present one as a light line."""
+        """Draw the time of the clip from left to right: the event as a thick bar, its three
+        moments as ticks, and the present moment as a light line."""
         top = _HEAD_PX + CROP_PX + 4
         middle = top + 8
         pad = 6
@@ -226,13 +239,13 @@ class ClipComposer:
 
 
 def _nearest(crops: Sequence[Crop], t_s: float) -> Crop | None:
-    """The crop nearest to a moment; None if none is near."""
+    """Return the crop nearest to a moment; None if no crop is within NEAR_S."""
     crop = min(crops, key=lambda crop: abs(crop.t_s - t_s), default=None)
     return None if crop is None or abs(crop.t_s - t_s) > NEAR_S else crop
 
 
 def _enlarged(job: ClipJob) -> str:
-    """What has to be said of a small face."""
+    """Return a note that the face was enlarged; empty if it was not, or by little."""
     enlarged = max(crop.enlarged for crop in job.crops)
     return f"; face enlarged x {enlarged:.1f}" if enlarged > ENLARGED else ""
 
@@ -248,10 +261,11 @@ def _ground(height: int, width: int) -> UInt8Array:
 
 
 def put_picture(image: UInt8Array, left: int, top: int, crop_bgr: UInt8Array) -> None:
+    """Copy a crop into a picture; (left, top) is its corner."""
     image[top : top + CROP_PX, left : left + CROP_PX] = crop_bgr
 
 
-def write_text(image: UInt8Array, left: int, top: int, words: str) -> None:
-    """Words where a picture is missing."""
-    x = left + (CROP_PX - width_of(words, _TEXT_PX)) // 2
-    write(image, words, x, top + CROP_PX // 2, _TEXT_PX, PALE)
+def write_text(image: UInt8Array, left: int, top: int, text: str) -> None:
+    """Write a text in the middle of the place of a missing crop."""
+    x = left + (CROP_PX - width_of(text, _TEXT_PX)) // 2
+    write(image, text, x, top + CROP_PX // 2, _TEXT_PX, PALE)

@@ -3,9 +3,9 @@
     clips/event-0001.mp4   the aligned face as it was, and with its motion magnified
     clips/event-0001.png   onset | apex | offset, above as they were, below magnified
 
-The number is the event's. Every picture in a clip was seen: its time is stretched, nothing is
-made up between two of them. A file is there wholly or not at all; what a kill leaves behind ends
-in `.partial`.
+The number is the event's. Every picture in a clip was recorded: time is stretched, but no picture
+is interpolated. A file is there wholly or not at all; a file that a kill leaves behind ends in
+`.partial`.
 """
 
 from __future__ import annotations
@@ -39,49 +39,50 @@ from realtime.storage.durable_file import PARTIAL
 from realtime.types import Event, UInt8Array, Update
 
 CLIPS_BUSY = "clips busy"
-"""Cause under which clips that there was no time for are counted."""
+"""Cause under which clips are counted that there was no time to make."""
 
 CLIPS_WITHOUT_FACE = "clip without face"
-"""Cause under which events are counted of whose face no picture was kept."""
+"""Cause under which events are counted that have no picture of their face."""
 
 MAX_CROPS_HZ = 120.0
-"""Faster cameras have their crops thinned to about this: those that come sooner than three
-quarters of its frame time after the last are left out, so that 144 a second are all kept and 240
-become 120."""
+"""Rate to which the crops of faster cameras are thinned, about: a crop that comes sooner than three
+quarters of this rate's frame time after the last is left out, so that 144 a second are all kept
+and 240 become 120."""
 
 TOLD_S = 1.0
-"""How long after its offset an event may be told and still find its crops; it is told within
-0.3 s live, with slack for a window on its way."""
+"""Seconds after its offset in which an event may be reported and still find its crops; live it
+is reported within 0.3 s, and the rest is slack for a window on its way."""
 
 RING_BYTES = 192 * 2**20
-"""Crops that are kept of all faces together: 1 face at 120 a second, or 4 at 30, for 2.3 s take
-40 MiB. The oldest go first."""
+"""Memory for the crops of all faces together: 1 face at 120 a second, or 4 at 30, takes 40 MiB for
+2.3 s. The oldest crops go first."""
 
 MAX_WAITING = 4
-"""Clips that wait to be made; each holds its crops, at 30 frames a second about 7 MB."""
+"""Most clips that may wait to be made; each holds its crops, at 30 frames a second about 7 MB."""
 
 JOIN_S = 1.0
-"""Longer than one clip takes beyond the time that `close` was given."""
+"""Seconds that `close` waits for the last clip beyond its time; making a clip takes less."""
 
 # `veryslow` saves an eighth of the bytes for four times the time. One thread leaves the others to
 # the live picture.
 ENCODER_OPTIONS = {"preset": "medium", "crf": "25", "threads": "1"}
 
 CLIPS_NICENESS = 10
-"""By which the clips' thread is nicer than the others, where threads have a niceness of their own
-(Linux): the live picture comes first. On two cores with two live streams and a clip of each every
-0.8 s, pictures were painted 20 instead of 60 ms after their capture at the median, and no fewer
-clips were made."""
+"""Niceness added to the clips' thread where threads have a niceness of their own (Linux), so that
+the live picture comes first. On two cores with two live streams and a clip of each every 0.8 s,
+pictures were painted 20 instead of 60 ms after their capture at the median, and no fewer clips were
+made."""
 
 
 class ClipMaker:
-    """Keeps the last seconds of each face and makes a clip of each event, on its own thread.
+    """Maker of clips: keeps the last seconds of each face, and makes each event's clip on a thread
+    of its own.
 
     `add`, `event` and `close` belong to one thread; `drops` may be read from any thread. `on_made`
-    is told the id of each event whose clip was ordered, once, and whether its files are there: by
-    the clips' thread, or by `add` and `close` where there will be none; it must not raise. Whatever
-    the clips' thread meets, such as a full disk (OSError, av.FFmpegError), is raised by the next
-    of these calls, once; no clip is made after it.
+    gets the id of each event whose clip was ordered, once, and True if its files are there: from
+    the clips' thread, or from `add` and `close` where there will be no files; it must not raise.
+    An error of the clips' thread, such as a full disk (OSError, av.FFmpegError), is raised by the
+    next of these calls, once; no clip is made after it.
     """
 
     def __init__(
@@ -93,17 +94,18 @@ class ClipMaker:
         longest_s: float = 0.8,
         on_made: Callable[[int, bool], None] | None = None,
     ) -> None:
-        """Clips go to `folder`/clips, which is made with the first. `labels`: those of the
-        model. `wait`: True for files, then `add` waits for a place in the queue; False for live
-        sources, then clips that find none are counted in `drops`. `longest_s`: the longest event
-        that there can be, `SpottingSpec.max_s`.
+        """Start the clips' thread; clips go to `folder`/clips, which is made with the first clip.
+
+        `labels`: the model's class names. `wait`: True for files, then `add` waits for a place in
+        the queue; False for live sources, then clips that find no place are counted in `drops`.
+        `longest_s`: the longest event that there can be, `SpottingSpec.max_s`.
         """
         self.drops: Counter[str] = Counter()
         self._folder = folder / CLIPS_FOLDER
         self._wait = wait
         self._on_made = on_made or (lambda event_id, is_made: None)
         self._reach_s = BEFORE_S + longest_s + max(AFTER_S, TOLD_S)
-        self._painter = ClipComposer(labels)
+        self._composer = ClipComposer(labels)
         self._crops: dict[int, deque[Crop]] = {}
         self._orders: list[tuple[int, Event]] = []
         self._now_s = float("-inf")
@@ -119,8 +121,10 @@ class ClipMaker:
         self._thread.start()
 
     def add(self, update: Update) -> None:
-        """Keep the faces of one frame, in the order of the frames, and have the clips made that
-        are complete with it."""
+        """Keep the faces of one frame, and order the clips that are complete with it.
+
+        Frames come in their order.
+        """
         self._raise_failure()
         self._now_s = update.frame.t_s
         for face in update.faces:
@@ -133,16 +137,18 @@ class ClipMaker:
             self._start(lambda event: self._now_s >= event.offset_s + AFTER_S)
 
     def event(self, event_id: int, event: Event) -> None:
-        """Order the clip of an event, with its times on the clock of the frames. It is made once
-        the frames are `AFTER_S` past the offset, or with `close`."""
+        """Order the clip of an event, whose times are on the clock of the frames.
+
+        It is made once the frames are `AFTER_S` past the offset, or with `close`.
+        """
         self._raise_failure()
         self._orders.append((event_id, event))
 
     def close(self, until_s: float = float("inf")) -> None:
-        """Make what was ordered, as far as it was seen, and end the thread.
+        """Make the clips that were ordered, of the pictures that there are, and end the thread.
 
-        `until_s`: on the clock of `time.monotonic`; what has not been begun then is left out and
-        counted. A second call does nothing.
+        `until_s`: on the clock of `time.monotonic`; clips that have not been begun then are left
+        out and counted. A second call does nothing.
         """
         if not self._is_closing:
             if self._failure is None:
@@ -171,7 +177,7 @@ class ClipMaker:
             raise self._failure
 
     def _forget(self) -> None:
-        """Crops that no event can ask for any more, and the oldest where there are too many."""
+        """Drop crops that no event can need any more, and the oldest where there are too many."""
         for face_id, crops in list(self._crops.items()):
             while crops and crops[0].t_s < self._now_s - self._reach_s:
                 crops.popleft()
@@ -228,15 +234,15 @@ class ClipMaker:
                     left_out = [job, *self._jobs]
                     self._jobs.clear()
                     self._changed.notify_all()
-                for one in left_out:
-                    self._on_made(one.event_id, False)
+                for skipped in left_out:
+                    self._on_made(skipped.event_id, False)
                 return
             self._on_made(job.event_id, True)
 
     def _make(self, job: ClipJob) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         stem = clip_stem(job.event_id)
-        stills, moving = self._painter.paint(job)
+        stills, moving = self._composer.paint(job)
         done, png = cv2.imencode(".png", stills)
         assert done
         _write_whole(self._folder / f"{stem}.png", lambda path: path.write_bytes(png.tobytes()))
@@ -244,7 +250,7 @@ class ClipMaker:
 
 
 def _write_whole(path: Path, make: Callable[[Path], object]) -> None:
-    """Let `make` write a file beside `path` and put it there when it is whole."""
+    """Let `make` write a file beside `path`, and move it there when it is whole."""
     unfinished = path.with_name(path.name + PARTIAL)
     try:
         make(unfinished)
@@ -254,14 +260,17 @@ def _write_whole(path: Path, make: Callable[[Path], object]) -> None:
 
 
 def _encode(path: Path, pictures: Sequence[tuple[float, UInt8Array]]) -> None:
-    """H.264 that a browser plays from the first bytes on, each picture at its own time."""
+    """Write an H.264 video that a browser plays from the first bytes on.
+
+    `pictures`: the time of each in seconds, and uint8 [height, width, 3].
+    """
     height, width = pictures[0][1].shape[:2]
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as output:
         stream = output.add_stream("libx264", rate=30, options=ENCODER_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         codec = stream.codec_context
         codec.time_base = Fraction(1, TICKS_HZ)
-        # What OpenCV's conversion makes.
+        # The colours that OpenCV's conversion makes.
         codec.colorspace = Colorspace.SMPTE170M
         codec.color_range = ColorRange.MPEG
         pts = -1

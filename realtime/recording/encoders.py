@@ -1,4 +1,4 @@
-"""Video encoders, and which of them works on this machine."""
+"""Video encoders, and the choice of an encoder that works on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TICKS_HZ = 90_000
 
 @dataclass(frozen=True)
 class Encoder:
-    """An H.264 encoder of FFmpeg's and the options that it is used with."""
+    """An H.264 encoder of FFmpeg and the options that it is used with."""
 
     name: str
     options: Mapping[str, str]
@@ -47,12 +47,13 @@ SOFTWARE_ENCODER = Encoder(
 MAX_ENCODER_THREADS = 4
 
 _COMMON = {"g": "100000", "bf": "0"}
-"""Key frames where they are asked for alone, and no picture that builds on a later one."""
+"""Options of all hardware encoders: key frames only where they are asked for, and no picture that
+depends on a later picture."""
 
-# Of each maker: constant quality meant to be near libx264's crf 23, no frame held back. A maker's
-# scale of quality is its own, and these figures follow FFmpeg's documentation, not a measurement.
-# VA-API is not among them: it wants its pictures in the memory of the graphics card, where PyAV
-# cannot bring them.
+# Constant quality meant to be near libx264's crf 23, no frame held back. Each maker has a quality
+# scale of its own, and these values follow FFmpeg's documentation, not a measurement. VA-API is not
+# among the encoders: it needs its pictures in the memory of the graphics card, and PyAV cannot put
+# them there.
 HARDWARE_ENCODERS = (
     Encoder(
         "h264_nvenc",
@@ -106,35 +107,38 @@ HARDWARE_ENCODERS = (
         },
     ),
 )
-"""Those that are tried, in this order; which of them there are depends on the platform."""
+"""Hardware encoders that are tried, in this order; the platform decides which of them exist."""
 
 PROBE_SIZE_WH = (320, 240)
-"""Larger than the smallest picture of any of them (145 x 49 for NVENC, 128 x 128 for AMF)."""
+"""Size of the test pictures, above the smallest that any of the encoders takes (145 x 49 for NVENC,
+128 x 128 for AMF)."""
 
 PROBE_FRAMES = 20
+"""Number of test pictures."""
+
 PROBE_KEY_FRAME = 10
-"""Pictures that are tried, and the one of them that is asked to be a key frame."""
+"""Index of the test picture that is asked to be a key frame."""
 
 PROBE_HELD_FRAMES = 8
-"""Frames that an encoder may hold back: a quarter of a second at 30 frames a second."""
+"""Most frames that an encoder may hold back: a quarter of a second at 30 frames a second."""
 
 PROBE_GRAY_TOLERANCE = 16
-"""How far the mean of a decoded gray picture may be off, of 255."""
+"""Largest error of the mean of a decoded gray picture, of 255."""
 
 
 @cache
 def working_encoder() -> Encoder:
-    """The first hardware encoder that really works here, else the software encoder.
+    """Return the first hardware encoder that really works here, else the software encoder.
 
-    Tried once a process; takes a moment.
+    The encoders are tried once in a process, which takes a moment.
     """
     return next(filter(encoder_works, HARDWARE_ENCODERS), SOFTWARE_ENCODER)
 
 
 def encoder_works(encoder: Encoder) -> bool:
-    """Whether a few pictures come out of an encoder as they went in.
+    """Return True if a few test pictures come out of an encoder as they went in.
 
-    Each must have its own time and gray, in order, none held back for long, and a key frame
+    Each must keep its time and gray level, in order and not held back for long, and a key frame
     must come where it is asked for.
     """
     grays = np.linspace(32, 224, PROBE_FRAMES).astype(np.uint8)
@@ -142,7 +146,7 @@ def encoder_works(encoder: Encoder) -> bool:
     times = [round(i * TICKS_HZ / 30) + 7 * (i % 3) for i in range(PROBE_FRAMES)]
     keys = [i in (0, PROBE_KEY_FRAME) for i in range(PROBE_FRAMES)]
     file = io.BytesIO()
-    # As in a recording, what a player has to know beforehand is written with the first frames.
+    # As in a recording, the header that a player needs is written with the first frames.
     fragments = {"movflags": "frag_every_frame+default_base_moof"}
     try:
         with av.open(file, "w", format="mp4", options=fragments) as output:
@@ -186,11 +190,11 @@ def open_stream(
     assert isinstance(stream, av.VideoStream)
     stream.width, stream.height = size_wh
     codec = stream.codec_context
-    formats = {one.name for one in codec.codec.video_formats or ()}
-    # Those that do not take the pictures' own planes get them converted.
+    formats = {known.name for known in codec.codec.video_formats or ()}
+    # Encoders that do not take the pictures' own planes get them converted.
     stream.pix_fmt = "yuv420p" if "yuv420p" in formats else "nv12"
     codec.time_base = Fraction(1, TICKS_HZ)
-    # What OpenCV's conversion makes; untagged large pictures would be shown as BT.709.
+    # The colours that OpenCV's conversion makes; untagged large pictures would be shown as BT.709.
     codec.colorspace = Colorspace.SMPTE170M
     codec.color_range = ColorRange.MPEG
     codec.open()
@@ -198,8 +202,11 @@ def open_stream(
 
 
 def encoder_frame(image_bgr: UInt8Array, pts: int, is_key: bool = False) -> av.VideoFrame:
-    """A picture, uint8 [height, width, 3] with even sides, as encoders take it: planar 4:2:0, shown
-    from `pts` ticks of TICKS_HZ on. `is_key`: ask for a key frame."""
+    """Convert a picture, uint8 [height, width, 3] with even sides, to the planar 4:2:0 frame that
+    encoders take.
+
+    `pts`: time from which it is shown, in ticks of TICKS_HZ. `is_key`: ask for a key frame.
+    """
     image_yuv = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2YUV_I420)
     frame = av.VideoFrame.from_ndarray(np.asarray(image_yuv, np.uint8), format="yuv420p")
     frame.pts = pts

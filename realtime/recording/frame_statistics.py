@@ -1,4 +1,4 @@
-"""How many frames there were, and how far they were apart."""
+"""Number of frames, and statistics of the time between them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 class FrameClock:
-    """Counts frames and keeps the times between them.
+    """Counter of frames and of the times between them.
 
-    `first_s`: seconds of the first frame, None before it.
+    `count`: frames so far. `first_s`: seconds of the first frame, None before it.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class FrameClock:
         self._gaps_s = array("d")
 
     def tick(self, t_s: float) -> None:
-        """Count a frame of the moment `t_s`, seconds."""
+        """Count a frame at the moment `t_s`, seconds."""
         if self.first_s is None:
             self.first_s = t_s
         else:
@@ -34,7 +34,8 @@ class FrameClock:
         return 0.0 if self.first_s is None else round(self._last_s - self.first_s, 6)
 
     def statistics(self) -> dict[str, float] | None:
-        """Percentiles of the time between frames; None before there are two of them."""
+        """Return the median rate and percentiles of the time between frames; None before there are
+        two frames."""
         if not self._gaps_s:
             return None
         p5, median, p95, longest = np.percentile(np.array(self._gaps_s), (5, 50, 95, 100))

@@ -1,4 +1,4 @@
-"""The recording of a live run: on or off, and started anew in a folder of its own."""
+"""The recording of a live run: on or off, each time in a folder of its own."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ from realtime.versions import versions
 
 @dataclass(frozen=True, slots=True)
 class RecordingOutcome:
-    """What came of a recording. `folder`: None if none could be begun. `is_whole`: it was not cut
-    off. `failure`: what cut it off, or what a whole one lacks."""
+    """Outcome of a recording.
+
+    `folder`: None if the recording could not begin. `is_whole`: it was not cut off. `failure`: the
+    error that cut it off, or that left a whole recording without its report or exports.
+    """
 
     folder: Path | None
     is_whole: bool
@@ -38,14 +41,14 @@ class RecordingOutcome:
 
 
 class Recording:
-    """Records the updates of a live run while it is on.
+    """Recording of a live run's updates, while it is on.
 
-    A recording that fails says so and ends; the run goes on, and what was recorded stays. One that
-    is stopped is finished beside the run: its last pictures are written by its own thread, and its
-    report and exports are made by a process of their own, so that the picture does not stand
-    still. `failure` is the first that happened; `folders`: those of finished recordings, which are
-    all there once the context is left, also if the monitor was closed before. Belongs to one
-    thread; use as a context manager.
+    A recording that fails reports its error and ends; the run goes on, and what was recorded stays.
+    A recording that is stopped is finished beside the run: its last pictures are written by its own
+    thread, and its report and exports are made by a process of their own, so that the live picture
+    does not stand still. `failure`: the first error that happened. `folders`: the folders of
+    finished recordings, complete once the context is left, also if the monitor was closed before.
+    Belongs to one thread; use as a context manager.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class Recording:
         monitor: Monitor,
         source: Source,
         base: Path,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
         *,
         contents: RecordingContents = RECORD_EVERYTHING,
         formats: Sequence[str] = (),
@@ -61,19 +64,22 @@ class Recording:
         on_finished: Callable[[RecordingOutcome], None] | None = None,
         on_clip: Callable[[Path, int, bool], None] | None = None,
     ) -> None:
-        """`base`: where each recording gets a folder of its own. `say` tells the user where a
-        recording goes, and why one ended. `formats`: see `realtime.exports`. `on_finished` is
-        told of each recording, once, when nothing more is done to it: by `start` if it could not
-        begin, otherwise by the thread that finishes recordings, one after the other. `on_clip` is
-        told of each clip that there is or will not be: the recording's folder, the event's number
-        in it, and whether it is there; see `ClipMaker` for the threads that call it. Neither may
-        raise."""
+        """Prepare recordings without starting one.
+
+        `base`: folder in which each recording gets a folder of its own. `notify`: shows the user a
+        message, about where a recording goes or why it ended. `formats`: see `realtime.exports`.
+        `on_finished` gets the outcome of each recording, once, when nothing more is done to it:
+        from `start` if it could not begin, otherwise from the thread that finishes recordings, one
+        after the other. `on_clip` is called for each clip that was made or will not be, with the
+        recording's folder, the event's number in it, and True if the clip is there; see `ClipMaker`
+        for the threads that call it. Neither may raise.
+        """
         self.failure: RecordingError | None = None
         self.folders: list[Path] = []
         self._monitor = monitor
         self._source = source
         self._base = base
-        self._say = say
+        self._notify = notify
         self._contents = contents
         self._formats = tuple(formats)
         self._report = report
@@ -100,6 +106,7 @@ class Recording:
 
     @property
     def is_on(self) -> bool:
+        """True while a recording is running."""
         return self._recorder is not None
 
     def toggle(self) -> None:
@@ -128,10 +135,10 @@ class Recording:
             self._on_finished(RecordingOutcome(None, False, error))
             self._fail(error)
         else:
-            self._say(f"Recording to {self._folder}.")
+            self._notify(f"Recording to {self._folder}.")
 
     def write(self, update: Update) -> None:
-        """Record one update, if the recording is on; and tell what became of earlier ones."""
+        """Record one update, if the recording is on; and report failures of earlier recordings."""
         self._collect()
         if self._recorder is not None:
             try:
@@ -144,10 +151,13 @@ class Recording:
                 )
 
     def stop(self, error: BaseException | None = None) -> None:
-        """End the recording, if it is on. `error`: what ended the run, if it failed."""
+        """End the recording, if it is on.
+
+        `error`: the error that ended the run, if it failed.
+        """
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
-            self._say(f"Finishing {self._folder}.")
+            self._notify(f"Finishing {self._folder}.")
             work = self._finisher.submit(self._finish, recorder, self._folder, error)
             self._finishing.append(work)
 
@@ -165,7 +175,7 @@ class Recording:
         return finished
 
     def _write_report(self, folder: Path) -> RecordingError | None:
-        """Report and exports, as far as they are wanted; what went wrong."""
+        """Make the report and exports that are wanted; return the error if that failed."""
         if not self._report and not self._formats:
             return None
         why = finish_in_subprocess(folder, self._formats, report=self._report)
@@ -177,7 +187,7 @@ class Recording:
         )
 
     def _collect(self) -> None:
-        """Take over what was finished."""
+        """Take over the outcomes of recordings that were finished."""
         for work in [work for work in self._finishing if work.done()]:
             self._finishing.remove(work)
             finished = work.result()
@@ -188,4 +198,4 @@ class Recording:
 
     def _fail(self, error: RecordingError) -> None:
         self.failure = self.failure or error
-        self._say(str(error))
+        self._notify(str(error))

@@ -1,10 +1,10 @@
-"""Make the motion between two pictures of a face larger, so that eyes can follow it.
+"""Magnification of the motion between two pictures of a face, so that eyes can follow it.
 
 Lagrangian motion magnification (Liu, Torralba, Freeman, Durand and Adelson, "Motion
 Magnification", SIGGRAPH 2005): the motion of each point is measured, and the picture is drawn
 again with every point moved further along it. It is measured by dense inverse search (Kroeger,
-Timofte, Dai and Van Gool, "Fast Optical Flow using Dense Inverse Search", ECCV 2016). What the
-head did is taken out first, and motion near the noise of the measurement stays as it is.
+Timofte, Dai and Van Gool, "Fast Optical Flow using Dense Inverse Search", ECCV 2016). The head's
+motion is taken out first, and motion near the noise of the measurement stays as it is.
 """
 
 from __future__ import annotations
@@ -21,55 +21,63 @@ from realtime.types import Float32Array, UInt8Array
 Value = TypeVar("Value", np.uint8, np.float32)
 
 NOISE_SIGMA_PX = 1.5
-"""Blur before motion is measured: camera noise has no motion."""
+"""Blur before motion is measured, so that camera noise is not taken for motion."""
 
 SMOOTH_SIGMA_PX = 5.0
-"""Skin moves together over about this distance; faster changes of the flow are noise."""
+"""Smoothing of the flow: skin moves together over about this distance, and changes over less are
+noise."""
 
 NOISE_FLOOR_PX = 0.2
-"""Motion of this size is magnified half. Camera noise of 4 gray levels then leaves 99 of 100
-places below 0.02 pixels."""
+"""Size of motion that is magnified half. Camera noise of 4 gray levels then leaves 99 of 100 places
+below 0.02 pixels."""
 
 EXTRA_LIMIT_PX = 12.0
-"""No point is moved further than this; a face that is pulled apart shows nothing any more."""
+"""Furthest that a point is moved; a face that is pulled apart shows nothing any more."""
 
 TINT_SHARE = 0.26
-"""Share of the colour where it moves most: enough to be seen on skin, and skin stays visible."""
+"""Share of the colour at the strongest motion: it is seen on skin, and skin stays visible."""
 
 TINT_PX = 1.5
-"""Motion with most of its tint: a clear micro-expression."""
+"""Motion that gets most of the tint: a clear micro-expression."""
 
 FIT_STRIDE_PX = 6
 """Distance of the points that the head's motion is fitted to."""
 
 FIT_ROUNDS = 8
-"""Rounds of reweighting, after which the fit stands still."""
+"""Rounds of reweighting, after which the fit no longer changes."""
 
 FIT_SCALE_PX = 0.35
-"""Points that are further than about this from the fit are taken for expression, not for head."""
+"""Distance from the fit from which, about, a point's motion counts as expression, not as the
+head's."""
 
 INVERSION_ROUNDS = 5
-"""Rounds in which the place that a point came from is looked for."""
+"""Rounds of the search for the place that a point came from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Magnified:
-    """One magnified picture. `image_bgr`: uint8 [H, W, 3]. `motion_px`: float32 [H, W], what
-    was found to move, in pixels before magnification, at the places of `image_bgr`."""
+    """One magnified picture.
+
+    `image_bgr`: uint8 [H, W, 3]. `motion_px`: float32 [H, W], the measured motion in pixels
+    before magnification, at the places of `image_bgr`.
+    """
 
     image_bgr: UInt8Array
     motion_px: Float32Array
 
 
 class Magnifier:
-    """Magnifies the motion since one picture, the reference.
+    """Magnifier of the motion since one picture, the reference.
 
-    One thread at a time.
+    Used by one thread at a time.
     """
 
     def __init__(self, reference_bgr: UInt8Array, face: Float32Array, factor: float) -> None:
-        """`reference_bgr`: uint8 [H, W, 3]. `face`: float32 [H, W], 1 where the face is, 0 where
-        nothing shall move. `factor`: how many times as far things move."""
+        """Take the reference picture.
+
+        `reference_bgr`: uint8 [H, W, 3]. `face`: float32 [H, W], 1 where the face is, 0 where
+        nothing shall move. `factor`: magnification of the motion.
+        """
         self._reference = _gray(reference_bgr)
         self._face = face
         self._factor = factor
@@ -81,7 +89,7 @@ class Magnifier:
         self._places_xy: Float32Array = np.stack((columns, rows), axis=2)
 
     def magnify(self, image_bgr: UInt8Array) -> Magnified:
-        """`image_bgr`, uint8 [H, W, 3], with its motion since the reference magnified."""
+        """Magnify the motion of a picture, uint8 [H, W, 3], since the reference."""
         flow: Float32Array = np.asarray(
             self._flow.calc(self._reference, _gray(image_bgr), np.zeros_like(self._places_xy)),
             np.float32,
@@ -105,10 +113,10 @@ class Magnifier:
         return Magnified(np.asarray(_sample(image_bgr, self._places_xy - moved), np.uint8), found)
 
     def _head_motion(self, flow: Float32Array) -> Float32Array:
-        """The similarity that most of the face follows, as flow [H, W, 2].
+        """Fit the similarity transform that most of the face follows; return it as flow [H, W, 2].
 
-        Least squares, reweighted with the weights of Geman and McClure, so that the parts with
-        an expression lose their say.
+        Least squares, reweighted with the weights of Geman and McClure, so that parts with an
+        expression get little weight.
         """
         step = slice(FIT_STRIDE_PX // 2, None, FIT_STRIDE_PX)
         middle = 0.5 * np.array(self._face.shape[::-1], np.float32)
@@ -116,15 +124,15 @@ class Magnifier:
         found = flow[step, step].reshape(-1, 2).astype(np.float64)
         on_face = self._face[step, step].reshape(-1).astype(np.float64)
         x, y = places.T
-        one, none = np.ones_like(x), np.zeros_like(x)
+        ones, zeros = np.ones_like(x), np.zeros_like(x)
         basis = np.concatenate(
-            [np.stack((one, none, x, -y), axis=1), np.stack((none, one, y, x), axis=1)]
+            [np.stack((ones, zeros, x, -y), axis=1), np.stack((zeros, ones, y, x), axis=1)]
         )
         target = np.concatenate([found[:, 0], found[:, 1]])
         fit = np.zeros(4)
         fit[:2] = np.median(found[on_face > 0.5], axis=0) if (on_face > 0.5).any() else 0.0
         for _ in range(FIT_ROUNDS):
-            # Not by BLAS: its threads would stay awake and take the other cores.
+            # Without BLAS: its threads would stay awake and take the other cores.
             apart = (target - (basis * fit).sum(axis=1)).reshape(2, -1)
             weight = on_face / (1.0 + (apart**2).sum(axis=0) / FIT_SCALE_PX**2) ** 2
             weights = np.concatenate([weight, weight])
@@ -140,7 +148,10 @@ class Magnifier:
 def tint(
     image_bgr: UInt8Array, motion_px: Float32Array, colour_bgr: tuple[int, int, int]
 ) -> UInt8Array:
-    """`image_bgr` with a little of the colour where it moves, more where it moves more."""
+    """Tint a picture, uint8 [H, W, 3], more where it moves more.
+
+    `motion_px`: float32 [H, W], the motion in pixels.
+    """
     share = TINT_SHARE * (motion_px / np.hypot(motion_px, TINT_PX))[..., None]
     return np.asarray(image_bgr * (1.0 - share) + np.array(colour_bgr) * share, np.uint8)
 
@@ -151,7 +162,7 @@ def _gray(image_bgr: UInt8Array) -> UInt8Array:
 
 
 def _sample(values: npt.NDArray[Value], places_xy: Float32Array) -> npt.NDArray[Value]:
-    """`values` [H, W, ...] at `places_xy` [H, W, 2], bilinear; beyond the edge its last line."""
+    """Sample `values` [H, W, ...] at `places_xy` [H, W, 2], bilinear; the edge is repeated."""
     x, y = places_xy[..., 0], places_xy[..., 1]
     sampled = cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(sampled, values.dtype)

@@ -9,7 +9,7 @@ from realtime.recording.recorder import Paint
 
 
 def frame_painter(monitor: Monitor, *, blur_faces: bool) -> Paint:
-    """What makes the pictures of a session's annotated video."""
+    """Return the function that paints the pictures of a session's annotated video."""
     overlay = Overlay(monitor.spec, monitor.macro_labels)
     if not blur_faces:
         return overlay.paint

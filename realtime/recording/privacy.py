@@ -1,6 +1,4 @@
-"""Videos in which nobody can be recognised, while face and expression can still be followed by the
-scores beside them.
-"""
+"""Hiding of faces in videos, whose expressions can still be followed by the scores beside them."""
 
 from __future__ import annotations
 
@@ -17,29 +15,29 @@ CELLS = 7
 "Identification of spatially quantised tachistoscopic images of faces": from about 15 on)."""
 
 PICTURE_CELLS = 24
-"""Mosaic cells across a whole picture that is hidden: a face that fills a third of it gets 8."""
+"""Mosaic cells across a whole hidden picture: a face that fills a third of it gets 8."""
 
 MARGIN = 0.35
-"""Of the box of the mesh, added on each side: hair, ears and chin belong to a face, too."""
+"""Share of the mesh's box added on each side, so that hair, ears and chin are hidden, too."""
 
 HELD_S = 10.0
-"""A face that was found so recently is looked for: as long as it is not found, turned away or
-behind a hand, it may be anywhere in the picture. After that it has left."""
+"""Seconds for which a face that is no longer found, turned away or behind a hand, may be anywhere
+in the picture; after that it has left."""
 
 
 class FaceBlur:
-    """Hides the faces of one stream of updates, in order.
+    """Filter that hides the faces of one stream of updates, in order.
 
     Where no face is found, or fewer than shortly before, the whole picture is hidden: a face that
-    the tracker misses must not be shown. Faces beyond those that the monitor follows cannot be
-    known, and are not hidden. One for each stream; used by one thread.
+    the tracker misses must not be shown. Faces beyond those that the monitor follows are not known,
+    and not hidden. Each stream needs its own filter; used by one thread.
     """
 
     def __init__(self) -> None:
         self._seen_s: dict[int, float] = {}
 
     def __call__(self, update: Update) -> Update:
-        """The same update with a picture of its own, in which faces are hidden."""
+        """Return the same update with a new picture in which faces are hidden."""
         now_s = update.frame.t_s
         self._seen_s |= {face.face_id: now_s for face in update.faces}
         self._seen_s = {
@@ -71,7 +69,7 @@ def _hide(image_bgr: UInt8Array, face: Face) -> None:
 
 
 def _mosaic(image_bgr: UInt8Array, cells: int) -> UInt8Array:
-    """The picture in so many cells across, each the mean of what it covers."""
+    """Return the picture in `cells` cells across, each the mean of the pixels that it covers."""
     height, width = image_bgr.shape[:2]
     down = max(1, round(cells * height / width))
     small = cv2.resize(image_bgr, (cells, down), interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""Write a session folder: annotated video, scores, events and what they were made with.
+"""The recorder of a session folder: annotated video, scores, events and their metadata.
 
     video.mp4     annotated, with the frames' own times (variable frame rate)
     clean.mp4     the same without annotations, if asked for
@@ -13,16 +13,15 @@ Times in the files are seconds from `origin_s`. `scores.csv` has these columns:
 - `frame`: `Frame.id`; a hole is a frame that the source dropped. `timestamp`: seconds.
 - `face_id`: empty if the frame shows no face; such a frame has one row. `success`: 1 if a face
   was found, else 0.
-- one column for each label: its probability; empty while no score speaks of this moment, which
-  is the case while the first window fills.
-- `confidence`: the largest of these probabilities, that of the winning label. It says how
-  decided the model is, not how well the face was tracked; the tracker states no such figure.
-- `state`: what the monitor knew of this face when the frame went through it.
+- one column for each label: its probability; empty while there is no score for this moment,
+  which is the case while the first window fills.
+- `confidence`: the largest of these probabilities, that of the winning label. It measures how
+  decided the model is, not how well the face was tracked; the tracker gives no such number.
+- `state`: state of this face in the monitor when the frame went through it.
 
-Whatever ends the process, what was recorded until about a second before stays readable: rows
+Whatever ends the process, everything recorded until about a second before stays readable: rows
 reach the disk as whole lines, and the video is written in fragments, each playable as soon as
-it is there. A recording that ends in order has its video turned into a plain MP4 by the last
-few bytes.
+it is there. If a recording ends in order, its last few bytes turn the video into a plain MP4.
 
 If the size of the frames changes on the way, as network streams do, later frames are scaled
 into the first frame's size with black bars.
@@ -68,32 +67,34 @@ from realtime.types import UInt8Array, Update
 from realtime.versions import versions
 
 Paint = Callable[[Update], UInt8Array]
+"""Function that paints an update's picture for the video, uint8 [height, width, 3]."""
 
 RECORDER_BUSY = "recorder busy"
-"""Cause under which frames that the video lacks are counted."""
+"""Cause under which frames are counted that the video lacks."""
 
 QUEUE_BYTES = 128 * 2**20
-"""Pictures that may wait for the recorder: over a second at 640 x 480 and 60 frames a second."""
+"""Memory for pictures that wait for the recorder: over a second at 640 x 480 and 60 frames a
+second."""
 
 MIN_QUEUE_FRAMES = 4
-"""Frames that may wait however large they are."""
+"""Number of frames that may wait, however large they are."""
 
 LIVE_SLACK_S = 0.5
-"""How much later than its window's last frame a live score may come: an event is reported 0.3 s
-after its offset, so a later score is not on its way any more."""
+"""Most seconds by which a live score may come later than its window's last frame: an event is
+reported 0.3 s after its offset, so a later score is not on its way any more."""
 
 FILE_SLACK_S = 1.0
-"""The same for files, whose scores come one frame late, in a time that is the file's own."""
+"""The same for files, whose scores come one frame late, in the file's own time."""
 
 SESSION_EVERY_S = 3.0
-"""Seconds between two states of session.json while recording."""
+"""Seconds between two versions of session.json while recording."""
 
 LIVE_DRAIN_S = 2.0
 """Seconds that `close` gives a live recording for the frames that still wait."""
 
 LIVE_JOIN_S = 6.0
-"""Seconds after which `close` gives up on a live recording: what LIVE_DRAIN_S takes, a clip that
-is being made and the ends of the files."""
+"""Seconds after which `close` gives up on a live recording: enough for LIVE_DRAIN_S, a clip that is
+being made and the ends of the files."""
 
 STALL_S = 30.0
 """Seconds without a finished frame after which a recording of a file counts as stuck."""
@@ -101,12 +102,12 @@ STALL_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RecordingContents:
-    """What a session folder holds besides its tables.
+    """Contents of a session folder besides its tables.
 
     `video`: the annotated video; `keep_clean`: the video without annotations, too. `blur_faces`:
     no picture in the folder shows a face. `clips`: each event in slow motion.
 
-    Raises ValueError for what cannot be had together.
+    Raises ValueError for contents that exclude each other.
     """
 
     video: bool = True
@@ -119,26 +120,30 @@ class RecordingContents:
             raise ValueError("a clean video shows faces; leave out keep-clean or blur-faces")
         if self.keep_clean and not self.video:
             raise ValueError(
-                "without video there is no clean one; leave out keep-clean or no-video"
+                "without video there is no clean video; leave out keep-clean or no-video"
             )
 
     @property
     def has_clips(self) -> bool:
-        """Whether events have clips, which show the face."""
+        """True if events get clips; clips show the face."""
         return self.clips and self.video and not self.blur_faces
 
 
 RECORD_EVERYTHING = RecordingContents()
-"""What is kept unless something else is asked for."""
+"""Contents that are kept unless something else is asked for."""
 
 
 def session_folder_name(start: datetime) -> str:
-    """Default name of a live session: `2025-03-01_14-05-09`, valid on every file system."""
+    """Return the default name of a live session: `2025-03-01_14-05-09`, valid on every file
+    system."""
     return start.strftime("%Y-%m-%d_%H-%M-%S")
 
 
 def new_session_folder(base: Path, name: str) -> Path:
-    """`base/name`, or `base/name-2`, `-3`, ... if that holds a recording; nothing is created."""
+    """Return `base/name`, or `base/name-2`, `-3`, ... if that holds a recording.
+
+    Nothing is created.
+    """
     number = 1
     while True:
         folder = base / (name if number == 1 else f"{name}-{number}")
@@ -148,7 +153,7 @@ def new_session_folder(base: Path, name: str) -> Path:
 
 
 class SessionRecorder:
-    """A sink that writes one session folder on a thread of its own.
+    """Writer of one session folder, on a thread of its own.
 
     `write` and `close` belong to one thread; `paint` is called on the recorder's thread.
     `drops` may be read from any thread.
@@ -171,18 +176,19 @@ class SessionRecorder:
     ) -> None:
         """Create `folder` if it is missing and begin the session in it.
 
-        `meta`: what session.json states besides, such as `device` and `source`; its `model` is
+        `meta`: further content of session.json, such as `device` and `source`; its `model` is
         added to the model's name and version, and the labels of its `macro`, if it has them, are
         columns of scores.csv. `paint`: makes the picture for video.mp4, uint8
         [height, width, 3]; None records the frames as they are. `wait`: True for files, then
         `write` waits while the queue is full; False for live sources, then `write` never waits
         and pictures that do not fit are left out of the video and counted in `drops`, while
-        scores and events are always kept. `origin_s`: `Frame.t_s` that is written as 0; None:
-        that of the first frame. `upstream_drops`: counts of the stages before, by cause, read
-        whenever session.json is written; what they hold now is not counted. `session_metadata`: gives what
-        session.json states besides of the run until now, such as the neutral baselines, for an
-        origin. `on_clip`: the clips' `on_made`, see `ClipMaker`. `score_wait_s`: how much later
-        than a frame a score for it may come; None: what follows from the model's window.
+        scores and events are always kept. `origin_s`: `Frame.t_s` that is written as 0; None: the
+        time of the first frame. `upstream_drops`: counts of the stages before, by cause, read
+        whenever session.json is written; their present counts are subtracted.
+        `session_metadata`: returns metadata of the run until now for session.json, such as the
+        neutral baselines, with times from the origin that it is given. `on_clip`: the clips'
+        `on_made`, see `ClipMaker`. `score_wait_s`: how much later than a frame a score for it may
+        come; None: the time that follows from the model's window.
 
         Raises RecordingError if the folder cannot be written or holds a recording already.
         """
@@ -193,7 +199,7 @@ class SessionRecorder:
         self._origin_s = origin_s
         self._upstream_drops = {} if upstream_drops is None else upstream_drops
         self._drops_before = Counter(self._upstream_drops)
-        self._so_far = session_metadata
+        self._session_metadata = session_metadata
         self._started = datetime.now().astimezone()
         self._meta = {
             "versions": versions(),
@@ -244,7 +250,7 @@ class SessionRecorder:
                 self._events_file.append(csv_bytes([EVENT_HEADER]))
                 self._conditions_file = undo.enter_context(DiskFile(folder / CONDITIONS_FILE))
                 self._conditions_file.append(csv_bytes([CONDITIONS_HEADER]))
-                # Without waiting for the disk, as the live picture would then do; SyncThread does.
+                # Not synced here, or the live picture would wait for the disk; SyncThread does it.
                 (folder / SESSION_FILE).write_bytes(self._session("recording"))
                 undo.pop_all()
         except OSError as error:
@@ -269,7 +275,7 @@ class SessionRecorder:
         self.close(error)
 
     def write(self, update: Update) -> None:
-        """Take over one update, in the order of the frames.
+        """Record one update; updates come in the order of the frames.
 
         Raises RecordingError if the recording has stopped (the disk is full, the painter
         failed); every later call raises it again.
@@ -294,11 +300,11 @@ class SessionRecorder:
     def close(self, error: BaseException | None = None) -> None:
         """Finish the files; a second call does nothing.
 
-        A file's recording is written to its end; a live one is ended within 6 s, and pictures
-        that still wait after 2 s are left out and counted. `error`: what ended the session, if
-        it failed; it is noted in session.json.
+        A file's recording is written to its end; a live recording is ended within 6 s, and pictures
+        that still wait after 2 s are left out and counted. `error`: the error that ended the
+        session, if it failed; it is noted in session.json.
 
-        Raises RecordingError if the recording had stopped and no `write` has said so, or if it
+        Raises RecordingError if the recording had stopped and no `write` has raised it, or if it
         does not end.
         """
         if self._is_closed:
@@ -334,13 +340,13 @@ class SessionRecorder:
             *(video.close for video in videos),
         )
         failures = [failure for step in steps if (failure := self._attempt(step)) is not None]
-        unsaid = self._attempt(partial(self._finish_session, failures))
-        if unsaid is None:
+        session_failure = self._attempt(partial(self._finish_session, failures))
+        if session_failure is None:
             self._lock.release()
         else:
             self._lock.abandon()
         with self._changed:
-            self._failure = failures[0] if failures else unsaid
+            self._failure = failures[0] if failures else session_failure
             self._frames.clear()
             self._records.clear()
             self._changed.notify_all()
@@ -353,7 +359,7 @@ class SessionRecorder:
         return None
 
     def _record(self, sync: SyncThread) -> None:
-        """Write what arrives until `close`: all rows first, then one picture at a time."""
+        """Write arriving updates until `close`: all rows first, then one picture at a time."""
         next_session_s = time.monotonic() + SESSION_EVERY_S
         while True:
             with self._changed:
@@ -407,7 +413,7 @@ class SessionRecorder:
 
     def _finish_clips(self) -> None:
         if self._clips is not None:
-            # None after a failure, when nobody has asked for the end yet.
+            # `_drain_until_s` is None after a failure, when nobody has asked for the end yet.
             self._clips.close(self._drain_until_s or time.monotonic() + LIVE_DRAIN_S)
 
     def _finish_rows(self) -> None:
@@ -420,7 +426,7 @@ class SessionRecorder:
         replace_file(self._folder / SESSION_FILE, session)
 
     def _session(self, status: str, cause: BaseException | None = None) -> bytes:
-        """The content of session.json as things are now."""
+        """Return the present content of session.json."""
         encoder = None if self._video is None else self._video.encoder
         session = {
             "status": status,
@@ -444,10 +450,10 @@ class SessionRecorder:
             "events": self._event_count,
             "calibration": None,
         }
-        if self._so_far is not None and self._origin_s is not None:
-            session |= self._so_far(self._origin_s)
+        if self._session_metadata is not None and self._origin_s is not None:
+            session |= self._session_metadata(self._origin_s)
         text = json.dumps(session, indent=2, ensure_ascii=False, default=str) + "\n"
-        # A file's name may hold what is no text; then its bytes are written as JSON's escapes.
+        # A file's name may hold bytes that are no text; they are written as JSON's escapes.
         return text.encode(errors="backslashreplace")
 
 
@@ -463,20 +469,20 @@ def _cannot_write(folder: Path, error: OSError) -> RecordingError:
 
 def _stuck(folder: Path) -> RecordingError:
     return RecordingError(
-        f"The recording in {folder} does not get on; check whether its disk still answers."
+        f"The recording in {folder} makes no progress; check that its disk still works."
     )
 
 
 def _as_recording_error(folder: Path, error: BaseException) -> RecordingError:
     if is_full(error):
         failure = RecordingError(
-            f"The recording stopped because there is no space left for {folder}; free some and "
-            f"start again; what was recorded so far is kept, see `stream.py report {folder}`."
+            f"The recording stopped because there is no space left for {folder}; free some space "
+            f"and start again; everything recorded so far is kept, see `stream.py report {folder}`."
         )
     elif isinstance(error, OSError | av.FFmpegError):
         failure = RecordingError(
             f"The recording stopped because {folder} could not be written ({error}); choose "
-            "another folder; what was recorded so far is kept."
+            "another folder; everything recorded so far is kept."
         )
     else:
         failure = RecordingError(

@@ -1,7 +1,7 @@
-"""Finish a session whose recording was cut off: by a kill, a loss of power or a full disk.
+"""Recovery of a session whose recording was cut off by a kill, a loss of power or a full disk.
 
-Everything is taken from the files themselves. What is whole in them is kept: rows to the last
-one, pictures to the last fragment, each with its own time; nothing is encoded anew.
+Everything is taken from the files themselves. All whole rows are kept, and all pictures up to the
+last whole fragment, each with its own time; nothing is encoded anew.
 """
 
 from __future__ import annotations
@@ -46,78 +46,88 @@ from realtime.storage.durable_file import PARTIAL, replace_file, sync_file, sync
 from realtime.storage.folder_lock import FolderLock
 
 COMMAND_LINE = Path(__file__).resolve().parents[2] / "stream.py"
-
+"""Script that `finish_in_subprocess` runs."""
 
 VIDEOS = (VIDEO_FILE, CLEAN_FILE)
 
 NAL_LENGTH_BYTES = 4
-"""In MP4 each unit of H.264 begins with its length (ISO/IEC 14496-15)."""
+"""Bytes of the length with which each unit of H.264 begins in MP4 (ISO/IEC 14496-15)."""
 
 
 def recover_session(folder: Path) -> bool:
-    """Finish the session in `folder` if nobody else will; False: there was nothing to mend.
+    """Finish the session in `folder` if its recorder no longer can; return False if there was
+    nothing to do.
 
-    Half rows and what a loss of power left of others are cut out of the tables, the videos
-    become plain MP4 files with the same pictures at the same times, and session.json says
-    "recovered" and what is in the files. A session that failed is completed likewise. What is
-    left of a mending that was cut off itself is mended the next time.
+    Incomplete rows, and rows that a loss of power damaged, are cut out of the tables; the videos
+    become plain MP4 files with the same pictures at the same times; session.json gets the status
+    "recovered" and the counts of the files. A session that failed is completed likewise. A recovery
+    that was cut off itself is finished by the next.
 
     Raises RecordingError if the folder is no session, is being recorded, or cannot be written, or
-    if what it states is not what Kilas writes; what was recorded is still there then.
+    if its metadata are not in Kilas's format; everything recorded is still there then.
+
+    Example:
+        from pathlib import Path
+        from realtime.recording.recovery import recover_session
+
+        if recover_session(Path("recordings/2025-03-01_14-05-09")):
+            print("The session is whole again.")
     """
     try:
-        facts = _read_facts(folder)
-        if _is_finished(facts):
+        metadata = _read_metadata(folder)
+        if _is_finished(metadata):
             return False
-        if facts is None and _labels(folder / SCORES_FILE) is None:
+        if metadata is None and _labels(folder / SCORES_FILE) is None:
             raise RecordingError(
                 f"{folder} is not a recorded session; name the folder that has its {SESSION_FILE}."
             )
         with FolderLock(folder) as lock:
-            has_failed = facts is not None and facts.get("status") == "failed"
+            has_failed = metadata is not None and metadata.get("status") == "failed"
             if not (lock.take() if has_failed else lock.take_over()):
                 raise RecordingError(
                     f"{folder} is still being recorded; stop that recording and try again."
                 )
-            return _mend(folder)
+            return _recover(folder)
     except OSError as error:
-        raise _cannot_mend(folder, error) from error
+        raise _cannot_recover(folder, error) from error
 
 
-def _mend(folder: Path) -> bool:
-    facts = _read_facts(folder)  # of now, when nobody else writes them any more
-    if _is_finished(facts):
+def _recover(folder: Path) -> bool:
+    metadata = _read_metadata(folder)  # again: now nobody else writes it any more
+    if _is_finished(metadata):
         return False
-    if facts is not None:
-        check_facts(folder / SESSION_FILE, facts)
+    if metadata is not None:
+        check_facts(folder / SESSION_FILE, metadata)
     found = _labels(folder / SCORES_FILE)
     if found is not None:
         labels, macro = found
     else:
-        labels, macro = ([], []) if facts is None else (facts["labels"], macro_labels(facts))
+        labels, macro = (
+            ([], []) if metadata is None else (metadata["labels"], macro_labels(metadata))
+        )
     tables = {
         SCORES_FILE: scores_header(labels, macro),
         EVENTS_FILE: EVENT_HEADER,
     }
     if (folder / CONDITIONS_FILE).exists():
         tables[CONDITIONS_FILE] = CONDITIONS_HEADER
-    written_s = (folder / SCORES_FILE).stat().st_mtime if facts is None else 0.0
+    written_s = (folder / SCORES_FILE).stat().st_mtime if metadata is None else 0.0
 
-    is_changed = [_mend_table(folder / name, header) for name, header in tables.items()]
-    is_changed += [_mend_video(folder / name) for name in VIDEOS]
-    if facts is not None and facts.get("status") == "failed" and not any(is_changed):
+    is_changed = [_repair_table(folder / name, header) for name, header in tables.items()]
+    is_changed += [_repair_video(folder / name) for name in VIDEOS]
+    if metadata is not None and metadata.get("status") == "failed" and not any(is_changed):
         return False
 
-    known = _facts_of_files(folder, labels, macro)
-    if facts is None:
-        # A copy of the folder may be younger; nothing else tells when the session began.
+    known = _metadata_of_files(folder, labels, macro)
+    if metadata is None:
+        # A copy of the folder may be younger, but nothing else states when the session began.
         started = datetime.fromtimestamp(written_s - known["duration_s"]).astimezone()
-        facts = _unknown_facts(labels, macro, started)
-    elif facts.get("status") != "failed":
-        facts["error"] = f"The recording was cut off soon after {facts.get('updated')}."
-    facts |= {"status": "recovered", "updated": _stamp(datetime.now().astimezone())} | known
-    text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
-    # As the recorder writes a name that is no text.
+        metadata = _unknown_metadata(labels, macro, started)
+    elif metadata.get("status") != "failed":
+        metadata["error"] = f"The recording was cut off soon after {metadata.get('updated')}."
+    metadata |= {"status": "recovered", "updated": _stamp(datetime.now().astimezone())} | known
+    text = json.dumps(metadata, indent=2, ensure_ascii=False) + "\n"
+    # A name that is no text is escaped as in the recorder.
     replace_file(folder / SESSION_FILE, text.encode(errors="backslashreplace"))
     for name in RECORDED_FILES:
         (folder / (name + PARTIAL)).unlink(missing_ok=True)
@@ -126,24 +136,24 @@ def _mend(folder: Path) -> bool:
     return True
 
 
-# Facts
+# Metadata
 
 
-def _read_facts(folder: Path) -> dict[str, Any] | None:
-    """Content of session.json; None if it is missing or cannot be read."""
+def _read_metadata(folder: Path) -> dict[str, Any] | None:
+    """Return the content of session.json; None if it is missing or cannot be read."""
     try:
-        facts = json.loads((folder / SESSION_FILE).read_text(encoding="utf-8"))
+        metadata = json.loads((folder / SESSION_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return facts if isinstance(facts, dict) else None
+    return metadata if isinstance(metadata, dict) else None
 
 
-def _is_finished(facts: dict[str, Any] | None) -> bool:
-    return facts is not None and facts.get("status") not in ("recording", "failed")
+def _is_finished(metadata: dict[str, Any] | None) -> bool:
+    return metadata is not None and metadata.get("status") not in ("recording", "failed")
 
 
-def _facts_of_files(folder: Path, labels: Sequence[str], macro: Sequence[str]) -> dict[str, Any]:
-    """What the tables and the video themselves say, as session.json states it."""
+def _metadata_of_files(folder: Path, labels: Sequence[str], macro: Sequence[str]) -> dict[str, Any]:
+    """Return the counts and times of tables and video, with the keys of session.json."""
     clock = FrameClock()
     scores = read_scores(folder, labels, macro)
     for t_s in scores.loc[scores["frame"].diff() != 0, "timestamp"]:
@@ -158,12 +168,12 @@ def _facts_of_files(folder: Path, labels: Sequence[str], macro: Sequence[str]) -
     }
 
 
-def _unknown_facts(labels: list[str], macro: list[str], started: datetime) -> dict[str, Any]:
-    """In place of a session.json that was lost."""
+def _unknown_metadata(labels: list[str], macro: list[str], started: datetime) -> dict[str, Any]:
+    """Return metadata in place of a session.json that was lost."""
     return {
         "status": "recovered",
         "error": f"The recording was cut off and {SESSION_FILE} was lost: "
-        "what made the recording is not known.",
+        "the model, the device and the source are not known.",
         "started": _stamp(started),
         "updated": "",
         "versions": {},
@@ -184,8 +194,10 @@ def _stamp(moment: datetime) -> str:
 
 
 def _labels(path: Path) -> tuple[list[str], list[str]] | None:
-    """The labels in the header of scores.csv, and those of macro-expressions; None if the file
-    does not begin with it."""
+    """Return the labels in the header of scores.csv, and the labels of macro-expressions.
+
+    None if the file does not begin with this header.
+    """
     try:
         with open(path, newline="", encoding="utf-8") as file:
             header = next(csv.reader(file), [])
@@ -200,10 +212,10 @@ def _labels(path: Path) -> tuple[list[str], list[str]] | None:
     return labels, [name.removeprefix(MACRO_PREFIX) for name in macro]
 
 
-def _mend_table(path: Path, header: Sequence[str]) -> bool:
-    """Leave the header and whole rows in a table; True if that changed it.
+def _repair_table(path: Path, header: Sequence[str]) -> bool:
+    """Reduce a table to its header and whole rows; return True if that changed it.
 
-    `header`: what is written if the file has lost its own.
+    `header`: the header to write if the file has lost its own.
     """
     data = path.read_bytes() if path.exists() else b""
     lines = data.split(b"\n")[:-1]
@@ -217,7 +229,7 @@ def _mend_table(path: Path, header: Sequence[str]) -> bool:
     whole = b"".join(line + b"\n" for line in lines if len(_cells(line)) == len(header))
     if whole == data:
         return False
-    if data.startswith(whole):  # so that a full disk does not matter
+    if data.startswith(whole):  # cut, which also works on a full disk
         os.truncate(path, len(whole))
         sync_file(path)
     else:
@@ -226,8 +238,8 @@ def _mend_table(path: Path, header: Sequence[str]) -> bool:
 
 
 def _cells(line: bytes) -> list[str]:
-    """Cells of a line; none if it is no text, as a loss of power may leave NUL bytes or data of
-    other files."""
+    """Split a line into cells; return none if it is no text, as a loss of power may leave NUL bytes
+    or data of other files."""
     try:
         text = line.decode()
         return [] if "\0" in text else next(csv.reader([text]), [])
@@ -238,11 +250,10 @@ def _cells(line: bytes) -> list[str]:
 # Videos
 
 
-def _mend_video(path: Path) -> bool:
-    """Make a plain MP4 of a video in fragments; True if that changed it.
+def _repair_video(path: Path) -> bool:
+    """Turn a video in fragments into a plain MP4; return True if that changed it.
 
-    A video that has not come to its first fragment is removed; one that cannot be read is left
-    as it is.
+    A video without a whole fragment is removed; a video that cannot be read is left as it is.
     """
     if not path.exists():
         return False
@@ -275,7 +286,7 @@ def _mend_video(path: Path) -> bool:
 
 
 def _remux(fragments: av.container.InputContainer, path: Path) -> int:
-    """Write all whole pictures, with their own times, into a new file; returns their number."""
+    """Write all whole pictures, with their own times, into a new file; return their number."""
     template = fragments.streams.video[0]
     assert template.time_base is not None
     clock = {"video_track_timescale": str(template.time_base.denominator)}
@@ -285,7 +296,8 @@ def _remux(fragments: av.container.InputContainer, path: Path) -> int:
         stream.time_base = template.time_base
         for packet in _whole_pictures(fragments):
             assert packet.dts is not None
-            # All others' follow from the times; the last is shown as long as the one before it.
+            # Only the last duration counts, since the others follow from the times: the last
+            # picture is shown as long as the picture before it.
             if pictures:
                 packet.duration = packet.dts - last_dts
             pictures, last_dts = pictures + 1, packet.dts
@@ -295,7 +307,7 @@ def _remux(fragments: av.container.InputContainer, path: Path) -> int:
 
 
 def _whole_pictures(fragments: av.container.InputContainer) -> Iterator[av.Packet]:
-    """Pictures in order; after one that is broken, those from the next key frame on."""
+    """Yield the pictures in order; after a broken picture, go on from the next key frame."""
     last_dts = -1
     is_broken = True
     packets = fragments.demux(video=0)
@@ -315,10 +327,10 @@ def _whole_pictures(fragments: av.container.InputContainer) -> Iterator[av.Packe
 
 
 def _is_whole(picture: bytes) -> bool:
-    """Whether a picture is made of H.264 units from end to end.
+    """Return True if a picture is made of H.264 units from end to end.
 
-    None of them may hold three NUL bytes in a row or end in one (ITU-T H.264, 7.4.1), so that
-    what a loss of power leaves is seen in their middle, too.
+    No unit may hold three NUL bytes in a row or end in a NUL byte (ITU-T H.264, 7.4.1), so that
+    damage by a loss of power is found in the middle of a unit, too.
     """
     begin = 0
     while begin + NAL_LENGTH_BYTES < len(picture):
@@ -332,7 +344,8 @@ def _is_whole(picture: bytes) -> bool:
 
 
 def _whole_boxes(path: Path) -> tuple[list[str], int]:
-    """Names of an MP4 file's boxes up to the first that is torn, and their bytes together."""
+    """Return the names of an MP4 file's boxes up to the first incomplete box, and their total
+    size in bytes."""
     size = path.stat().st_size
     names: list[str] = []
     begin = 0
@@ -350,12 +363,12 @@ def _whole_boxes(path: Path) -> tuple[list[str], int]:
 
 
 def _beginning(path: Path, length: int) -> str:
-    """FFmpeg's name of the first `length` bytes of a file."""
+    """Return FFmpeg's name of the first `length` bytes of a file."""
     return f"subfile,,start,0,end,{length},,:file:{path}"
 
 
 def _count_pictures(path: Path) -> int:
-    """Pictures of a video; 0 where there is none that can be read."""
+    """Count the pictures of a video; 0 if it is missing or cannot be read."""
     try:
         with contextlib.closing(av.open(str(path))) as video:
             return sum(stream.frames for stream in video.streams.video)
@@ -363,18 +376,18 @@ def _count_pictures(path: Path) -> int:
         return 0
 
 
-def _cannot_mend(folder: Path, error: OSError) -> RecordingError:
+def _cannot_recover(folder: Path, error: OSError) -> RecordingError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         needed = max(
             ((folder / name).stat().st_size for name in VIDEOS if (folder / name).exists()),
             default=0,
         )
         return RecordingError(
-            f"There is no space left to mend {folder}; free {1 + needed // 2**20} MB and try "
+            f"There is no space left to repair {folder}; free {1 + needed // 2**20} MB and try "
             "again; nothing that was recorded is lost."
         )
     return RecordingError(
-        f"{folder} cannot be mended ({error.strerror}); check that its files can be written and "
+        f"{folder} cannot be repaired ({error.strerror}); check that its files can be written and "
         "are open in no other program; nothing that was recorded is lost."
     )
 
@@ -382,8 +395,11 @@ def _cannot_mend(folder: Path, error: OSError) -> RecordingError:
 def finish_in_subprocess(
     folder: Path, formats: Sequence[str] = (), *, report: bool = True
 ) -> str | None:
-    """Mend a session that was cut off, and make its report and exports, in a process of its own.
-    Returns why that failed; None if it did not."""
+    """Recover a session that was cut off, and make its report and exports, in a process of its own.
+
+    `formats`: names of exports, see `realtime.exports`. Returns the reason if that failed, else
+    None.
+    """
     command = [sys.executable, str(COMMAND_LINE), "report"]
     command += ["--format", ",".join(formats)] if formats else []
     command += [] if report else ["--no-report"]

@@ -16,7 +16,7 @@ from realtime.types import Conditions, Event, Update
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the tables need of an update, without its pictures; times from the origin."""
+    """Data of an update that the tables need, without its pictures; times from the origin."""
 
     frame_id: int
     t_s: float
@@ -29,6 +29,7 @@ class Record:
 
     @classmethod
     def of(cls, update: Update, origin_s: float) -> Record:
+        """Make the record of an update. `origin_s`: `Frame.t_s` that becomes 0."""
         return cls(
             frame_id=update.frame.id,
             t_s=update.frame.t_s - origin_s,
@@ -64,7 +65,7 @@ class ScoreTable:
         self._no_scores = [""] * (1 + len(labels))
         self._no_macro = [""] * len(macro_labels)
         self._macro: dict[int, list[str]] = {}
-        self._reach_s = reach_s + 0.5 / TICKS_HZ  # times of files are rounded to such a clock
+        self._reach_s = reach_s + 0.5 / TICKS_HZ  # times of files are rounded to this clock
         self._wait_s = wait_s
         self._waiting: deque[Record] = deque()
         self._scores: dict[int, list[tuple[float, tuple[float, ...]]]] = {}
@@ -80,7 +81,7 @@ class ScoreTable:
         return rows
 
     def finish(self) -> list[list[object]]:
-        """Return the rows that still wait, with what scores there are."""
+        """Return the rows that still wait, with the scores that there are."""
         rows: list[list[object]] = []
         while self._waiting:
             rows += self._rows(self._waiting.popleft())
@@ -124,6 +125,7 @@ class ScoreTable:
 
 
 def event_row(event_id: int, event: Event, origin_s: float) -> list[object]:
+    """Return the row of an event in events.csv."""
     onset_s, apex_s, offset_s = (
         t_s - origin_s for t_s in (event.onset_s, event.apex_s, event.offset_s)
     )
@@ -132,6 +134,7 @@ def event_row(event_id: int, event: Event, origin_s: float) -> list[object]:
 
 
 def condition_rows(record: Record) -> list[list[object]]:
+    """Return the rows of a record in conditions.csv, one for each face."""
     return [
         [
             record.frame_id,
@@ -144,6 +147,7 @@ def condition_rows(record: Record) -> list[list[object]]:
 
 
 def csv_bytes(rows: Iterable[Iterable[object]]) -> bytes:
+    """Format rows as CSV in UTF-8."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()

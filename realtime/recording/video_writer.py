@@ -1,4 +1,5 @@
-"""Write H.264 video with the frames' own times, playable while and however it ends."""
+"""Writer of H.264 video with the frames' own times, playable while it is written and however it
+ends."""
 
 from __future__ import annotations
 
@@ -25,23 +26,24 @@ from realtime.storage.durable_file import DiskFile
 from realtime.types import UInt8Array
 
 KEYFRAME_S = 1.0
-"""Time between pictures that a player can jump to."""
+"""Seconds between pictures that a player can jump to."""
 
 FRAGMENT_S = 0.25
-"""Video that reaches the disk at once, so the most that a kill takes away besides the queue."""
+"""Seconds of video that reach the disk at once: the most that a kill costs besides the queue."""
 
 MUXER_BUFFER_BYTES = 2**20
-"""Larger than a common fragment, so that a fragment reaches the disk in one piece."""
+"""Size of the muxer's buffer, larger than a common fragment, so that a fragment reaches the disk in
+one piece."""
 
 LONE_FRAME_S = 1 / 30
-"""Duration of a video of one frame, whose duration nothing states."""
+"""Seconds for which the frame is shown in a video of one frame, whose duration is unknown."""
 
 
 class VideoWriter:
-    """One H.264 file with the frames' own times; the file is created with the first frame.
+    """Writer of one H.264 file with the frames' own times; the first frame creates the file.
 
-    `encoder`: what the video is made with, a hardware encoder where one works; None before the
-    first frame. All methods belong to one thread, except for `sync`, which any other may call
+    `encoder`: the encoder in use, a hardware encoder where one works; None before the first frame.
+    All methods belong to one thread, except for `sync`, which any other may call
     until `close`. Raises OSError and av.FFmpegError.
     """
 
@@ -89,7 +91,7 @@ class VideoWriter:
         self._mux(self._stream.encode(frame))
 
     def sync(self) -> None:
-        """Wait until what was written so far is on the disk itself."""
+        """Wait until everything written so far is on the disk itself."""
         if self._file is not None:
             self._file.sync()
 
@@ -133,7 +135,7 @@ class VideoWriter:
         self.encoder = encoder
 
     def _mux(self, packets: Iterable[av.Packet]) -> None:
-        """Write packets, each once the next one tells how long its picture is shown."""
+        """Write packets, each once the time of the next gives its duration."""
         assert self._file is not None
         for packet in packets:
             assert packet.pts is not None
@@ -146,7 +148,7 @@ class VideoWriter:
             self._held, self._held_pts = packet, packet.pts
 
     def _typical_duration(self) -> int:
-        """Median duration of the frames so far, in ticks, for the last one."""
+        """Return the median duration of the frames so far, in ticks, for the last frame."""
         if not self._durations:
             return round(LONE_FRAME_S * TICKS_HZ)
         return sorted(self._durations.elements())[self._durations.total() // 2]
