@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from realtime.analysis import AnalysisOptions
 from realtime.batch.inputs import find_inputs
 from realtime.batch.macro_scores import MAX_FACES, analyze_stills, format_summary
 from realtime.batch.runner import analyze_batch
@@ -268,20 +269,9 @@ def analyze_files(
         most = max_faces if _is_given(context, "max_faces") else MAX_FACES
         _analyze_stills(files, out, "cropped" if cropped else faces, most, named)
         return
-    options = {
-        "model": model,
-        "device": device,
-        "max_faces": max_faces,
-        "macro": parse_macro(macro),
-        "sensitivity": sensitivity,
-        "profile": profile,
-        "video": video,
-        "keep_clean": keep_clean,
-        "blur_faces": blur_faces,
-        "clips": clips,
-    }
+    contents = parse_contents(video, keep_clean, blur_faces, clips)
+    options = AnalysisOptions(max_faces, parse_macro(macro), sensitivity, profile, contents)
     wanted_formats = parse_formats(formats)
-    parse_contents(video, keep_clean, blur_faces, clips)
     inputs = find_inputs(files, out)
     with FileProgress(console=console) as progress:
         table = analyze_batch(
@@ -289,6 +279,8 @@ def analyze_files(
             out,
             jobs=jobs,
             scheduler=scheduler,
+            model=model,
+            device=device,
             options=options,
             formats=wanted_formats,
             report=report,

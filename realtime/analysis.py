@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 from collections import ChainMap
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from realtime.inference.model import DEFAULT_MODEL
 from realtime.macro.model import MacroChoice, open_macro
 from realtime.monitor import Monitor, monitor_settings
 from realtime.recording.painting import frame_painter
-from realtime.recording.recorder import RecordingContents, SessionRecorder
+from realtime.recording.recorder import RECORD_EVERYTHING, RecordingContents, SessionRecorder
 from realtime.session.reader import Session, load_session
 from realtime.sources.video_file import VideoFile
 from realtime.spotting.neutral_baseline import load_profile
@@ -22,27 +23,29 @@ from realtime.spotting.sensitivity import USUAL, Sensitivity
 from realtime.types import Source, Update
 
 
-def analysis_settings(
-    model_sha256: str,
-    *,
-    max_faces: int = 1,
-    macro: MacroChoice = True,
-    sensitivity: float = USUAL,
-    profile: str | Path | None = None,
-    video: bool = True,
-    keep_clean: bool = False,
-    blur_faces: bool = False,
-    clips: bool = True,
-) -> dict[str, Any]:
-    """What session.json states as `settings` when `analyze` is called with these arguments and a
-    model of that hash: all that decides what is in a session, besides its file and the model.
+@dataclass(frozen=True, slots=True)
+class AnalysisOptions:
+    """Options that decide what a session holds, besides its file and its model.
 
-    Raises ProfileError and ValueError as `analyze` does.
+    `max_faces` to `profile`: see `Monitor`; `contents`: what the folder holds besides its tables.
     """
-    baseline = None if profile is None else load_profile(Path(profile), model_sha256)
-    contents = RecordingContents(video, keep_clean, blur_faces, clips)
-    settings = monitor_settings(max_faces, Sensitivity(sensitivity), baseline, open_macro(macro))
-    return settings | dataclasses.asdict(contents)
+
+    max_faces: int = 1
+    macro: MacroChoice = True
+    sensitivity: float = USUAL
+    profile: str | Path | None = None
+    contents: RecordingContents = RECORD_EVERYTHING
+
+    def settings(self, model_sha256: str) -> dict[str, Any]:
+        """Return the `settings` of session.json for these options and a model of that hash.
+
+        Raises ModelError, ProfileError and ValueError as `analyze` does.
+        """
+        profile = None if self.profile is None else load_profile(Path(self.profile), model_sha256)
+        settings = monitor_settings(
+            self.max_faces, Sensitivity(self.sensitivity), profile, open_macro(self.macro)
+        )
+        return settings | dataclasses.asdict(self.contents)
 
 
 def analyze(
@@ -61,50 +64,58 @@ def analyze(
     clips: bool = True,
     on_update: Callable[[Source, Update], None] | None = None,
 ) -> Session:
-    """Every frame of a video file through the monitor, as fast as it goes.
+    """Analyze every frame of a video file, as fast as it goes.
 
     `out`: session folder to write; without it nothing is kept on disk and no video is made.
-    `model` to `profile`: see `Monitor`; `video` to `clips`: see `realtime.recording.recorder.RecordingContents`.
-    `on_update` is called after each frame. When the file breaks half way, what was read stays
-    in the folder.
+    `model` to `profile`: see `Monitor`; `video` to `clips`: see
+    `realtime.recording.recorder.RecordingContents`. `on_update` is called after each frame. When
+    the file breaks half way, what was read stays in the folder.
 
     Raises SourceError, ModelError, DeviceError, ProfileError or RecordingError, and ValueError for
     contents that cannot be had together.
+
+    Example:
+
+        session = analyze("talk.mp4", "results/talk")
+        print(session.events[["onset_s", "apex_s", "offset_s", "label", "score"]])
     """
-    if out is None:
-        with tempfile.TemporaryDirectory(prefix="kilas-") as folder:
-            return analyze(
-                path,
-                Path(folder) / "session",
-                model=model,
-                device=device,
-                max_faces=max_faces,
-                macro=macro,
-                sensitivity=sensitivity,
-                profile=profile,
-                video=False,
-                on_update=on_update,
-            )
     contents = RecordingContents(video, keep_clean, blur_faces, clips)
+    options = AnalysisOptions(max_faces, macro, sensitivity, profile, contents)
+    if out is not None:
+        return analyze_file(path, Path(out), model, device, options, on_update)
+    options = dataclasses.replace(options, contents=RecordingContents(video=False))
+    with tempfile.TemporaryDirectory(prefix="kilas-") as folder:
+        return analyze_file(path, Path(folder) / "session", model, device, options, on_update)
+
+
+def analyze_file(
+    path: str | Path,
+    folder: Path,
+    model: str | Path,
+    device: Device,
+    options: AnalysisOptions,
+    on_update: Callable[[Source, Update], None] | None = None,
+) -> Session:
+    """Write the session folder of one video file; see `analyze`."""
     with (
         Monitor(
             model,
             device=device,
-            max_faces=max_faces,
+            max_faces=options.max_faces,
             live=False,
-            macro=macro,
-            sensitivity=sensitivity,
-            profile=profile,
+            macro=options.macro,
+            sensitivity=options.sensitivity,
+            profile=options.profile,
         ) as monitor,
         VideoFile(path) as source,
         SessionRecorder(
-            Path(out),
+            folder,
             monitor.spec,
             monitor.describe(source),
-            frame_painter(monitor, blur_faces=blur_faces),
+            frame_painter(monitor, blur_faces=options.contents.blur_faces),
             wait=True,
             origin_s=0.0,
-            contents=contents,
+            contents=options.contents,
             upstream_drops=ChainMap(source.drops, monitor.drops),
             session_metadata=monitor.session_metadata,
         ) as recorder,
@@ -113,4 +124,4 @@ def analyze(
             recorder.write(update)
             if on_update is not None:
                 on_update(source, update)
-    return load_session(out)
+    return load_session(folder)

@@ -24,14 +24,9 @@ from realtime.macro.tracker import MacroTracker
 from realtime.preprocessing import motion, regions
 from realtime.preprocessing.windowing import GraySignal, WindowBuilder
 from realtime.spec import ModelSpec
-from realtime.spotting.neutral_baseline import (
-    Baseline,
-    Calibration,
-    baselines_to_json,
-    load_profile,
-)
+from realtime.spotting.face_spotter import FaceSpotter
+from realtime.spotting.neutral_baseline import Baseline, baselines_to_json, load_profile
 from realtime.spotting.sensitivity import USUAL, Change, Sensitivity, add_change, changes_to_json
-from realtime.spotting.spotter import Spotter
 from realtime.types import (
     Event,
     Face,
@@ -51,17 +46,16 @@ FORGET_FACE_S = 5.0
 
 @dataclass(slots=True)
 class _FacePipeline:
-    """What is remembered of one face."""
+    """The stages of one face, and their memory."""
 
-    timeline: WindowBuilder
-    spotter: Spotter
+    windows: WindowBuilder
+    spotter: FaceSpotter
     seen_s: float
-    calibration: Calibration | None
     macro: MacroTracker | None
 
     @property
     def state(self) -> State:
-        return self.spotter.state if self.timeline.is_warm else "warming up"
+        return self.spotter.state if self.windows.is_warm else "warming up"
 
 
 class Monitor:
@@ -73,7 +67,7 @@ class Monitor:
     that it has no time for are counted in `drops`. Without, every window is scored.
 
     Several monitors, each in a thread of its own, share one network if they are given its running
-    Worker as `model`: it is left open, `device` means nothing then, and the model is not warmed up
+    InferenceWorker as `model`: it is left open, `device` means nothing then, and the model is not warmed up
     here, since only the worker's thread may use it (call `Model.warm_up` before).
 
     `macro`: whether macro-expressions are scored too, which the spotter then knows of; or with
@@ -88,6 +82,13 @@ class Monitor:
     those that were taken, by face, the newest last.
 
     All methods belong to one thread. Use as a context manager, or call `close`.
+
+    Example:
+
+        source, _ = open_source("0")
+        with Monitor() as monitor, source:
+            for update in monitor.updates(source):
+                print(update.states, update.events)
 
     Raises ModelError when the model cannot be loaded, DeviceError when the device that was
     asked for (`auto`, `cpu`, `cuda` or `tensorrt`) cannot be used, and ProfileError when the
@@ -153,18 +154,20 @@ class Monitor:
         self._stages.__exit__(kind, error, trace)
 
     def close(self) -> None:
-        """Stop the network, unless others share it, and release the models; may be called
-        twice. Raises the network's error if nothing has raised it yet."""
+        """Stop the network, unless others share it, and release the models.
+
+        May be called twice. Raises the network's error if nothing has raised it yet.
+        """
         self._stages.close()
 
     @property
     def macro_labels(self) -> tuple[str, ...]:
-        """What the scores of macro-expressions mean; none where they are off."""
+        """Labels of the scores of macro-expressions; none where they are off."""
         return () if self.macro is None else self.macro.spec.labels
 
     @property
     def wants_attention(self) -> bool:
-        """Whether scores come with the network's attention, which costs a little; may be set."""
+        """True if scores come with the network's attention, which costs a little; may be set."""
         return self._client.want_attention
 
     @wants_attention.setter
@@ -173,7 +176,7 @@ class Monitor:
 
     @property
     def drops(self) -> Counter[str]:
-        """Windows that were not scored, by cause."""
+        """Numbers of windows that were not scored, by cause."""
         return self._client.drops
 
     def process(self, frame: Frame) -> Update:
@@ -184,7 +187,7 @@ class Monitor:
         windows: list[Window] = []
         for face in faces:
             pipeline = self._pipeline(face, frame.t_s)
-            windows += pipeline.timeline.push(self._sample(frame, face))
+            windows += pipeline.windows.push(self._sample(frame, face))
         scores = self._client.exchange(windows)
         macro = self._score_macro(frame, faces)  # while the network works
         events = self._spot(scores)
@@ -200,16 +203,16 @@ class Monitor:
         )
 
     def _score_macro(self, frame: Frame, faces: Sequence[Face]) -> list[MacroScores]:
-        """What the faces show as a whole: of those for which it is time."""
+        """Score the macro-expressions of the faces that are due."""
         shown = []
         for face in faces:
-            track = self._faces[face.face_id].macro
-            if track is not None:
-                shown.append(track.update(frame, face))
+            tracker = self._faces[face.face_id].macro
+            if tracker is not None:
+                shown.append(tracker.update(frame, face))
         return [scores for scores in shown if scores is not None]
 
     def updates(self, source: Source) -> Iterator[Update]:
-        """An update for every frame of an opened source; the last one has all that was pending.
+        """Yield an update for every frame of an opened source; the last has all that was pending.
 
         A live source's updates come at once, and what is still being scored when it ends is not
         waited for. A file's are held back by one frame, so that its last update can have all
@@ -242,14 +245,13 @@ class Monitor:
         """Take each face as it is from now on for its neutral baseline."""
         self._profile = None
         for pipeline in self._faces.values():
-            pipeline.timeline.restart()
-            pipeline.spotter.restart()
-            pipeline.calibration = Calibration(self.spec)
+            pipeline.windows.restart()
+            pipeline.spotter.recalibrate()
 
     def set_sensitivity(
         self, sensitivity: float, classes: Mapping[str, float] | None = None
     ) -> None:
-        """From the next frame on, spot as readily as this says; scores stay the model's own.
+        """Spot as readily as this says from the next frame on; scores stay the model's own.
 
         `sensitivity`, 0 to 1: see `SpottingSpec.at`. `classes`: how readily each class is taken,
         0 to 1; one that is left out is `USUAL`, as the model says. A recording states what holds
@@ -263,7 +265,7 @@ class Monitor:
             for pipeline in self._faces.values():
                 self._tune(pipeline.spotter)
 
-    def _tune(self, spotter: Spotter) -> None:
+    def _tune(self, spotter: FaceSpotter) -> None:
         chosen = self._sensitivity
         spotter.tune(chosen.thresholds(self.spec), chosen.factors(self.spec.labels))
 
@@ -276,26 +278,17 @@ class Monitor:
         if face.face_id not in self._faces:
             spec = self.spec
             signal = GraySignal() if spec.signal == "gray" else motion.MotionSignal(spec)
-            track = None if self.macro is None else MacroTracker(self.macro, face.face_id)
-            spotter = Spotter(
-                spec.labels,
-                spec.spotting,
-                spec.max_gap_s,
-                motion.expression_nodes(spec.region_layout),
-                track,
-                spec.lookahead / spec.rate_hz,
-            )
+            tracker = None if self.macro is None else MacroTracker(self.macro, face.face_id)
+            nodes = motion.expression_nodes(spec.region_layout)
             pipeline = _FacePipeline(
-                timeline=WindowBuilder(spec, signal),
-                spotter=spotter,
+                windows=WindowBuilder(spec, signal),
+                spotter=FaceSpotter(spec, nodes, tracker, self._profile),
                 seen_s=t_s,
-                calibration=Calibration(spec),
-                macro=track,
+                macro=tracker,
             )
             self._tune(pipeline.spotter)
             self._faces[face.face_id] = pipeline
-            if self._profile is not None:
-                self._rest_at(face.face_id, self._profile)
+            self._note_baselines(face.face_id)
         pipeline = self._faces[face.face_id]
         pipeline.seen_s = t_s
         return pipeline
@@ -323,16 +316,13 @@ class Monitor:
             event = pipeline.spotter.update(one)
             if event is not None:
                 events.append(event)
-            if pipeline.calibration is not None:
-                baseline = pipeline.calibration.update(one)
-                if baseline is not None:
-                    self._rest_at(one.face_id, baseline)
+            self._note_baselines(one.face_id)
         return events
 
-    def _rest_at(self, face_id: int, baseline: Baseline) -> None:
-        self.baselines[face_id] = (*self.baselines.get(face_id, ()), baseline)
-        self._faces[face_id].spotter.baseline = baseline.height
-        self._faces[face_id].calibration = None
+    def _note_baselines(self, face_id: int) -> None:
+        """Keep a face's baselines, which outlast its pipeline."""
+        if baselines := self._faces[face_id].spotter.baselines:
+            self.baselines[face_id] = baselines
 
     def _forget_absent(self, now_s: float) -> None:
         for face_id, pipeline in list(self._faces.items()):
@@ -340,7 +330,7 @@ class Monitor:
                 del self._faces[face_id]
 
     def describe(self, source: Source) -> dict[str, Any]:
-        """What a recording states of this monitor and its source."""
+        """Return what session.json states of this monitor and its source."""
         return {
             "model": {
                 "file": self.model.path.name,
@@ -357,17 +347,21 @@ class Monitor:
         }
 
     def session_metadata(self, origin_s: float) -> dict[str, Any]:
-        """What a recording that began at `origin_s` states of what happened since: the
-        baselines, and changes of the sensitivity if there were any; times from there. May be
-        called by another thread, also when the monitor is closed."""
-        facts: dict[str, Any] = {"calibration": baselines_to_json(dict(self.baselines), origin_s)}
+        """Return the metadata of the run since `origin_s`: the baselines, and changes of the
+        sensitivity if there were any; times from `origin_s`.
+
+        May be called by another thread, also when the monitor is closed.
+        """
+        metadata: dict[str, Any] = {
+            "calibration": baselines_to_json(dict(self.baselines), origin_s)
+        }
         if changes := changes_to_json(self._changes, origin_s):
-            facts["sensitivity_changes"] = changes
-        return facts
+            metadata["sensitivity_changes"] = changes
+        return metadata
 
 
 def _macro_metadata(macro: MacroModel) -> dict[str, Any]:
-    """What a recording states of the model of macro-expressions."""
+    """Return what session.json states of the model of macro-expressions."""
     return {
         "file": macro.path.name,
         "sha256": macro.sha256,

@@ -8,18 +8,18 @@ can be added to a collection by another call.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pandas as pd
 
-from realtime.analysis import analysis_settings, analyze
+from realtime.analysis import AnalysisOptions, analyze_file
 from realtime.batch.inputs import Input
 from realtime.batch.outputs import Wanted, alone_in, is_complete, make_room, no_space
 from realtime.batch.summary import (
@@ -32,6 +32,7 @@ from realtime.batch.summary import (
 )
 from realtime.errors import DeviceError, KilasError, ModelError, ProfileError, RecordingError
 from realtime.exports import FILES, annotated, export_session, has_annotations
+from realtime.inference.devices import Device
 from realtime.inference.model import DEFAULT_MODEL, Model, find_model, list_models
 from realtime.macro.model import DEFAULT_MACRO, find_macro, list_macros
 from realtime.parallel.process_pool import run_tasks
@@ -47,14 +48,16 @@ from realtime.types import Source, Update
 class _Task:
     """A file to analyse, perhaps by another process or machine, so that all paths are absolute.
 
-    `was_complete`: before anything was begun. `options`: keyword arguments of `analyze`.
-    `wanted.model_sha256`: what their model has to be.
+    `was_complete`: before anything was begun. `model`: name or file;
+    `wanted.model_sha256`: hash that it has to have.
     """
 
     wanted: Wanted
     folder: Path
     was_complete: bool
-    options: Mapping[str, Any]
+    model: str
+    device: Device
+    options: AnalysisOptions
     formats: tuple[str, ...]
     report: bool
     overwrite: bool
@@ -82,7 +85,9 @@ def analyze_batch(
     *,
     jobs: int = 1,
     scheduler: str | None = None,
-    options: Mapping[str, Any],
+    model: str | Path = DEFAULT_MODEL,
+    device: Device = "auto",
+    options: AnalysisOptions = AnalysisOptions(),
     formats: Collection[str] = (),
     report: bool = True,
     overwrite: bool = False,
@@ -92,9 +97,8 @@ def analyze_batch(
 
     `jobs`: processes of this machine; `scheduler`: address or file of a Dask scheduler, whose
     workers do it instead (`realtime.parallel.dask_cluster`); they must see the same files under the same paths.
-    `options`: keyword arguments of `realtime.analysis.analyze`, files as Path, but for `model` and
-    `macro`, which may be names as well, and no opened model. `formats`: of the tables besides CSV,
-    see `realtime.exports`. `report`: write a page for each session, and one for all.
+    `options.macro` may not be an opened model. `formats`: formats of the tables besides CSV, see
+    `realtime.exports`. `report`: write a page for each session, and one for all.
 
     A session that is complete and was made from the same file by the same model and settings is
     skipped; of the formats and the report it gets those that are missing. One of the same file
@@ -118,7 +122,9 @@ def analyze_batch(
     or the cluster cannot do it. Then, and after Ctrl-C, the summary has the files that were
     finished.
     """
-    labels, tasks = _plan(inputs, out, scheduler, options, formats, report, overwrite)
+    labels, tasks = _plan(
+        inputs, out, scheduler, model, device, options, formats, report, overwrite
+    )
     with alone_in(out):
         earlier = read_summary(out)
         outcomes: dict[Path, _Outcome] = {}
@@ -167,29 +173,25 @@ def _plan(
     inputs: Sequence[Input],
     out: Path,
     scheduler: str | None,
-    options: Mapping[str, Any],
+    name: str | Path,
+    device: Device,
+    options: AnalysisOptions,
     formats: Collection[str],
     report: bool,
     overwrite: bool,
 ) -> tuple[tuple[str, ...], list[_Task]]:
     """The labels of expressions, and a task for each input. Raises what the model raises."""
-    named = options.get("model", DEFAULT_MODEL)
     # The workers of a cluster have devices of their own.
-    model = Model.load(named, "cpu" if scheduler else options.get("device", "auto"))
-    path = str(named) if str(named) in list_models() else str(model.path.absolute())
-    absolute = {
-        key: value.absolute() if isinstance(value, Path) else value
-        for key, value in options.items()
-    }
-    absolute["model"] = path
-    if macro := options.get("macro", True):
-        called = DEFAULT_MACRO if macro is True else str(macro)
+    model = Model.load(name, "cpu" if scheduler else device)
+    path = str(name) if str(name) in list_models() else str(model.path.absolute())
+    if options.profile is not None:
+        options = dataclasses.replace(options, profile=Path(options.profile).absolute())
+    if options.macro:
+        macro = DEFAULT_MACRO if options.macro is True else str(options.macro)
         # What ships lies elsewhere on another machine.
-        absolute["macro"] = called if called in list_macros() else str(Path(called).absolute())
-    deciding: dict[str, Any] = {
-        key: value for key, value in absolute.items() if key not in ("model", "device")
-    }
-    settings = analysis_settings(model.sha256, **deciding)
+        macro = macro if macro in list_macros() else str(Path(macro).absolute())
+        options = dataclasses.replace(options, macro=macro)
+    settings = options.settings(model.sha256)
     tasks = []
     for one in inputs:
         folder = out.absolute() / one.folder
@@ -199,7 +201,9 @@ def _plan(
                 wanted=wanted,
                 folder=folder,
                 was_complete=_was_complete(folder, wanted),
-                options=absolute,
+                model=path,
+                device=device,
+                options=options,
                 formats=tuple(formats),
                 report=report,
                 overwrite=overwrite,
@@ -234,9 +238,9 @@ def _attempt(task: _Task, session_of: Callable[[_Task], Session]) -> _Outcome:
 
 def _session(task: _Task, on_update: Callable[[Source, Update], None] | None) -> Session:
     """The task's session, after all its files were made."""
-    _check_model(find_model(task.options["model"]), task.wanted.model_sha256)
+    _check_model(find_model(task.model), task.wanted.model_sha256)
     if (sha256 := task.wanted.settings["macro"]) is not None:
-        _check_model(find_macro(task.options["macro"]), sha256)
+        _check_model(find_macro(str(task.options.macro)), sha256)
     if is_complete(task.folder, task.wanted):  # perhaps by a process that ended a moment later
         session = load_session(task.folder)
         formats, needs_report = _missing(task)
@@ -246,7 +250,9 @@ def _session(task: _Task, on_update: Callable[[Source, Update], None] | None) ->
             raise annotated(task.folder)
         formats, needs_report = list(task.formats), task.report
         make_room(task.folder, task.wanted, overwrite=task.overwrite)
-        session = analyze(task.wanted.source, task.folder, on_update=on_update, **task.options)
+        session = analyze_file(
+            task.wanted.source, task.folder, task.model, task.device, task.options, on_update
+        )
     if formats:
         export_session(task.folder, formats)
     if needs_report:

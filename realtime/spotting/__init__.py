@@ -1,1 +1,1 @@
-"""From scores over time to events, in seconds."""
+"""Spotting: from scores over time to events, in seconds."""

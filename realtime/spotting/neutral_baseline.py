@@ -1,8 +1,8 @@
-"""A person's neutral baseline: what the network says of a face that shows nothing.
+"""Neutral baseline of a person: the scores that the network gives a face without an expression.
 
-Some faces look to a network as if they always showed a little of something. The spotter takes
-that share out (`realtime.spotting.spotter`). What the face looks like needs no such care: the motion
-signal renews its own baseline every two seconds.
+To a network some faces always seem to show a little of something. The spotter takes that share out
+(`realtime.spotting.spotter`). The look of the face needs no such care: the motion signal renews its
+own baseline every two seconds.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Scores
 
 CALIBRATION_S = 2.0
-"""Length of scores that a baseline is taken from: long against a blink, short enough to sit still
-for."""
+"""Length of the scores that a baseline is taken from: long against a blink, short enough to sit
+still for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """`height`: median probability, 0 to 1, that a neutral face shows an expression; `from_s` and
-    `to_s`: when that was seen, seconds on the clock of the frames; None for one that was brought
-    from another session."""
+    """Neutral baseline of one face.
+
+    `height`: median probability, 0 to 1, that a neutral face shows an expression; `from_s` and
+    `to_s`: when that was seen, seconds on the clock of the frames; None for a baseline that was
+    brought from another session.
+    """
 
     height: float
     from_s: float | None = None
@@ -37,7 +40,7 @@ class Baseline:
 
 
 class Calibration:
-    """Finds the baseline of one face in its first seconds of scores.
+    """Search for the baseline of one face in its first seconds of scores.
 
     An expression that lasts for most of them is no neutral face; then the next seconds are tried,
     and there is no baseline until a calm stretch has been seen.
@@ -51,8 +54,10 @@ class Calibration:
         self._from_s = self._to_s = -math.inf
 
     def update(self, scores: Scores) -> Baseline | None:
-        """Take the next scores; the baseline once there is one. Models without the label `none`
-        have none."""
+        """Take the next scores; return the baseline once there is one.
+
+        Models without the label `none` have none.
+        """
         if self._none is None:
             return None
         if not self._heights or scores.t_s - self._to_s > self._max_gap_s:
@@ -68,27 +73,27 @@ class Calibration:
 
 
 def load_profile(path: Path, model_sha256: str) -> Baseline:
-    """The baseline that a session folder, or its session.json, holds of its one person.
+    """Read the baseline of the one person of a session from its folder, or from its session.json.
 
-    A session that followed one face at a time was of one person, who may have left and come back
-    as another face: then it is the median of their baselines. Raises ProfileError where there is
-    none, where several faces were followed, and where it was taken with another model.
+    A session that followed one face at a time was of one person, who may have left and come back as
+    another face: then it is the median of their baselines. Raises ProfileError where there is none,
+    where several faces were followed, and where it was taken with another model.
     """
     file = path / SESSION_FILE if path.is_dir() else path
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        name, sha256 = facts["model"].get("name"), facts["model"]["sha256"]
-        heights = [float(one["height"]) for one in (facts["calibration"] or {}).values()]
+        metadata = json.loads(file.read_text(encoding="utf-8"))
+        name, sha256 = metadata["model"].get("name"), metadata["model"]["sha256"]
+        heights = [float(entry["height"]) for entry in (metadata["calibration"] or {}).values()]
         if not all(0 <= height < 1 for height in heights):
             raise ValueError("a height is a probability")
-        is_of_one = len(heights) == 1 or facts.get("settings", {}).get("max_faces") == 1
+        is_of_one = len(heights) == 1 or metadata.get("settings", {}).get("max_faces") == 1
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ProfileError(
-            f"{path} holds no profile; give a session folder that Kilas recorded."
+            f"{path} holds no profile; choose a session folder that Kilas recorded."
         ) from error
     if not heights or not is_of_one:
         raise ProfileError(
-            f"{path} holds the baselines of {len(heights)} faces; give a session in which one "
+            f"{path} holds the baselines of {len(heights)} faces; choose a session in which one "
             "person was calibrated."
         )
     if sha256 != model_sha256:
@@ -102,16 +107,19 @@ def load_profile(path: Path, model_sha256: str) -> Baseline:
 def baselines_to_json(
     baselines: Mapping[int, Sequence[Baseline]], origin_s: float
 ) -> dict[str, Any]:
-    """What session.json says of the baselines of faces, each with the newest last; times from
-    `origin_s`. Those that a recalibration replaced are `earlier`."""
-    facts: dict[str, Any] = {}
+    """Return the baselines of faces, each with the newest last, for session.json.
+
+    Times are from `origin_s`. Baselines that a recalibration replaced are `earlier`.
+    """
+    entries: dict[str, Any] = {}
     for face_id, taken in baselines.items():
-        *earlier, newest = [_stated(one, origin_s) for one in taken]
-        facts[str(face_id)] = newest | ({"earlier": earlier} if earlier else {})
-    return facts
+        *earlier, newest = [_stated(baseline, origin_s) for baseline in taken]
+        entries[str(face_id)] = newest | ({"earlier": earlier} if earlier else {})
+    return entries
 
 
 def _stated(baseline: Baseline, origin_s: float) -> dict[str, Any]:
+    """Return one baseline for session.json."""
     from_s, to_s = baseline.from_s, baseline.to_s
     return {
         "height": round(baseline.height, 6),

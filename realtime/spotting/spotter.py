@@ -1,4 +1,4 @@
-"""Scores over time to micro-expressions with onset, apex and offset.
+"""`Spotter`: from scores over time to micro-expressions with onset, apex and offset.
 
 A pure state machine in seconds: it knows neither frames nor windows, so the camera's rate and
 the model's hop do not change what is spotted, and it can be tested with written-down scores.
@@ -30,46 +30,48 @@ MOVED_SHARE = 0.15
 """Share of the nodes that count for it: those that moved most."""
 
 BEFORE_S = 0.15
-"""What the face did in this time before the onset is what it comes back to."""
+"""Time before the onset whose motion is the rest that the face comes back to."""
 
 MACRO_SHIFT = 0.55
-"""How far the scores of macro-expressions may be after an event from what they were before it, as
-the share of the whole that has gone from some labels to others (total variation). A broad smile
+"""Largest shift of the macro-expression scores from before an event to after it, as the share of
+the whole that has gone from some labels to others (total variation). A broad smile
 goes from nearly nothing to nearly 1, and a micro-expression comes back: of 159 true events in 120
 simulated videos the largest shift was 0.50 with kilas-macro 0.2. The simulator's macro-expressions
 are mild: of 70 in the same videos, 7 % go further than this and some 15 % further than 0.4."""
 
 MACRO_BEFORE_S = (0.4, 0.1)
-"""What is looked at before the onset, from and to: longer than a blink, which so does not decide,
-and not quite up to it, since a face may show something before its motion is taken for it."""
+"""Stretch before the onset that is looked at, from and to: longer than a blink, which so does not
+decide, and not quite up to the onset, since a face may show something before its motion does."""
 
 LONGEST_MACRO_S = 4.0
-"""Macro-expressions are over after that (Ekman); what a face goes on to show is its own look, or
-that of another pose or light."""
+"""Longest time that a macro-expression lasts (Ekman); what a face shows after that is its own look,
+or that of another pose or light."""
 
 
 class MacroView(Protocol):
-    """What the spotter knows of macro-expressions; `realtime.macro.tracker.MacroTracker` is one."""
+    """Macro-expression scores as the spotter reads them (`realtime.macro.tracker.MacroTracker`)."""
 
     @property
     def neutral(self) -> int | None:
-        """The label of a face that shows nothing; None if there is none."""
+        """Index of the label of a face that shows nothing; None if there is none."""
         ...
 
     @property
     def latest(self) -> tuple[float, FloatArray] | None:
-        """The newest scores: time of their frame in seconds, and float64 [labels]."""
+        """Newest scores: time of their frame in seconds, and float64 [labels]."""
         ...
 
     def mean(self, start_s: float, end_s: float) -> FloatArray | None:
-        """Mean scores in a stretch of time, float64 [labels]; None if there are none."""
+        """Return the mean scores in a stretch of time, float64 [labels]; None if there are none."""
         ...
 
 
 @dataclass(slots=True)
 class _Run:
-    """What has been above `leave` since `onset_s`, and the scores since, as long as it may be a
-    micro-expression. It is an expression once it has reached `enter`."""
+    """Run of scores above `leave` since `onset_s`, kept as long as it may be a micro-expression.
+
+    It is an expression once it has reached `enter`.
+    """
 
     onset_s: float
     scores: list[Scores] = field(default_factory=list)
@@ -79,24 +81,24 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Macro:
-    """A macro-expression in progress: when it began, what the face showed `before`, and from when
-    on scores tell whether it is still there."""
+    """Macro-expression in progress: its onset, the scores `before` it, and the time from which on
+    new scores decide if it is still there."""
 
     onset_s: float
-    told_from_s: float
+    judged_from_s: float
     before: FloatArray
 
 
 class Spotter:
-    """Spots micro-expressions in the scores of one face.
+    """State machine that spots micro-expressions in the scores of one face.
 
     An expression begins when the probability that there is one, 1 - that of `none`, reaches
     `enter`, and ends when it falls below `leave` (hysteresis); onset and offset are where it
     crossed `leave` on the way up and down, interpolated between two scores. Which expression it
     was is asked afterwards: the label with the highest mean probability around the apex. So an
     expression between two labels is found as surely as any other. What lasts between `min_s`
-    and `max_s` is a micro-expression; what lasts longer is a macro-expression, told by the state
-    and never as an event. A hole of more than `max_gap_s` between two scores ends an expression
+    and `max_s` is a micro-expression; what lasts longer is a macro-expression, which is a state
+    and never an event. A hole of more than `max_gap_s` between two scores ends an expression
     without an event, since its offset was not seen. Expressions that run into one another, with
     no moment below `leave` between them, are one: nobody could say where it changes.
 
@@ -121,6 +123,14 @@ class Spotter:
 
     A model without a `none` label always claims an expression, so it cannot spot: the state is
     `expression` and there are no events.
+
+    Example:
+
+        spotter = Spotter(spec.labels, spec.spotting)
+        for scores in scores_of_one_face:
+            event = spotter.update(scores)
+            if event is not None:
+                print(event.label, event.onset_s, event.apex_s, event.offset_s)
     """
 
     def __init__(
@@ -132,9 +142,13 @@ class Spotter:
         macro: MacroView | None = None,
         lookahead_s: float = 0.0,
     ) -> None:
-        """`nodes`: bool [R, H, W], those whose motion counts for `max_residual`; None: all.
-        `macro`: what the face shows as a whole; `lookahead_s`: how far behind the newest frame
-        scores are at least, so that it is known until then."""
+        """Begin with a face that was never seen.
+
+        `labels`: names of the probabilities; `spotting`: thresholds and durations; `max_gap_s`:
+        longest hole between two scores that an expression outlives. `nodes`: bool [R, H, W],
+        nodes whose motion counts for `max_residual`; None: all. `macro`: scores of the whole
+        face; `lookahead_s`: least time that scores are behind the newest frame.
+        """
         self._labels = labels
         self._spotting = spotting
         self._factors: FloatArray | None = None
@@ -148,8 +162,11 @@ class Spotter:
         self.restart()
 
     def tune(self, spotting: SpottingSpec, factors: FloatArray | None) -> None:
-        """Use other thresholds from the next scores on. `factors`: what the odds of each class
-        are multiplied by, float64 [labels] with 1 for `none`; None: by nothing."""
+        """Use other thresholds from the next scores on.
+
+        `factors`: multipliers of the odds of each class, float64 [labels] with 1 for `none`;
+        None: no multipliers.
+        """
         self._spotting = spotting
         self._factors = factors
 
@@ -164,7 +181,7 @@ class Spotter:
         self._motions: deque[tuple[float, FloatArray]] = deque()
 
     def update(self, scores: Scores) -> Event | None:
-        """Take the next scores of this face; give the event that they end, if they end one.
+        """Take the next scores of this face; return the event that they end, if they end one.
 
         Raises ValueError when time does not advance.
         """
@@ -213,7 +230,7 @@ class Spotter:
         return event
 
     def _height(self, scores: Scores) -> float:
-        """Probability that there is an expression, above the baseline, by the odds of its
+        """Return the probability of an expression above the baseline, by the odds of its
         classes."""
         shown = 1.0 - scores.probabilities[self._none]
         height = max(0.0, (shown - self.baseline) / (1.0 - self.baseline))
@@ -225,14 +242,17 @@ class Spotter:
         return factor * height / (1.0 - height + factor * height)
 
     def _crossing_s(self, t_s: float, height: float) -> float:
-        """Where the line from the last scores' height to `height` at `t_s` crosses `leave`."""
+        """Return the time at which the line from the last height to `height` crosses `leave`."""
         assert self._last is not None
         share = (self._spotting.leave - self._last_height) / (height - self._last_height)
         return self._last.t_s + share * (t_s - self._last.t_s)
 
     def _note_if_long(self, run: _Run, t_s: float) -> None:
-        """An expression has lasted longer than a micro-expression can: its motion will fade, as
-        the model's baseline gets used to it, and what the whole face shows will not."""
+        """Begin a macro-expression where a run has lasted longer than a micro-expression can.
+
+        Its motion will fade, as the model's baseline gets used to it; the scores of the whole
+        face will not.
+        """
         if run.is_long or not run.has_entered or t_s - run.onset_s <= self._spotting.max_s:
             return
         run.is_long = True
@@ -243,26 +263,26 @@ class Spotter:
             self._macro_run = _Macro(run.onset_s, run.onset_s, before)
 
     def _is_macro(self, t_s: float) -> bool:
-        """Whether a macro-expression goes on whose beginning was seen."""
+        """Return True while a macro-expression goes on whose beginning was seen."""
         if self._macro is None or self._macro_run is None:
             return False
-        one, latest, neutral = self._macro_run, self._macro.latest, self._macro.neutral
-        is_over = t_s - one.onset_s > LONGEST_MACRO_S
-        if latest is not None and latest[0] >= one.told_from_s:
+        run, latest, neutral = self._macro_run, self._macro.latest, self._macro.neutral
+        is_over = t_s - run.onset_s > LONGEST_MACRO_S
+        if latest is not None and latest[0] >= run.judged_from_s:
             now = latest[1]
-            is_over |= _shift(now, one.before) < MACRO_SHIFT / 2
-            is_over |= neutral is not None and now[neutral] >= one.before[neutral]
+            is_over |= _shift(now, run.before) < MACRO_SHIFT / 2
+            is_over |= neutral is not None and now[neutral] >= run.before[neutral]
         if is_over:
             self._macro_run = None
         return not is_over
 
     def _before(self, macro: MacroView, onset_s: float) -> FloatArray | None:
-        """What the face as a whole showed before an onset; None if it was not seen."""
+        """Return the scores of the whole face before an onset; None if it was not seen."""
         from_s, to_s = (onset_s - before_s for before_s in MACRO_BEFORE_S)
         return macro.mean(max(from_s, self._free_from_s), to_s)
 
     def _has_turned(self, onset_s: float, offset_s: float, now_s: float) -> bool:
-        """Whether the face as a whole shows something else after an event than before it."""
+        """Return True if the whole face shows something else after an event than before it."""
         if self._macro is None:
             return False
         before = self._before(self._macro, onset_s)
@@ -280,6 +300,7 @@ class Spotter:
         return True
 
     def _finish(self, run: _Run, offset_s: float, now: Scores) -> Event | None:
+        """Return the event that a run is, or None if it is no micro-expression."""
         latest = now.motion
         if not self._spotting.min_s <= offset_s - run.onset_s <= self._spotting.max_s:
             return None
@@ -292,7 +313,9 @@ class Spotter:
         times_s = np.array([scores.t_s for scores in run.scores])
         is_top = curve >= APEX_SHARE * curve.max()
         if latest is not None:
-            top = [one.motion for one, chosen in zip(run.scores, is_top, strict=True) if chosen]
+            top = [
+                scores.motion for scores, chosen in zip(run.scores, is_top, strict=True) if chosen
+            ]
             if self._residual(run.onset_s, top, latest) > self._spotting.max_residual:
                 return None
         if self._has_turned(run.onset_s, offset_s, now.t_s):
@@ -310,13 +333,14 @@ class Spotter:
         )
 
     def _residual(self, onset_s: float, top: list[FloatArray | None], latest: FloatArray) -> float:
-        """Share of the apex's motion that the newest slots still show; 0 if the face was not
-        seen before the onset.
+        """Return the share of the apex's motion that the newest slots still show.
+
+        It is 0 if the face was not seen before the onset.
 
         `top`: motion around the apex, `latest`: from the offset on, each
         [N, R, H, W, 2]. Motion is that since before the onset, in the nodes that move most at
-        the apex. What they did then is what is looked for now (by projection), so that noise
-        and other movements hardly count.
+        the apex. The same motion is looked for now (by projection), so that noise and other
+        movements hardly count.
         """
         before = [m for t_s, m in self._motions if onset_s - BEFORE_S <= t_s < onset_s]
         if not before:
@@ -331,11 +355,11 @@ class Spotter:
         return left / max(float(size[moved].sum()), 1e-9)
 
     def _counting(self, motion: FloatArray) -> FloatArray:
-        """[R, H, W, 2] to the nodes that count, [K, 2]."""
+        """Select the nodes that count: [R, H, W, 2] -> [K, 2]."""
         nodes: FloatArray = motion.reshape(-1, 2) if self._nodes is None else motion[self._nodes]
         return nodes
 
 
-def _shift(one: FloatArray, other: FloatArray) -> float:
-    """Total variation of two rows of scores, 0 to 1."""
-    return float(np.abs(one - other).sum()) / 2.0
+def _shift(before: FloatArray, after: FloatArray) -> float:
+    """Return the total variation of two rows of scores, 0 to 1."""
+    return float(np.abs(before - after).sum()) / 2.0

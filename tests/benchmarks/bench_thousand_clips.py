@@ -21,8 +21,10 @@ import cv2
 import numpy as np
 from distributed import Client, LocalCluster
 
+from realtime.analysis import AnalysisOptions
 from realtime.batch.inputs import Input, find_inputs
 from realtime.batch.runner import analyze_batch
+from realtime.recording.recorder import RecordingContents
 from realtime.session.layout import EVENTS_FILE, SCORES_FILE, SUMMARY_FILE
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
@@ -74,8 +76,9 @@ def write_clip(path: Path, frames: list[Frame], random: np.random.Generator) -> 
 
 def timed(inputs: list[Input], out: Path, jobs: int, scheduler: str | None) -> float:
     began_s = time.perf_counter()
+    options = AnalysisOptions(contents=RecordingContents(video=False))
     table = analyze_batch(
-        inputs, out, jobs=jobs, scheduler=scheduler, options={"video": False}, report=False
+        inputs, out, jobs=jobs, scheduler=scheduler, options=options, report=False
     )
     taken_s = time.perf_counter() - began_s
     print(
