@@ -1,1 +1,1 @@
-"""From face sequences to what Keras trains on."""
+"""Conversion of face sequences to the batches that Keras trains on."""

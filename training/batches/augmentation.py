@@ -1,7 +1,7 @@
 """Variations of the samples that a network is trained on, drawn anew in each epoch.
 
-One draw holds for all slots and regions of a sample: what changes from slot to slot is the
-expression, and nothing else may.
+A draw holds for all slots and regions of a sample: from slot to slot only the expression may
+change.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from realtime.spec import FACE_SIZE, ModelSpec
 from realtime.types import Float32Array, UInt8Array
 
 GAIN_RANGE = (0.7, 1.4)
-"""Motion of each window is scaled by a factor from this range: faces and expressions of other
-sizes than those at hand."""
+"""Range of the factor by which the motion of each window is scaled, for faces and expressions of
+other sizes than those at hand."""
 
 
 Float64Array = npt.NDArray[np.float64]
@@ -31,26 +31,28 @@ CROP = 0.1
 CONTRAST = 0.3
 
 BRIGHTNESS = 0.15
-"""The papers do not say how much; as much as CONTRAST may change black and white."""
+"""Largest change of brightness; the papers do not state it, and CONTRAST changes black and white
+as much."""
 
 SHARE = 0.5
-"""The papers put variations beside the original samples and do not say how many; one for each."""
+"""Share of varied samples: the papers put variations beside the original samples and do not state
+how many; here one for each."""
 
 FLIP = 0.5
-"""Not in the papers: a face in the mirror shows the same emotion."""
+"""Share of mirrored samples; not in the papers: a face in the mirror shows the same emotion."""
 
 MIDDLE_GRAY = 127.5  # what a change of contrast leaves as it is
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How much samples are varied; nothing where all amounts are 0.
+    """Amounts by which samples are varied; nothing changes where all are 0.
 
-    `share`: probability that a sample is varied at all; `flip`: probability that it is seen in a
-    mirror, varied or not. `rotation_deg`: at most so far, to either side. `crop`: share of the
-    face's area that is cut off: a square that keeps the rest, anywhere in the face, is resized
-    to the face's size. `contrast`: at most so much more or less, as a share, around MIDDLE_GRAY.
-    `brightness`: at most so much added or taken away, as a share of the 255 levels.
+    `share`: probability that a sample is varied at all; `flip`: probability that it is mirrored,
+    varied or not. `rotation_deg`: largest rotation to either side. `crop`: share of the face's
+    area that is cut off: a square that keeps the rest, anywhere in the face, is resized to the
+    face's size. `contrast`: largest gain or loss, as a share, around MIDDLE_GRAY. `brightness`:
+    largest shift up or down, as a share of the 255 levels.
 
     Raises KilasError when an amount is out of its range.
     """
@@ -77,11 +79,11 @@ class Augmentation:
 
 
 def augment(faces: UInt8Array, random: np.random.Generator, amounts: Augmentation) -> UInt8Array:
-    """Variations of gray faces: uint8 [B, T, 128, 128] -> the same shape and dtype.
+    """Vary gray faces: uint8 [B, T, 128, 128] -> the same shape and dtype.
 
-    Rotation, crop and flip are one resampling: bilinear, what lies outside of the face is its
-    nearest pixel. Gray levels are rounded and clipped once, at the end. Raises ValueError on any
-    other shape.
+    Rotation, crop and flip are one bilinear resampling; a place outside of the face has the value
+    of the face's nearest pixel. Gray levels are rounded and clipped once, at the end. Raises
+    ValueError on any other shape.
     """
     if faces.ndim != 4 or faces.shape[2:] != (FACE_SIZE, FACE_SIZE):
         raise ValueError(
@@ -108,8 +110,8 @@ def augment(faces: UInt8Array, random: np.random.Generator, amounts: Augmentatio
         _vary(face, to_face, np.float32(contrast[index]), np.float32(shift), varied)
         cv2.transpose(varied, dst=result[index].reshape(slots, -1))
 
-    # TensorFlow makes no batch beforehand when it is told to be deterministic: the network waits,
-    # and all cores are free.
+    # TensorFlow makes no batch ahead when it has to be deterministic: the network waits, and all
+    # cores are free.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(vary, range(samples)))
     return result
@@ -118,8 +120,9 @@ def augment(faces: UInt8Array, random: np.random.Generator, amounts: Augmentatio
 def augment_motion(
     signal: Float32Array, random: np.random.Generator, spec: ModelSpec, amounts: Augmentation
 ) -> Float32Array:
-    """Variations of motion, float32 [B, T, R, H, W, 2]: mirrored with the probability
-    `amounts.flip`, and made larger or smaller by a factor from GAIN_RANGE.
+    """Vary motion: float32 [B, T, R, H, W, 2] -> the same shape and dtype.
+
+    It is mirrored with the probability `amounts.flip`, and scaled by a factor from GAIN_RANGE.
 
     No other amount applies: motion is measured on the aligned face, where light and the head's
     own rotation have been taken out.
@@ -134,9 +137,9 @@ def augment_motion(
 def _to_face(
     rotation_deg: float, scale: float, place: Float64Array, is_flipped: bool
 ) -> Float64Array:
-    """float64 [2, 3]: where in the face the pixels (x, y) of its variation come from.
+    """Return the transform from pixels (x, y) of a variation to the face, float64 [2, 3].
 
-    place: float64 [2], where the crop lies: (-1, -1) left above, (1, 1) right below.
+    `place`: float64 [2], the position of the crop: (-1, -1) left above, (1, 1) right below.
     """
     angle = np.deg2rad(rotation_deg)
     c, s = scale * np.cos(angle), scale * np.sin(angle)
@@ -152,14 +155,14 @@ def _to_face(
 def _vary(
     face: UInt8Array, to_face: Float64Array, gain: np.float32, shift: np.float32, out: UInt8Array
 ) -> None:
-    """Resample all slots of a face, then times `gain` plus `shift`.
+    """Resample all slots of a face, then multiply by `gain` and add `shift`.
 
-    face, out: uint8 [128 * 128, T]; to_face: float64 [2, 3], see `_to_face`.
+    `face`, `out`: uint8 [128 * 128, T]; `to_face`: float64 [2, 3], see `_to_face`.
     """
     size = FACE_SIZE
     slots = face.shape[1]
     one, black, white = np.float32(1.0), np.float32(0.0), np.float32(255.0)
-    shift += np.float32(0.5)  # to round what is cut off below
+    shift += np.float32(0.5)  # rounds, since the conversion to uint8 below cuts off
     for row in range(size):
         for column in range(size):
             x = to_face[0, 0] * column + to_face[0, 1] * row + to_face[0, 2]
@@ -187,8 +190,10 @@ def _vary(
 
 
 def mirror(signal: Float32Array, spec: ModelSpec) -> Float32Array:
-    """The same windows, [B, T, R, H, W, C], of the face seen in a mirror: left and right regions
-    change places, and motion to the right becomes motion to the left."""
+    """Mirror windows of the signal, [B, T, R, H, W, C], as if the face were seen in a mirror.
+
+    Left and right regions change places, and motion to the right becomes motion to the left.
+    """
     mirrored = signal[:, :, :, :, ::-1, :].copy()
     if spec.region_layout == "triple":
         mirrored = mirrored[:, :, [1, 0, 2]]

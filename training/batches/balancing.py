@@ -1,4 +1,4 @@
-"""Classes of very different sizes: weights for them, or more samples of the small ones."""
+"""Balancing of classes of very different sizes: weights, or more samples of small classes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ SMOTE_NEIGHBOURS = 5  # Chawla et al., 2002, who introduced SMOTE
 
 
 def class_weights(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> Float32Array:
-    """W_k = N / n_k of each class, float32 [C] (the dual-path and the 3DCNN framework paper).
+    """Return the weight W_k = N / n_k of each class, float32 [C].
 
-    labels: int64 [N], class index of the samples to train on; classes: their names.
+    It is that of the dual-path and the 3DCNN framework paper. `labels`: int64 [N], class index of
+    the samples to train on; `classes`: names of the classes.
 
     They are as the papers state them, not normalised: their mean over the samples is C, so losses
     are about C times as large. To Adam that is hardly another learning rate, because it divides
@@ -33,15 +34,15 @@ def class_weights(labels: npt.NDArray[np.int64], classes: Sequence[str]) -> Floa
 def smote(
     clips: npt.NDArray[Any], labels: npt.NDArray[np.int64], classes: Sequence[str], seed: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """As many clips of each class as the largest one has, and their labels: those given, in their
-    order, then new ones (SMOTE, Chawla et al., 2002).
+    """Add new clips until each class is as large as the largest (SMOTE, Chawla et al., 2002).
 
-    clips: [N, ...], uint8 or floating, and so are the new ones; labels: int64 [N], class index;
-    classes: their names. A new clip lies between a clip and one of its five nearest neighbours of
-    the same class, fewer where the smallest class has no six clips.
+    Returns the given clips in their order, then the new clips, and the labels of all. `clips`:
+    [N, ...], uint8 or floating, and so are the new clips; `labels`: int64 [N], class index;
+    `classes`: names of the classes. A new clip lies between a clip and one of its five nearest
+    neighbours of the same class, fewer where the smallest class has no six clips.
 
-    It works on float32 copies and holds up to three at once: 3 MB for each clip of 16 gray faces
-    in the result.
+    The work is done on float32 copies, up to three at once: 3 MB for each clip of 16 gray faces in
+    the result.
 
     Raises KilasError when a class has fewer than two clips.
     """
@@ -62,7 +63,7 @@ def smote(
 def check_balance(
     labels: npt.NDArray[np.int64], classes: Sequence[str], balance: Literal["weights", "smote"]
 ) -> None:
-    """Raise KilasError when a class has too few samples for this way to balance."""
+    """Check that each class has enough samples for this way to balance. Raises KilasError."""
     least, method = {"weights": (1, "A class weight"), "smote": (2, "SMOTE")}[balance]
     counts = np.bincount(labels, minlength=len(classes))
     for name, count in zip(classes, counts, strict=True):

@@ -1,4 +1,4 @@
-"""Batches that are made ahead: the next one while the network learns from this one."""
+"""Batches that are made ahead: the next batch while the network learns from the current one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 Batch = tuple[npt.NDArray[Any], ...]
-"""(inputs, targets) or (inputs, targets, weights)."""
+"""Inputs and targets, or inputs, targets and weights."""
 
 
 class PrefetchedBatches(keras.utils.PyDataset, ABC):
     """Batches of an epoch whose order and variation follow from seed, epoch and place alone.
 
-    So batches can be asked for in any order and by any thread, and an interrupted training goes
-    on as if it had not been; `start` says which epoch it is. `fit` has to be told
-    `shuffle=False`: it would ask in an order of its own, which follows from none of these.
+    So batches can be requested in any order and by any thread, and an interrupted training goes on
+    as if it had not been; `start` sets the epoch. `fit` needs `shuffle=False`: its own order would
+    follow from none of these.
     """
 
     def __init__(self, rows: npt.NDArray[np.int64], *, shuffle: bool, seed: int = 0) -> None:
-        """`rows`: int64 [n], what is given out, in a new order in each epoch if `shuffle`.
-        `seed`: of that order and of all else that is drawn."""
+        """Set the rows and the seed.
+
+        `rows`: int64 [n], the rows that batches are made of, in a new order in each epoch if
+        `shuffle`. `seed`: seed of that order and of all else that is drawn.
+        """
         super().__init__()  # one worker: after those of several, Keras waits 0.1 s in each epoch
         self._rows = rows
         self._shuffle = shuffle
@@ -38,7 +41,7 @@ class PrefetchedBatches(keras.utils.PyDataset, ABC):
 
     @abstractmethod
     def _make(self, rows: npt.NDArray[np.int64], index: int, rng: np.random.Generator) -> Batch:
-        """The batch at a place of an epoch whose rows are in this order; `rng` is its own."""
+        """Make the batch at a place of an epoch whose rows are in this order; `rng` is its own."""
 
     def start(self, epoch: int) -> None:
         """Draw an epoch, counted from 0."""
@@ -48,8 +51,10 @@ class PrefetchedBatches(keras.utils.PyDataset, ABC):
         self._epoch = (epoch, rows)
 
     def __getitem__(self, index: int) -> Batch:
-        """One batch; the next one is made meanwhile, since TensorFlow does not look ahead when it
-        has to be deterministic."""
+        """Return a batch and start to make the next.
+
+        TensorFlow does not make batches ahead when it has to be deterministic.
+        """
         epoch, rows = self._epoch
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] == (epoch, index):

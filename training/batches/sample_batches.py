@@ -1,4 +1,4 @@
-"""Samples to the batches that a network is trained and measured on."""
+"""Batches of samples that a network is trained and evaluated on."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from training.batches.samples import Samples
 from training.recipe import SampleSettings, TrainingSettings
 
 PLAIN_BATCH = 64
-"""Samples of a batch that only measures: the figures do not depend on it."""
+"""Samples of a batch for evaluation: the metrics do not depend on it."""
 
 
 def cut(faces: UInt8Array, layout: RegionLayout) -> UInt8Array:
-    """The regions of whole faces: uint8 [B, T, 128, 128] -> [B, T, R, H, W, 1]."""
+    """Cut the regions out of whole faces: uint8 [B, T, 128, 128] -> [B, T, R, H, W, 1]."""
     boxes = LAYOUTS[layout]
     return np.stack(
         [faces[:, :, top:bottom, left:right, np.newaxis] for left, top, right, bottom in boxes],
@@ -29,11 +29,11 @@ def cut(faces: UInt8Array, layout: RegionLayout) -> UInt8Array:
 
 
 class SampleBatches(PrefetchedBatches):
-    """Batches (signal, labels) or (signal, labels, weights) of samples: as few as can be, and as
-    equal in size as can be, since a last rest would count as much as a whole batch.
+    """Batches (signal, labels) or (signal, labels, weights) of samples.
 
-    signal: [B, T, R, H, W, C], uint8 for gray and float32 for motion; labels: int64 [B]; weights:
-    float32 [B]. Made by `training_batches` and `plain_batches`.
+    They are as few and as equal in size as possible, since a small last batch would count as much
+    as a whole batch. `signal`: [B, T, R, H, W, C], uint8 for gray and float32 for motion; `labels`:
+    int64 [B]; `weights`: float32 [B]. Made by `training_batches` and `plain_batches`.
     """
 
     def __init__(
@@ -50,9 +50,12 @@ class SampleBatches(PrefetchedBatches):
         augmentation: Augmentation | None = None,
         weights: Float32Array | None = None,
     ) -> None:
-        """slots, index, labels: as in `Samples`; weights: float32 [N], of each sample. `devices`:
-        how many share each batch, whose size they have to divide; fewer samples than that are left
-        over in an epoch."""
+        """Set the samples and the way to make batches of them.
+
+        `slots`, `index`, `labels`: as in `Samples`; `weights`: float32 [N], of each sample;
+        `devices`: number of devices that share each batch, whose size is a multiple of it; fewer
+        samples than that are left over in an epoch.
+        """
         self._slots = slots
         self._index = index
         self._labels = labels
@@ -92,10 +95,11 @@ def training_batches(
     training: TrainingSettings,
     devices: int = 1,
 ) -> SampleBatches:
-    """What a network learns from: these samples, int64 [n], in a new order in each epoch, balanced
-    and augmented as the settings say. Samples of all other indices have no part in it.
+    """Return batches of the chosen samples, int64 [n], for training.
 
-    Raises KilasError when a class has too few samples for the balancing.
+    They come in a new order in each epoch, balanced and augmented by the settings. Samples of all
+    other indices have no part in them. Raises KilasError when a class has too few samples for the
+    balancing.
     """
     slots, index, labels = samples.slots, samples.index[chosen], samples.labels[chosen]
     weights = None
@@ -122,7 +126,7 @@ def training_batches(
 def plain_batches(
     samples: Samples, chosen: npt.NDArray[np.int64], spec: ModelSpec, devices: int = 1
 ) -> SampleBatches:
-    """What a network is measured on: these samples, int64 [n], as they are and in their order."""
+    """Return batches of the chosen samples, int64 [n], unchanged and in order, for evaluation."""
     return SampleBatches(
         samples.slots,
         samples.index[chosen],

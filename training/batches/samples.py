@@ -1,8 +1,8 @@
-"""Files of streams to samples: one window of the face for each micro-expression.
+"""Samples from files of face sequences: one window of the face for each micro-expression.
 
-A sample is what the live model would see when it scores the apex: `frames` slots of the clock, of
-which `lookahead` come after it. Where a clip is shorter, its first or last slot stands for those
-that are missing; how many did is counted.
+A sample is the window in which the live model scores the apex: `frames` slots of the clock, of
+which `lookahead` come after the apex. Where a clip is shorter, its first or last slot is repeated
+for missing slots; their number is kept.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ SAMPLE_COLUMNS = (
     *("dataset", "subject", "clip", "usage", "is_copy"),
     *("emotion", "label", "onset_s", "apex_s"),
 )
-"""Of a sample's row; `apex_slot` (which slot of the window shows the apex) and `held` (how many
-of its slots stand for missing ones) come with them."""
+"""Columns of the table of samples.
+
+The table has two more: `apex_slot`, the slot of the window that shows the apex, and `held`, the
+number of slots that are repeated for missing slots.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,8 @@ class Samples:
     """All samples of some files.
 
     `slots`: uint8 [S, 128, 128], aligned faces, or for motion float16 [S, R, H, W, 2]. `index`:
-    int64 [N, T], which slots a sample consists of. `labels`: int64 [N], class index. `table`: a
-    row a sample, SAMPLE_COLUMNS, `apex_slot` and `held`.
+    int64 [N, T], the slots of each sample. `labels`: int64 [N], class index. `table`: a row for
+    each sample, SAMPLE_COLUMNS, `apex_slot` and `held`.
     """
 
     slots: npt.NDArray[np.generic]
@@ -51,14 +54,14 @@ class Samples:
         return len(self.labels)
 
     def windows(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
-        """[B, T, ...]: the slots of these samples."""
+        """Return the slots of the chosen samples, [B, T, ...]."""
         windows: npt.NDArray[np.generic] = self.slots[self.index[chosen]]
         return windows
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Micro-expressions that are no samples: how many, and why."""
+    """Number of micro-expressions that are no samples for the same reason, and the reason."""
 
     count: int
     why: str
@@ -67,9 +70,10 @@ class LeftOut:
 def read_samples(
     prepared: Sequence[Path], spec: ModelSpec, classes: str, jobs: int = 1
 ) -> tuple[Samples, list[LeftOut]]:
-    """The samples of files of streams (`training.preparation.sequence_file.load_files`), labelled as `spec` and
-    `classes` (`training.datasets.CLASSES`) say.
+    """Read the samples of files of face sequences, and list the expressions that are left out.
 
+    `prepared`: see `training.preparation.sequence_file.load_files`; `classes`: a key of
+    `training.datasets.CLASSES`; classes that are not among the labels of `spec` are left out.
     Raises KilasError when a file cannot be used, two files have the same expression, or no sample
     is left.
     """
@@ -89,7 +93,7 @@ def read_samples(
             waiting.setdefault((row["subject"], row["clip"]), []).append(row)
         for run in _runs(file, spec, jobs, set(waiting)):
             clip = (run.subject, run.clip)
-            for row in [one for one in waiting[clip] if _is_in(run, one["apex_s"], spec)]:
+            for row in [row for row in waiting[clip] if _is_in(run, row["apex_s"], spec)]:
                 waiting[clip].remove(row)
                 apex, wanted = _window(run, row["apex_s"], spec)
                 inside = np.clip(wanted, 0, len(run.signal) - 1)
@@ -102,7 +106,7 @@ def read_samples(
         reasons += ["no face can be seen at the apex"] * sum(map(len, waiting.values()))
     left_out = [LeftOut(count, why) for why, count in Counter(reasons).most_common()]
     if not kept:
-        why = "; ".join(f"{one.count} times {one.why}" for one in left_out)
+        why = "; ".join(f"{reason.count} times {reason.why}" for reason in left_out)
         raise KilasError(
             f"No sample is left of {', '.join(path.name for path in prepared)}: "
             f"{why or 'there is no micro-expression'}. Give other data, or other classes."
@@ -129,11 +133,16 @@ def read_samples(
 def _runs(
     file: SequenceFile, spec: ModelSpec, jobs: int, clips: set[tuple[str, str]]
 ) -> Iterable[SignalRun]:
-    """The signal of the clips that are wanted: whole faces, or the motion of the regions."""
-    streams = [one for one in file.streams if (one.subject, one.clip) in clips]
+    """Return the signal of the given clips: whole faces, or the motion of the regions."""
+    sequences = [
+        sequence for sequence in file.streams if (sequence.subject, sequence.clip) in clips
+    ]
     if spec.signal == "motion":
-        return signal_runs(streams, spec, jobs)
-    return (SignalRun(one.clip, one.subject, (), one.t_s, one.faces) for one in streams)
+        return signal_runs(sequences, spec, jobs)
+    return (
+        SignalRun(sequence.clip, sequence.subject, (), sequence.t_s, sequence.faces)
+        for sequence in sequences
+    )
 
 
 def _is_in(run: SignalRun, t_s: float, spec: ModelSpec) -> bool:
@@ -142,8 +151,11 @@ def _is_in(run: SignalRun, t_s: float, spec: ModelSpec) -> bool:
 
 
 def _window(run: SignalRun, apex_s: float, spec: ModelSpec) -> tuple[int, npt.NDArray[np.int64]]:
-    """The slot of the apex, and the slots of the window that scores it, int64 [T]; in a long enough
-    run it is moved until all of them are there, in a short one some lie outside."""
+    """Return the slot of the apex, and the slots of the window that scores it, int64 [T].
+
+    In a long enough run the window is moved until all of its slots exist; in a short run some lie
+    outside.
+    """
     apex = int(np.abs(run.t_s - apex_s).argmin())
     first = apex - (spec.frames - 1 - spec.lookahead)
     if len(run.t_s) >= spec.frames:

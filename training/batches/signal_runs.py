@@ -18,7 +18,7 @@ from training.preparation.sequence_file import FaceSequence
 
 @dataclass(frozen=True, slots=True)
 class SignalRun:
-    """One unbroken run of the signal of a stream.
+    """Unbroken run of the signal of a face sequence.
 
     `signal`: [S, R, H, W, C]; `t_s`: float64 [S], seconds from the video's start; `events`: all
     expressions of the video.
@@ -31,34 +31,36 @@ class SignalRun:
     signal: npt.NDArray[np.generic]
 
 
-def signal_runs(streams: Iterable[FaceSequence], spec: ModelSpec, jobs: int) -> Iterator[SignalRun]:
-    """The signal of all streams, in their order, `jobs` streams at a time.
+def signal_runs(
+    sequences: Iterable[FaceSequence], spec: ModelSpec, jobs: int
+) -> Iterator[SignalRun]:
+    """Yield the signal of all face sequences, in their order, `jobs` sequences at a time.
 
-    The signal stage is the live path's own; where it gives up, the stream is cut, as live.
+    The signal stage is the live path's own; where it gives up, the sequence is cut, as live.
     Motion is kept as float16: its steps of 0.001 pixels are far below its noise.
     """
-    waiting = iter(streams)
+    waiting = iter(sequences)
     with ThreadPoolExecutor(jobs) as pool:
         while group := list(islice(waiting, 8 * jobs)):
-            for runs in pool.map(lambda stream: _signal_runs(stream, spec), group):
+            for runs in pool.map(lambda sequence: _signal_runs(sequence, spec), group):
                 yield from runs
 
 
-def _signal_runs(stream: FaceSequence, spec: ModelSpec) -> list[SignalRun]:
+def _signal_runs(sequence: FaceSequence, spec: ModelSpec) -> list[SignalRun]:
     def run(first: int, signal: list[npt.NDArray[np.generic]]) -> SignalRun:
-        t_s = stream.t_s[first : first + len(signal)]
-        return SignalRun(stream.clip, stream.subject, stream.events, t_s, np.stack(signal))
+        t_s = sequence.t_s[first : first + len(signal)]
+        return SignalRun(sequence.clip, sequence.subject, sequence.events, t_s, np.stack(signal))
 
     if spec.signal == "gray":
         cuts = [
-            stream.faces[:, top:bottom, left:right, np.newaxis]
+            sequence.faces[:, top:bottom, left:right, np.newaxis]
             for left, top, right, bottom in LAYOUTS[spec.region_layout]
         ]
         return [run(0, list(np.stack(cuts, axis=1)))]
     stage = MotionSignal(spec)
     runs: list[SignalRun] = []
     slots: list[npt.NDArray[np.generic]] = []
-    for number, face in enumerate(stream.faces):
+    for number, face in enumerate(sequence.faces):
         signal = stage(face[np.newaxis])
         if signal is not None:
             slots.append(signal.astype(np.float16))
@@ -68,5 +70,5 @@ def _signal_runs(stream: FaceSequence, spec: ModelSpec) -> list[SignalRun]:
             runs.append(run(number - len(slots), slots))
         slots = []
     if slots:
-        runs.append(run(len(stream.faces) - len(slots), slots))
+        runs.append(run(len(sequence.faces) - len(slots), slots))
     return runs

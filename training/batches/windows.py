@@ -1,4 +1,4 @@
-"""Prepared streams to the windows that spotting recipes are trained on."""
+"""Windows of face sequences, on which spotting recipes are trained."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from training.batches.signal_runs import SignalRun
 from training.recipe import TrainingSettings, WindowSettings
 
 SHOWN = 0.2
-"""Share of an expression's peak, seen against the baseline, from which a slot counts as it."""
+"""Share of an expression's peak, seen against the baseline, from which a slot has its label."""
 
 HIDDEN = 0.05
-"""Share of the peak up to which a slot counts as none; between the two it has no label."""
+"""Share of the peak up to which a slot has the label `none`; between the two it has no label."""
 
 NO_LABEL = -1
-"""Label of slots that neither train nor test."""
+"""Label of slots that are used neither for training nor for test."""
 
 EDGE_S = 0.3
-"""How far from an expression a window without one still counts as its edge."""
+"""Largest distance from an expression at which a window without expression counts as its edge."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowSet:
-    """All windows of a set of streams, without copying them.
+    """All windows of a set of face sequences, without copies.
 
-    `signal`: [S, R, H, W, C], slots of all streams one after the other. `starts`: int64 [N],
-    first slot of each window; `labels`: int64 [N], class index. `is_edge`: bool [N], no
-    expression now, but one within EDGE_S. `subjects`: [N].
+    `signal`: [S, R, H, W, C], slots of all sequences one after the other. `starts`: int64 [N],
+    first slot of each window; `labels`: int64 [N], class index. `is_edge`: bool [N], true where
+    the scored slot shows no expression, but a slot within EDGE_S does. `subjects`: [N].
     """
 
     signal: npt.NDArray[np.generic]
@@ -47,7 +47,7 @@ class WindowSet:
     subjects: npt.NDArray[np.str_]
 
     def batch(self, chosen: npt.NDArray[np.int64], frames: int) -> npt.NDArray[np.float32]:
-        """float32 [B, T, R, H, W, C]."""
+        """Return the chosen windows, float32 [B, T, R, H, W, C]."""
         slots = self.starts[chosen, None] + np.arange(frames)
         return self.signal[slots].astype(np.float32)
 
@@ -58,13 +58,13 @@ def slot_labels(
     labels: tuple[str, ...],
     rate_hz: float,
 ) -> npt.NDArray[np.int64]:
-    """Class index of each slot of one stream, or NO_LABEL; int64 [S].
+    """Return the class index of each slot of a face sequence, or NO_LABEL; int64 [S].
 
-    t_s: float64 [S]; events: those of this video. A slot shows an expression when the
+    `t_s`: float64 [S]; `events`: those of this video. A slot shows an expression when the
     expression stands out from the baseline that the motion signal has at that moment, which is
     therefore built here in the same way from the true intensities. So the release of a long
-    smile, which the baseline has got used to, is `none`. An expression that has none of the labels
-    leaves its slots without one.
+    smile, to which the baseline has adapted, is `none`. Slots of an expression that has none of
+    the labels have no label.
     """
     result = np.full(len(t_s), labels.index(NONE_LABEL), np.int64)
     step = max(1, round(BASELINE_STEP_S * rate_hz))
@@ -83,7 +83,7 @@ def slot_labels(
 
 
 def collect_windows(runs: Iterable[SignalRun], spec: ModelSpec) -> WindowSet:
-    """Every window whose scored slot has a label."""
+    """Collect every window whose scored slot has a label."""
     scored = spec.frames - 1 - spec.lookahead
     signals: list[npt.NDArray[np.generic]] = []
     starts: list[int] = []
@@ -115,8 +115,10 @@ def collect_windows(runs: Iterable[SignalRun], spec: ModelSpec) -> WindowSet:
 
 
 def _joined(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
-    """The parts one after the other. Each is given up once it is copied: all of them twice would
-    be the largest thing in memory."""
+    """Join the parts one after the other, and empty the list.
+
+    Each part is freed once it is copied: all of them twice would be the largest data in memory.
+    """
     whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
     first = len(whole)
     while parts:
@@ -127,10 +129,10 @@ def _joined(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
 
 
 class WindowBatches(keras.utils.PyDataset):
-    """An epoch's batches: windows drawn anew each epoch, with a fixed share of expressions.
+    """Batches of an epoch: windows drawn anew each epoch, with a fixed share of expressions.
 
-    What an epoch draws follows from the seed and its number alone, so an interrupted training
-    goes on as if it had not been; `start` says which epoch it is.
+    The draw of an epoch follows from the seed and the epoch's number alone, so an interrupted
+    training goes on as if it had not been; `start` sets the epoch.
     """
 
     def __init__(
@@ -154,7 +156,7 @@ class WindowBatches(keras.utils.PyDataset):
         self._groups = [
             (edges, np.flatnonzero(is_none & windows.is_edge)),
             (settings.none_share - edges, np.flatnonzero(is_none & ~windows.is_edge)),
-            # As often as they occur: the more varied a class, the more of it there is.
+            # As often as they occur: a more varied class has more windows.
             (1.0 - settings.none_share, np.flatnonzero(chosen & (windows.labels != none))),
         ]
         lacking = set(range(len(spec.labels))) - set(windows.labels[chosen])
