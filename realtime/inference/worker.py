@@ -207,13 +207,13 @@ def _scores(
 
 
 class InferenceClient:
-    """Access of one stream to the shared worker: windows in, scores out. Made by
-    `InferenceWorker.client`.
+    """Access of one stream to the shared worker: windows in, scores out.
 
-    `policy` decides about a batch that comes while the batch before still waits. "latest", for live
-    sources: there is a slot that holds one batch, and a newer batch takes its place, also in the
-    order of the clients; each window replaced is counted in `drops["model busy"]`. "wait", for
-    files: nothing is dropped, and results do not depend on the machine's speed.
+    Clients are made by `InferenceWorker.client`. `policy` decides about a batch that comes while
+    the batch before still waits. "latest", for live sources: there is a slot that holds one batch,
+    and a newer batch takes its place, also in the order of the clients; each window replaced is
+    counted in `drops["model busy"]`. "wait", for files: nothing is dropped, and results do not
+    depend on the machine's speed.
 
     `exchange`, `finish`, `close` and `drops` belong to one thread. `want_attention` may be set by
     any thread and holds from the next batch on.

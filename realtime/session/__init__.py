@@ -1,1 +1,1 @@
-"""A session folder: its layout, reading it, its statistics."""
+"""Session folder: its layout, its reader, its statistics."""

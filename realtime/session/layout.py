@@ -1,5 +1,5 @@
-"""Names of the files in a session folder, of columns in them, and of what `analyze` writes beside
-the folders."""
+"""Names of a session folder's files and of their columns, and of files that `analyze` writes
+beside."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ EVENT_HEADER = (
     "label",
     "score",
 )
+"""Columns of events.csv."""
 
 CONDITIONS_HEADER = ("frame", "timestamp", "face_id", *(one.name for one in fields(Conditions)))
+"""Columns of conditions.csv."""
 
 
 SESSION_FILE = "session.json"
@@ -36,21 +38,21 @@ RECORDED_FILES = (
     VIDEO_FILE,
     CLEAN_FILE,
 )
-"""What the recorder itself writes; a folder with any of them holds a recording."""
+"""Files that the recorder itself writes; a folder with any of them holds a recording."""
 
 SCORES_BEGIN = ("frame", "timestamp", "face_id", "success", "confidence")
 """Columns of scores.csv before those of the labels."""
 
 SCORES_END = "state"
-"""The last column of scores.csv."""
+"""Last column of scores.csv."""
 
 MACRO_PREFIX = "macro_"
-"""Of the columns of scores.csv, after those of the labels, that hold the smoothed scores of
+"""Prefix of the columns of scores.csv, after those of the labels, that hold the smoothed scores of
 macro-expressions."""
 
 
 def scores_header(labels: Iterable[str], macro_labels: Iterable[str] = ()) -> tuple[str, ...]:
-    """The columns of scores.csv; without `macro_labels` as it is where these are not scored."""
+    """Return the columns of scores.csv; without `macro_labels`, those without macro-expressions."""
     return (*SCORES_BEGIN, *labels, *(MACRO_PREFIX + label for label in macro_labels), SCORES_END)
 
 
@@ -64,9 +66,11 @@ EXPORTED_FILES = (
     "events.vtt",
     "events.eaf",
 )
+"""Files that exports add to a session folder."""
 SUMMARY_FILE = "summary.csv"
+"""Table of all sessions of one call of `analyze`."""
 
 
 def clip_stem(event_id: int) -> str:
-    """Name of an event's files without their suffix: `event-0001`."""
+    """Return the name of an event's files without their suffix: `event-0001`."""
     return f"event-{event_id:04d}"

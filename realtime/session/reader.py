@@ -1,4 +1,5 @@
-"""Reads a session folder. Its shape is checked here, once: who gets a `Session` can rely on it."""
+"""Reader of a session folder, which checks its shape once: code that gets a `Session` can rely on
+it."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from realtime.session.layout import (
 )
 
 LARGEST = 1e10
-"""No count, time or rate of a recording is larger: in seconds it is 300 years."""
+"""Largest count, time or rate of a recording: in seconds it is 300 years."""
 
 COLUMN_TYPES = {
     "frame": "int64",
@@ -37,7 +38,7 @@ COLUMN_TYPES = {
 """Types of the columns of a session's tables; the others are numbers with a fraction."""
 
 REQUIRED = ("status", "labels")
-"""Keys of session.json without which nothing can be made of a session."""
+"""Keys of session.json without which a session cannot be used."""
 
 FACTS_SHAPE: dict[str, Any] = {
     "status": str,
@@ -62,10 +63,13 @@ FACTS_SHAPE: dict[str, Any] = {
     "calibration": (dict, None),
     "sensitivity_changes": ([{"from_s": float}], None),
 }
-"""What the values of session.json are, where they are there: a type, a list of one, an object
-with some keys or, at `...`, with any; or one of several. Other keys may hold anything."""
+"""Shape of the values in session.json, where they are there.
 
-_WORDS: dict[Any, str] = {
+Each is a type, a list of a shape, an object with some keys or, at `...`, with any; or a choice of
+these. Other keys may hold anything.
+"""
+
+_TYPE_NAMES: dict[Any, str] = {
     str: "text",
     bool: "true or false",
     int: "a whole number",
@@ -74,14 +78,14 @@ _WORDS: dict[Any, str] = {
     list: "a list",
     None: "null",
 }
-"""JSON's own names of what a value is."""
+"""JSON's own names of the types of values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a session folder says.
+    """Content of a session folder.
 
-    `scores`: one row a frame and face. `events`: one row a micro-expression. `facts`: the
+    `scores`: a row for each frame and face. `events`: a row for each micro-expression. `facts`: the
     content of session.json.
     """
 
@@ -91,8 +95,18 @@ class Session:
 
 
 def load_session(folder: str | Path) -> Session:
-    """Read a session folder. Raises RecordingError when one of its files is missing or is not
-    what Kilas writes."""
+    """Read a session folder.
+
+    Raises RecordingError when one of its files is missing or is not as Kilas writes it.
+
+    Example:
+
+        from realtime import analyze, load_session
+
+        analyze("talk.mp4", out="talk")
+        session = load_session("talk")
+        print(session.facts["status"], session.events[["onset_s", "label", "score"]])
+    """
     folder = Path(folder)
     facts = read_facts(folder)
     return Session(
@@ -103,7 +117,7 @@ def load_session(folder: str | Path) -> Session:
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """The content of session.json. Raises RecordingError."""
+    """Read the content of session.json. Raises RecordingError."""
     path = folder / SESSION_FILE
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
@@ -116,7 +130,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def check_facts(path: Path, facts: object) -> None:
-    """Raise RecordingError where `facts`, the content of `path`, is not a session's."""
+    """Check that `facts`, the content of `path`, is a session's; raise RecordingError if not."""
     wrong = _misfit(facts, FACTS_SHAPE, "its content")
     if wrong is None and isinstance(facts, dict):
         missing = [key for key in REQUIRED if key not in facts]
@@ -131,7 +145,7 @@ def check_facts(path: Path, facts: object) -> None:
 
 
 def macro_labels(facts: Mapping[str, Any]) -> list[str]:
-    """The labels of the macro-expressions that were scored; none where they were not."""
+    """Return the labels of the macro-expressions that were scored; none where they were not."""
     labels: list[str] = (facts.get("macro") or {}).get("labels", [])
     return labels
 
@@ -139,7 +153,7 @@ def macro_labels(facts: Mapping[str, Any]) -> list[str]:
 def read_scores(
     folder: Path, labels: Sequence[str], macro_labels: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """The content of scores.csv. Raises RecordingError."""
+    """Read the content of scores.csv. Raises RecordingError."""
     header = scores_header(labels, macro_labels)
     always = ("frame", "timestamp", "success", SCORES_END)
     return _read_table(
@@ -148,12 +162,12 @@ def read_scores(
 
 
 def read_events(folder: Path) -> pd.DataFrame:
-    """The content of events.csv. Raises RecordingError."""
+    """Read the content of events.csv. Raises RecordingError."""
     return _read_table(folder / EVENTS_FILE, EVENT_HEADER, ())
 
 
 def read_conditions(folder: Path) -> pd.DataFrame | None:
-    """The content of conditions.csv, which older sessions do not have. Raises RecordingError."""
+    """Read the content of conditions.csv, which older sessions lack. Raises RecordingError."""
     path = folder / CONDITIONS_FILE
     if not path.exists():
         return None
@@ -161,11 +175,11 @@ def read_conditions(folder: Path) -> pd.DataFrame | None:
 
 
 def _read_table(path: Path, header: Sequence[str], may_be_empty: Sequence[str]) -> pd.DataFrame:
-    """The columns of `header`, and what others there are as pandas takes them."""
+    """Read the columns of `header`, and any others with the types that pandas chooses."""
     types = {name: COLUMN_TYPES.get(name, "float64") for name in header}
     try:
-        # Words are read as such: a label may be "NA". Numbers are given their types afterwards,
-        # because those of whole numbers have no place for what is empty or infinite.
+        # Text is read as it is: a label may be "NA". Numbers are given their types afterwards,
+        # because whole-number types cannot hold empty or infinite cells.
         table = pd.read_csv(
             path,
             dtype={
@@ -187,7 +201,7 @@ def _read_table(path: Path, header: Sequence[str], may_be_empty: Sequence[str]) 
 def _misfit_of_table(
     table: pd.DataFrame, types: Mapping[str, str], may_be_empty: Sequence[str]
 ) -> str | None:
-    """What is wrong with a table, in words; None if nothing is."""
+    """Return the first fault of a table as text; None if there is none."""
     for name, kind in types.items():
         if name not in table.columns:
             return f"it has no column {name!r}"
@@ -207,7 +221,7 @@ def _misfit_of_table(
 
 
 def _misfit(value: object, shape: Any, name: str) -> str | None:
-    """What is wrong with `value`, which is called `name`, in words; None if nothing is."""
+    """Return the first fault of `value`, which is called `name`, as text; None if there is none."""
     choices = shape if isinstance(shape, tuple) else (shape,)
     for choice in choices:
         if isinstance(choice, dict) and isinstance(value, dict):
@@ -221,13 +235,15 @@ def _misfit(value: object, shape: Any, name: str) -> str | None:
             continue
         found = (_misfit(one, inner_shape, inner_name) for inner_name, one, inner_shape in inner)
         return next((wrong for wrong in found if wrong is not None), None)
-    words = [_WORDS[one if one is None or isinstance(one, type) else type(one)] for one in choices]
-    return f"{name} is not {' or '.join(words)}"
+    kinds = [kind if kind is None or isinstance(kind, type) else type(kind) for kind in choices]
+    return f"{name} is not {' or '.join(_TYPE_NAMES[kind] for kind in kinds)}"
 
 
 def _is_a(value: object, kind: object) -> bool:
-    """Whether a value of JSON is of a simple kind: true is no number, and 1 is one with or
-    without a fraction."""
+    """Return True if a value of JSON is of a simple kind.
+
+    true is no number, and 1 is a number with or without a fraction.
+    """
     if kind is None or value is None:
         return kind is value
     if kind in (int, float):
@@ -238,14 +254,16 @@ def _is_a(value: object, kind: object) -> bool:
 
 
 def _cannot_read(path: Path, error: OSError) -> RecordingError:
+    """Return the error for a file that cannot be read."""
     return RecordingError(
         f"{path.parent} cannot be read as a session ({path.name}: {error.strerror}); "
-        "name a folder that a recording has written."
+        "choose a folder that a recording has written."
     )
 
 
 def _is_damaged(path: Path, wrong: str) -> RecordingError:
+    """Return the error for a file whose content is wrong."""
     return RecordingError(
         f"{path.parent} cannot be read as a session ({path.name} is not what Kilas writes: "
-        f"{' '.join(wrong.split())}); mend that file, or have the session made again."
+        f"{' '.join(wrong.split())}); repair that file, or make the session again."
     )

@@ -1,4 +1,4 @@
-"""What the tables of a session come to: time with a face, absences, states, conditions, frames."""
+"""Statistics of a session's tables: time with a face, absences, states, conditions, frames."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from realtime.faces.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG, UNEVEN
 Float64Array = npt.NDArray[np.float64]
 
 HOLE_S = 0.2
-"""A longer time without a frame is no time that was seen; the default `max_gap_s` of models."""
+"""Longest time without a frame that still counts as seen; the default `max_gap_s` of models."""
 
 HOLE_FRAMES = 2.5
-"""Sources slower than 1 / HOLE_S have holes from so many usual gaps on: more than one frame is
+"""Length of a hole in usual gaps, for sources slower than 1 / HOLE_S: more than one frame is
 missing then."""
 
 ROUNDING_S = 1e-6
-"""The tables state times to a microsecond."""
+"""Precision of the times in the tables: a microsecond."""
 
 SHOWN_STATES = ("warming up", "macro")
-"""States that are told as stretches; `expression` becomes an event or nothing."""
+"""States that are listed as stretches; `expression` becomes an event or nothing."""
 
 AWAY = "no face"
+"""State of a stretch without a face."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """From `start_s` to `end_s` a face, or nobody, was in `state`."""
+    """Stretch of time from `start_s` to `end_s` in which a face, or nobody, was in `state`."""
 
     state: str
     start_s: float
@@ -40,13 +41,17 @@ class Stretch:
 
     @property
     def duration_s(self) -> float:
+        """Length of the stretch."""
         return self.end_s - self.start_s
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """How much of a session showed a face. `unseen_s`: holes between frames, in which nothing is
-    known. `absences`: stretches without any face, the longest first."""
+    """Times of a session with and without a face.
+
+    `unseen_s`: holes between frames, in which nothing is known. `absences`: stretches without any
+    face, the longest first.
+    """
 
     with_face_s: float
     without_face_s: float
@@ -55,12 +60,13 @@ class Presence:
 
     @property
     def total_s(self) -> float:
+        """Length of the session, holes included."""
         return self.with_face_s + self.without_face_s + self.unseen_s
 
 
 @dataclass(frozen=True, slots=True)
 class FaceFigures:
-    """One face: when it was seen, and its stretches in time order."""
+    """Statistics of one face: when it was seen, and its stretches in time order."""
 
     face_id: int
     first_s: float
@@ -72,7 +78,7 @@ class FaceFigures:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """One condition that makes scores doubtful. `share`: of the frames with this face, 0 to 1."""
+    """Condition that makes scores doubtful. `share`: of the frames with this face, 0 to 1."""
 
     name: str
     bound: str
@@ -81,7 +87,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class LabelFigures:
-    """Events of one label. Rates are None where there was no time to count in."""
+    """Statistics of the events of one label. Rates are None where there was no time to count in."""
 
     label: str
     count: int
@@ -92,19 +98,22 @@ class LabelFigures:
 
 
 def frame_times(scores: pd.DataFrame) -> Float64Array:
-    """Seconds [N], the time of each frame of scores.csv, in order."""
+    """Return the time of each frame of scores.csv, seconds [N], in order."""
     times_s = scores.drop_duplicates("frame")["timestamp"].dropna().to_numpy(np.float64)
     return np.sort(times_s)
 
 
 def hole_s(times_s: Float64Array) -> float:
-    """The time between two frames from which on something is missing between them."""
+    """Return the time between two frames from which on something is missing between them."""
     usual_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
     return max(HOLE_S, HOLE_FRAMES * usual_s)
 
 
 def presence(scores: pd.DataFrame) -> Presence:
-    """Each frame counts until the next one; what is longer than a hole is unseen, not face."""
+    """Return the times with and without a face.
+
+    Each frame counts until the next; more than a hole is unseen, not face.
+    """
     frames = scores.groupby("timestamp", sort=True)["success"].max()
     times_s, is_face = frames.index.to_numpy(np.float64), frames.to_numpy() > 0
     if not len(times_s):
@@ -121,7 +130,7 @@ def presence(scores: pd.DataFrame) -> Presence:
 
 
 def face_figures(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceFigures]:
-    """Every face of a session, the one that was seen longest first."""
+    """Return the statistics of every face of a session, the face that was seen longest first."""
     times_s = frame_times(scores)
     if not len(times_s):
         return []
@@ -134,10 +143,10 @@ def face_figures(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceFigures
     for face_id, ordered in by_face:
         own_s = ordered["timestamp"].to_numpy(np.float64)
         held_s, _ = _held(own_s, every_hole_s)
-        told = [
-            one
-            for one in _runs(own_s, held_s, ordered["state"].astype(str).to_numpy())
-            if one.state in SHOWN_STATES
+        listed = [
+            stretch
+            for stretch in _runs(own_s, held_s, ordered["state"].astype(str).to_numpy())
+            if stretch.state in SHOWN_STATES
         ]
         away = _away(own_s, held_s, float(times_s[0]), end_s)
         faces.append(
@@ -147,14 +156,14 @@ def face_figures(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceFigures
                 last_s=float(own_s[-1]),
                 seen_s=float(held_s.sum()),
                 events=int(events_of.get(face_id, 0)),
-                stretches=tuple(sorted(told + away, key=lambda one: one.start_s)),
+                stretches=tuple(sorted(listed + away, key=lambda stretch: stretch.start_s)),
             )
         )
     return sorted(faces, key=lambda face: -face.seen_s)
 
 
 def condition_shares(conditions: pd.DataFrame) -> list[Warned]:
-    """How much of one face's frames lie outside of the bounds of `realtime.faces.conditions`."""
+    """Return the share of a face's frames outside of each bound of `realtime.faces.conditions`."""
     head = conditions[["yaw_deg", "pitch_deg"]].abs()
     outside = (
         ("head turned", f"yaw or pitch over {TURNED_DEG:g}°", (head > TURNED_DEG).any(axis=1)),
@@ -173,11 +182,11 @@ def condition_shares(conditions: pd.DataFrame) -> list[Warned]:
 def label_figures(
     labels: Sequence[str], events: pd.DataFrame, seen: Presence
 ) -> list[LabelFigures]:
-    """Events by label, also of labels that had none."""
-    figures = []
+    """Return the statistics of the events of each label, also of labels that had none."""
+    statistics = []
     for label in labels:
         own = events[events["label"] == label]
-        figures.append(
+        statistics.append(
             LabelFigures(
                 label=label,
                 count=len(own),
@@ -187,17 +196,19 @@ def label_figures(
                 median_score=float(own["score"].median()) if len(own) else None,
             )
         )
-    return figures
+    return statistics
 
 
 def per_minute(count: int, time_s: float) -> float | None:
+    """Return the count a minute; None where there was no time."""
     return 60.0 * count / time_s if time_s > 0 else None
 
 
 def _held(times_s: Float64Array, longest_s: float | None = None) -> tuple[Float64Array, float]:
-    """Seconds [N] that each of the frames at `times_s` lasts, and the seconds that none does.
+    """Return the seconds [N] that each of the frames at `times_s` lasts, and the seconds that none
+    does.
 
-    A frame lasts until the next; one before a hole, and the last, as long as is usual.
+    A frame lasts until the next; a frame before a hole, and the last, as long as is usual.
     """
     gaps_s = np.diff(times_s)
     usual_s = float(np.median(gaps_s)) if len(gaps_s) else 0.0
@@ -207,7 +218,7 @@ def _held(times_s: Float64Array, longest_s: float | None = None) -> tuple[Float6
 
 
 def _runs(times_s: Float64Array, held_s: Float64Array, states: npt.NDArray[Any]) -> list[Stretch]:
-    """Neighbouring frames of one state, without a hole between them, as one stretch."""
+    """Return neighbouring frames of one state, without a hole between them, as stretches."""
     ends_s = times_s + held_s
     is_new = (states[1:] != states[:-1]) | (times_s[1:] > ends_s[:-1] + ROUNDING_S)
     starts = np.flatnonzero(np.append(True, is_new))
@@ -219,7 +230,7 @@ def _runs(times_s: Float64Array, held_s: Float64Array, states: npt.NDArray[Any])
 
 
 def _away(own_s: Float64Array, held_s: Float64Array, start_s: float, end_s: float) -> list[Stretch]:
-    """When a face that was seen at `own_s` was not there."""
+    """Return the stretches in which a face that was seen at `own_s` was not there."""
     left_s = np.concatenate([[start_s], own_s + held_s])
     back_s = np.append(own_s, end_s)
     return [

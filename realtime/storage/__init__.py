@@ -1,1 +1,1 @@
-"""Files that stay whole whatever ends the program."""
+"""Storage: files that stay whole whatever ends the program."""

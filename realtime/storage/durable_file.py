@@ -1,4 +1,5 @@
-"""Files that a kill, a full disk or a loss of power leaves whole up to a moment before."""
+"""Durable files, which a kill, a full disk or a loss of power leaves whole up to a moment
+before."""
 
 from __future__ import annotations
 
@@ -12,14 +13,14 @@ SYNC_EVERY_S = 0.5
 """Time between two rounds of a `SyncThread`: half of the second that a recording may lose."""
 
 PARTIAL = ".partial"
-"""What the name of a file ends in until the file is whole."""
+"""Ending of a file's name until the file is whole."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of a disk, of a user's share of it, or of a file, that takes nothing more."""
+"""Errors of a disk, of a user's share of it, or of a file that takes nothing more."""
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether this, or what it came from, is for want of space."""
+    """Return True if this error, or an error that caused it, is a lack of space."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True
@@ -28,16 +29,16 @@ def is_full(error: BaseException | None) -> bool:
 
 
 class DiskFile:
-    """A new file that goes straight to the system and never ends in half a piece of data.
+    """New file that goes straight to the system and never ends in half a piece of data.
 
-    After a failed write it is cut back to the last `mark` and takes nothing more in silence,
-    because a muxer that is being closed goes on writing and would spoil what is there. Changes
-    before the last mark wait until `close` for the same reason: the muxer turns fragments into
-    a plain MP4 by changing its first bytes before it appends the index that these rely on.
+    After a failed write it is cut back to the last `mark` and ignores further writes without an
+    error, because a muxer that is being closed goes on writing and would spoil what is there.
+    Changes before the last mark wait until `close` for the same reason: the muxer turns fragments
+    into a plain MP4 by changing its first bytes before it appends the index that these rely on.
 
     A loss of power takes what was not yet on the disk itself; `sync` brings it there, from any
-    thread, but not at the same time as `close`, which does so too.
-    Raises OSError, FileExistsError among them.
+    thread, but not at the same time as `close`, which does so too. Raises OSError, FileExistsError
+    among them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,6 +54,8 @@ class DiskFile:
         self.close()
 
     def write(self, data: bytes) -> int:
+        """Write `data` at the current position, or keep it for `close` if that is before the last
+        mark."""
         position = self._file.tell()
         if position < self._good_size:
             self._changes.append((position, bytes(data)))
@@ -69,7 +72,7 @@ class DiskFile:
         return len(data)
 
     def mark(self) -> None:
-        """State that all that was written so far belongs together."""
+        """Record that everything written so far belongs together."""
         if not self._is_broken:
             self._good_size = os.fstat(self._file.fileno()).st_size
 
@@ -80,7 +83,7 @@ class DiskFile:
             self.mark()
 
     def sync(self) -> None:
-        """Wait until all that was written so far is on the disk itself."""
+        """Wait until everything written so far is on the disk itself."""
         os.fsync(self._file.fileno())
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -90,6 +93,7 @@ class DiskFile:
         return self._file.tell()
 
     def close(self) -> None:
+        """Make the changes that wait, bring everything to the disk itself, and close the file."""
         if self._file.closed:
             return
         with self._file:
@@ -103,14 +107,14 @@ class DiskFile:
 
 
 class SyncThread:
-    """Brings files to the disk itself, about twice a second, on a thread of its own.
+    """Thread that brings files to the disk itself, about twice a second.
 
-    So whoever writes them never waits for the disk. An error of the thread ends it and is raised
-    by the next `replace` or by `stop`, which belong to one thread.
+    So the threads that write them never wait for the disk. An error of the thread ends it and is
+    raised by the next `replace` or by `stop`, which belong to one thread.
     """
 
     def __init__(self, syncs: Sequence[Callable[[], None]]) -> None:
-        """`syncs`: the `sync` of each file; none may be closed before `stop`."""
+        """Start the thread; `syncs`: the `sync` of each file, none of them closed before `stop`."""
         self._syncs = syncs
         self._lock = threading.Lock()
         self._replacements: dict[Path, bytes] = {}
@@ -120,13 +124,13 @@ class SyncThread:
         self._thread.start()
 
     def replace(self, path: Path, data: bytes) -> None:
-        """Have `path` hold `data` from the next round on, after what was written so far."""
+        """Make `path` hold `data` from the next round on, after everything written so far."""
         self._raise_error()
         with self._lock:
             self._replacements[path] = data
 
     def stop(self) -> None:
-        """End the thread; what was not replaced yet is not replaced any more."""
+        """End the thread; replacements that still wait are not made."""
         self._is_stopped.set()
         self._thread.join()
         self._raise_error()
@@ -165,7 +169,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file that somebody else wrote is on the disk itself."""
+    """Wait until a file that another program or library wrote is on the disk itself."""
     with path.open("rb+") as file:  # Windows syncs nothing that is only read
         os.fsync(file.fileno())
 

@@ -1,4 +1,4 @@
-"""Who writes a session folder, told to every process of the machine."""
+"""Lock of a session folder, which shows every process of the machine that it is being written."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from typing import Self
 from filelock import lock_descriptor
 
 LOCK_FILE = "recording.lock"
+"""Name of the lock's file in a session folder."""
 
 QUIET_S = 10.0
-"""Where no lock tells: a folder in which nothing was written for so long is not recorded. A
-recorder writes session.json every 3 s, whatever else comes."""
+"""Time without a write after which a folder without a lock is not being recorded.
+
+A recorder writes session.json every 3 s, whatever else comes.
+"""
 
 
 class FolderLock:
-    """Held by whoever writes a session folder, until `release`.
+    """Lock that the writer of a session folder holds until `release`.
 
-    The system frees it when the process ends, however it ends; only the lock's file is left
-    then, and that alone says nothing. On file systems without locks there is no such file, and
-    `take_over` goes by when the folder was written last.
+    The system frees it when the process ends, however it ends; only the lock's file is left then,
+    which alone means nothing. On file systems without locks there is no such file, and `take_over`
+    goes by the time of the folder's last write.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,7 +42,7 @@ class FolderLock:
             self.abandon()
 
     def take(self) -> bool:
-        """Take the lock of a folder; False: somebody else holds it.
+        """Take the lock of a folder; return False if another process holds it.
 
         True also where there are no locks. Raises OSError if the lock's file cannot be written.
         """
@@ -59,7 +62,7 @@ class FolderLock:
     def take_over(self) -> bool:
         """Take the lock of a folder whose recorder should be gone.
 
-        False: it is not, as far as can be told. Raises OSError as `take` does.
+        False: it is not gone, as far as can be known. Raises OSError as `take` does.
         """
         was_locked = self._path.exists()
         if not was_locked and _is_recent(self._path.parent):
@@ -76,8 +79,10 @@ class FolderLock:
                 self._path.unlink(missing_ok=True)
 
     def abandon(self) -> None:
-        """Free the lock of a folder in which something is left to do. Its file stays, so that
-        whoever takes over need not wait; see `take_over`."""
+        """Free the lock of a folder in which work is left to do.
+
+        Its file stays, so that the next process need not wait; see `take_over`.
+        """
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             with contextlib.suppress(OSError):  # of a disk that is gone; it is closed all the same
@@ -85,6 +90,6 @@ class FolderLock:
 
 
 def _is_recent(folder: Path) -> bool:
-    """Whether something in the folder was written a moment ago."""
+    """Return True if something in the folder was written a moment ago."""
     written_s = max((file.stat().st_mtime for file in folder.iterdir()), default=0.0)
     return time.time() - written_s < QUIET_S
