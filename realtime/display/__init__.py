@@ -1,1 +1,1 @@
-"""The window, the terminal line and the progress bar of a run."""
+"""Display of a run: a window, a line in the terminal, or a progress bar."""

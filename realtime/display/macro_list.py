@@ -12,14 +12,15 @@ from realtime.drawing.text import PALE, WHITE, shorten, width_of, write
 from realtime.types import MacroScores, UInt8Array
 
 MICRO_WORD, MACRO_WORD = "lets slip", "shows"
-"""What a face does in the scores of micro- and of macro-expressions, in a user's words."""
+"""Verbs in front of the scores of micro- and of macro-expressions: a face "lets slip" the first
+and "shows" the second."""
 
 
 class MacroList:
-    """The scores of macro-expressions of one face: a heading and a small bar for each, or one
-    line with the highest.
+    """Macro-expression scores of one face: a heading and a small bar for each, or one line with the
+    highest.
 
-    They change a few times a second, so what is drawn is kept, on black, until they do.
+    The scores change a few times a second, so the drawn picture is kept, on black, until then.
     """
 
     def __init__(self, labels: tuple[str, ...]) -> None:
@@ -32,7 +33,10 @@ class MacroList:
     def paint(
         self, image: UInt8Array, x: int, y: int, look: Layout, scores: MacroScores | None
     ) -> None:
-        """Lay the list over a plate, with its top left corner at (x, y)."""
+        """Draw the list over a plate, with its top left corner at (x, y).
+
+        `scores`: None if there are none yet.
+        """
         if self._drawn_of != (look, scores):
             self._drawn_of = (look, scores)
             self._drawn = self._draw(look, scores)
@@ -91,7 +95,7 @@ class MacroList:
         level: int,
         room_px: int,
     ) -> None:
-        """Mark and word, the word no wider than `room_px`."""
+        """Draw mark and label, the label no wider than `room_px`."""
         middle, radius = y + look.small_row // 2, look.small * 0.34
         left = x + look.text * 0.34
         paint_mark(picture, self._marks[label], left, middle, radius, self._colours[label])

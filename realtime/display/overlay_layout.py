@@ -1,4 +1,4 @@
-"""Places of the overlay's parts on a frame of any size."""
+"""Sizes and places of the overlay's parts on a frame of any size."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from realtime.drawing.shapes import Box
 from realtime.drawing.text import width_of
 from realtime.types import Face
 
-_TEXT_SHARE = 0.026  # text size, of the shorter side of the frame
+_TEXT_SHARE = 0.026  # text size as a share of the frame's shorter side
 _MIN_TEXT_PX = 10  # the smallest size at which the stroke font can be read
-_PANEL_SHARE = 0.4  # of the width; bars get shorter before the panel gets wider than this
-_PANEL_TALL = 0.6  # of the height; macro-expressions get fewer before the panel gets taller
-_SMALL_SHARE = 0.85  # of the text size: the rows of macro-expressions, and the axis
+_PANEL_SHARE = 0.4  # share of the width; bars get shorter before the panel gets wider than this
+_PANEL_TALL = 0.6  # share of the height; macro-expressions get fewer before it gets taller
+_SMALL_SHARE = 0.85  # share of the text size, for rows of macro-expressions and the axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Layout:
     width: int
     height: int
     text: int  # size of text
-    large: int  # size of the word that announces an event
+    large: int  # size of the text that announces an event
     row: int  # from one line of text to the next; marks and bars stand at half its height
     badge: int  # height of a plate with one line of text
     pad: int  # inside a plate, and from a plate to the edge of the frame
@@ -34,7 +34,7 @@ class Layout:
     bar: int  # length of a full bar
     rows: int  # classes that fit into the panel
     small: int  # size of text of macro-expressions
-    small_row: int  # from one line of them to the next
+    small_row: int  # from one line of this text to the next
     macro_lines: int  # heading and all macro-expressions; 1: the highest alone; 0: none
     axis: int  # size of the text under the timeline; 1: none
     strip: int  # height of the strip along the lower edge
@@ -43,6 +43,7 @@ class Layout:
     def of(
         cls, width: int, height: int, labels: tuple[str, ...], macro_labels: tuple[str, ...]
     ) -> Layout:
+        """Compute the layout for a frame size in pixels and the labels of both models."""
         text = max(_MIN_TEXT_PX, round(_TEXT_SHARE * min(width, height)))
         row = round(text * 1.3)
         pad = round(text * 0.6)
@@ -51,9 +52,9 @@ class Layout:
         small_row = round(small * 1.25)
         strip = row + round(0.085 * height) + round(axis * 1.3) + row + pad // 2
         mark = round(text * 1.15)
-        words = [width_of(label, text) for label in labels]
-        words += [width_of(label, small) for label in macro_labels]
-        label = min(max(words), 9 * text) + pad
+        widths = [width_of(label, text) for label in labels]
+        widths += [width_of(label, small) for label in macro_labels]
+        label = min(max(widths), 9 * text) + pad
         number = width_of("0.00", text) + pad // 2
         bar = round(_PANEL_SHARE * width) - 2 * pad - mark - label - number
         room = height - strip - 3 * pad - row
@@ -88,6 +89,7 @@ class Layout:
         )
 
     def panel(self, on_the_right: bool) -> Box:
+        """Return the box of the panel with the scores, at the left or right edge."""
         width = 2 * self.pad + self.mark + self.label + self.bar + self.number
         height = (self.rows + 1) * self.row + round(1.5 * self.pad)
         if self.macro_lines:
@@ -98,12 +100,13 @@ class Layout:
 
 
 def box_area(face: Face) -> float:
+    """Return the area of a face's box in pixels."""
     left, top, right, bottom = face.box_xyxy
     return (right - left) * (bottom - top)
 
 
 def overlap_area(box: Box, other: tuple[float, float, float, float]) -> float:
-    """Area in pixels that two boxes share."""
+    """Return the area in pixels that two boxes share."""
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])
     return max(0.0, width) * max(0.0, height)

@@ -19,10 +19,9 @@ from realtime.types import Source, Update
 
 
 class FileProgress:
-    """Progress of a file that is analysed: how far, how fast, how long still; shown from the first
-    frame on.
+    """Progress bar of a file's analysis: share done, speed and time left.
 
-    Use as a context manager. One thread at a time.
+    Shown from the first frame on. Use as a context manager, from one thread at a time.
     """
 
     def __init__(self, *, console: Console | None = None) -> None:
@@ -49,7 +48,7 @@ class FileProgress:
         self._progress.stop()
 
     def advance(self, source: Source, update: Update) -> None:
-        """One more frame of the file went through."""
+        """Count one more analysed frame of the file and refresh the bar."""
         info = source.info
         if self._task is None:
             self._progress.start()

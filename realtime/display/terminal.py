@@ -9,22 +9,22 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from realtime.display.commands import Command
 from realtime.display.macro_list import MACRO_WORD
-from realtime.display.window import Command
 from realtime.drawing.palette import class_colours, class_marks
 from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
 from realtime.types import Event, MacroScores, Scores, Update
 
 _LINE_REFRESH_S = 0.1  # as often as the eye can follow numbers
-_PLAIN_LINE_S = 1.0  # a log does not want more
+_PLAIN_LINE_S = 1.0  # a log needs no more
 _BAR_CELLS = 8
 _BETWEEN_BARS = "   "
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 class _Classes:
-    """A model's labels, and what they look like in a terminal."""
+    """A model's labels, with their marks and styles in a terminal."""
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         self.labels = labels
@@ -35,13 +35,14 @@ class _Classes:
         red, green, blue = self._colours[label]
         return f"rgb({red},{green},{blue})"
 
-    def words(self, probabilities: tuple[float, ...]) -> list[str]:
+    def score_texts(self, probabilities: tuple[float, ...]) -> list[str]:
         pairs = zip(self.labels, probabilities, strict=True)
         return [f"{label} {share:.2f}" for label, share in pairs]
 
 
 class TerminalLine:
-    """The run without a window: live scores that stay in place, each event on its own line.
+    """Display of a run without a window: live scores that stay in place, each event on its own
+    line.
 
     Where the output is not a terminal, plain lines about once a second take their place.
     """
@@ -55,9 +56,12 @@ class TerminalLine:
         clock: Callable[[], float] = time.monotonic,
         origin_s: float | None = None,
     ) -> None:
-        """`macro_labels`: those of the model of macro-expressions, if any are scored. `clock`:
-        seconds, for how often to refresh. `origin_s`: the moment that is called zero; by default
-        that of the first frame."""
+        """Set up the display; nothing is printed yet.
+
+        `macro_labels`: the labels of the macro-expression model; empty without it. `clock`: returns
+        seconds, which time the refreshes. `origin_s`: the moment that is shown as zero; by default
+        the time of the first frame.
+        """
         self._classes = _Classes(spec.labels)
         self._macro_classes = _Classes(tuple(macro_labels))
         self._console = console or Console()
@@ -75,7 +79,7 @@ class TerminalLine:
     ) -> frozenset[Command]:
         """Print the events of an update and refresh the scores when it is time.
 
-        Called as `Window.show` is; a terminal has no keys, so that nothing is asked of the run.
+        Called like `MonitorWindow.show`; a terminal has no keys, so no command is ever returned.
         """
         self._is_waiting = False
         if self._origin_s is None:
@@ -99,7 +103,7 @@ class TerminalLine:
         return frozenset()
 
     def wait(self) -> frozenset[Command]:
-        """Say, once, that no picture comes."""
+        """Print, once, that no picture comes."""
         if not self._is_waiting:
             self._is_waiting = True
             self.say("waiting for the camera")
@@ -110,7 +114,7 @@ class TerminalLine:
         self._console.print(notice, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Take the live lines away; the events stay."""
+        """Remove the live lines; the events stay."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -132,17 +136,19 @@ class TerminalLine:
         return line
 
     def _plain(self, update: Update, status: RunStatus | None, recording: bool) -> Text:
-        """What each face lets slip, what it shows on purpose, and how the run is doing: each begins
-        a line, and goes on in the next one where the output is too narrow."""
+        """Format each face's micro scores, its macro scores and the run's status.
+
+        Each begins a line, and goes on in the next line where the output is too narrow.
+        """
         groups = []
         for face_id, state in update.states.items():
             groups.append([f"face {face_id} {state}" if len(update.states) > 1 else state])
             scores = self._scores.get(face_id)
             if scores is not None and state != "warming up":
-                groups[-1] += self._classes.words(scores.probabilities)
+                groups[-1] += self._classes.score_texts(scores.probabilities)
             if face_id in self._macro:
-                words = self._macro_classes.words(self._macro[face_id].probabilities)
-                groups.append([MACRO_WORD, *words])
+                texts = self._macro_classes.score_texts(self._macro[face_id].probabilities)
+                groups.append([MACRO_WORD, *texts])
         groups = groups or [["no face"]]
         run = [] if status is None else status.words()
         if status is not None and status.warning:
@@ -154,15 +160,18 @@ class TerminalLine:
         return Text(moment + ("\n" + " " * len(moment)).join(lines))
 
     def _block(self, update: Update, status: RunStatus | None, recording: bool) -> Group:
-        """A line for the run and, for each face, its state and a bar for each class. Where the
-        terminal is too low for the bars of all faces' macro-expressions, the highest is told."""
+        """Lay out a line for the run and, for each face, its state and a bar for each class.
+
+        Where the terminal is too low for the bars of all macro-expressions, each face gets only its
+        highest.
+        """
         moment = f"[{self._since_start(update.frame.t_s):6.2f} s] "
         head = Text(moment, no_wrap=True, overflow="ellipsis")
         if status is not None:
-            words = "   ".join(status.words())
-            if len(moment) + len(words) + 6 * recording > self._console.width:
-                words = "   ".join(status.words(causes=False))
-            head.append(words, style="dim")
+            text = "   ".join(status.words())
+            if len(moment) + len(text) + 6 * recording > self._console.width:
+                text = "   ".join(status.words(causes=False))
+            head.append(text, style="dim")
         if recording:
             head.append("   REC", style="bold red")
         lines = [head]
@@ -183,7 +192,7 @@ class TerminalLine:
             lines[-1].append(f"{name}{state}", style="bold" if state == "expression" else "")
             macro = self._macro.get(face_id)
             if macro is not None and not all_macro:
-                lines[-1].append_text(self._shown(macro))
+                lines[-1].append_text(self._highest_macro(macro))
             scores = self._scores.get(face_id)
             if scores is not None and state != "warming up":
                 lines += self._bars(self._classes, scores.probabilities)
@@ -192,8 +201,8 @@ class TerminalLine:
                 lines += self._bars(self._macro_classes, macro.probabilities)
         return lines
 
-    def _shown(self, macro: MacroScores) -> Text:
-        """What the face shows on purpose most."""
+    def _highest_macro(self, macro: MacroScores) -> Text:
+        """Format the macro-expression with the highest score."""
         label = self._macro_classes.labels[macro.highest]
         text = Text("   ").append(f"{MACRO_WORD} ", style="dim")
         text.append(f"{self._mark(self._macro_classes, label)} ", self._macro_classes.style(label))
@@ -203,9 +212,9 @@ class TerminalLine:
         return classes.marks[label] if self._rich_bars else "*"
 
     def _bars(self, classes: _Classes, probabilities: tuple[float, ...]) -> list[Text]:
-        """The bars, as many side by side as the terminal is wide."""
-        word = max(len(label) for label in classes.labels)
-        cell = 2 + word + 1 + _BAR_CELLS + 1 + 4 + len(_BETWEEN_BARS)
+        """Lay out the bars, as many side by side as fit into the terminal's width."""
+        label_width = max(len(label) for label in classes.labels)
+        cell = 2 + label_width + 1 + _BAR_CELLS + 1 + 4 + len(_BETWEEN_BARS)
         columns = max(1, (self._console.width + len(_BETWEEN_BARS)) // cell)
         lines: list[Text] = []
         for index, (label, share) in enumerate(zip(classes.labels, probabilities, strict=True)):
@@ -215,7 +224,7 @@ class TerminalLine:
                 lines[-1].append(_BETWEEN_BARS)
             style = classes.style(label)
             lines[-1].append(f"{self._mark(classes, label)} ", style=style)
-            lines[-1].append(f"{label:<{word}} ")
+            lines[-1].append(f"{label:<{label_width}} ")
             lines[-1].append(self._bar(share), style=style)
             lines[-1].append(f" {share:.2f}")
         return lines
@@ -231,11 +240,12 @@ class TerminalLine:
         return bar.ljust(_BAR_CELLS)
 
 
-def _wrapped(words: Sequence[str], room: int) -> list[str]:
-    """The words with two spaces between; what does not fit goes on below the second word."""
-    lines = [words[0]]
-    for word in words[1:]:
-        if len(lines[-1]) + 2 + len(word) > room:
-            lines.append(" " * len(words[0]))
-        lines[-1] += f"  {word}"
+def _wrapped(texts: Sequence[str], room: int) -> list[str]:
+    """Join texts with two spaces between; texts that do not fit into `room` characters go on in the
+    next line, below the second text."""
+    lines = [texts[0]]
+    for text in texts[1:]:
+        if len(lines[-1]) + 2 + len(text) > room:
+            lines.append(" " * len(texts[0]))
+        lines[-1] += f"  {text}"
     return lines

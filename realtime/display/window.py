@@ -1,12 +1,11 @@
-"""What a run shows while it goes on: a window with keys, a line in the terminal, or progress.
+"""The window of a live run, and its keys.
 
-All three only look at updates; what a key asks of the run is handed back to whoever runs it.
+The window only reads updates; commands of keys are returned to the caller, which runs them.
 """
 
 from __future__ import annotations
 
 import ctypes
-import enum
 import os
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from realtime.display.commands import FREEZE_KEY, HELP_KEY, SNAPSHOT_KEY, Command
 from realtime.display.overlay import Overlay
 from realtime.errors import KilasError
 from realtime.run_status import RunStatus
@@ -32,30 +32,21 @@ _FIRST_SIZE_WH = (1280, 800)  # the window starts no larger, so that it fits a l
 _SMALLEST_FIRST_WIDTH = 640  # small cameras are shown enlarged
 _NOTICE_S = 3.0  # long enough to read a file name
 _MISSED = 2400  # updates kept while frozen: the timeline's 10 s at 240 frames a second
-_KEYS_PER_FRAME = 4  # what can be typed between two frames; the rest waits for the next
-
-
-class Command(enum.Enum):
-    """What a key asks of the run."""
-
-    QUIT = "q"
-    RECORD = "r"
-    HEAT_MAP = "h"
-    RECALIBRATE = "c"
+_KEYS_PER_FRAME = 4  # as many as can be typed between two frames; the rest wait for the next
 
 
 def display_available() -> bool:
-    """Whether a window can be opened on this machine.
+    """Return True if a window can be opened on this machine.
 
-    On Linux a window library that finds no display ends the whole process, so the display is
-    asked first.
+    On Linux a window library that finds no display ends the whole process, so the display server is
+    tried first.
     """
     if not sys.platform.startswith("linux"):
         return True
     if os.environ.get("DISPLAY"):
         return _x_server_answers(os.environ["DISPLAY"])
-    # OpenCV's own Linux build speaks to Wayland only through an X server; a system's build may
-    # bring the plugin.
+    # OpenCV's own Linux build reaches Wayland only through an X server; a system's build may have
+    # the plugin.
     plugins = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms"
     if plugins.is_dir() and not any(plugins.glob("*wayland*")):
         return False
@@ -64,10 +55,10 @@ def display_available() -> bool:
 
 @lru_cache(maxsize=1)
 def _x_server_answers(display: str) -> bool:
-    """True as well where the X library is missing and the server cannot be asked.
+    """Return True if the X server answers, or if the X library is missing and it cannot be tried.
 
-    The connection stays open: a virtual screen starts afresh when its last client leaves, and
-    would turn away the window that comes next.
+    The connection stays open: a virtual screen restarts when its last client leaves, and would
+    refuse the window that comes next.
     """
     try:
         x11 = ctypes.CDLL("libX11.so.6")
@@ -81,8 +72,8 @@ def _x_server_answers(display: str) -> bool:
 class MonitorWindow:
     """The live picture in a window, and its keys.
 
-    The thread that makes it calls everything else (on macOS that has to be the main thread).
-    Every update is painted when it comes and nothing is kept back: whoever is late skips.
+    All methods belong to the thread that makes it (on macOS the main thread). Every update is
+    painted when it comes and none is kept back, so a caller that is late has to skip updates.
     """
 
     def __init__(
@@ -95,11 +86,13 @@ class MonitorWindow:
         may_save: bool = True,
         poll_key: Callable[[], int] | None = None,
     ) -> None:
-        """Open the window. `snapshot_dir`: where `s` saves to, made when it is needed.
-        `macro_labels`: those of the model of macro-expressions; empty where none are scored.
-        `has_attention`: whether the model has a heat map to show. `may_save`: whether pictures
-        may be kept, which show faces.
-        `poll_key`: code of a key that was pressed, or -1.
+        """Open the window.
+
+        `snapshot_dir`: folder to which the key `s` saves pictures, made when it is needed.
+        `macro_labels`: the labels of the macro-expression model; empty without it.
+        `has_attention`: True if the model has a heat map to show. `may_save`: True if pictures,
+        which show faces, may be kept. `poll_key`: returns the code of a key that was pressed, or
+        -1.
 
         Raises KilasError where no window can be opened.
         """
@@ -129,16 +122,16 @@ class MonitorWindow:
 
     @property
     def frozen(self) -> bool:
-        """Whether the picture stands still while the run goes on."""
+        """True while the picture stands still and the run goes on."""
         return self._held is not None
 
     def show(
         self, update: Update, status: RunStatus | None = None, *, recording: bool = False
     ) -> frozenset[Command]:
-        """Show an update and return what the keys pressed since the last one ask of the run.
+        """Show an update and return the commands of the keys pressed since the last call.
 
         While frozen the first picture stays, and updates wait for the timeline without their
-        pictures. `recording`: show that it is being recorded.
+        pictures. `recording`: show that the run is being recorded.
         """
         if self._held is not None:
             no_picture = np.empty((0, 0, 3), np.uint8)
@@ -161,7 +154,7 @@ class MonitorWindow:
         return frozenset(commands)
 
     def wait(self) -> frozenset[Command]:
-        """Say that no picture comes, and return what keys ask of the run meanwhile."""
+        """Show that no picture comes, and return the commands of keys pressed meanwhile."""
         self.say("waiting for the camera")
         return frozenset() if self._last is None else self.show(self._last)
 
@@ -188,15 +181,15 @@ class MonitorWindow:
         )
 
     def _press(self, key: str, shown: Update, picture: UInt8Array, commands: set[Command]) -> None:
-        if key == " ":
+        if key == FREEZE_KEY:
             self._held = None if self.frozen else shown
             while self._missed:
                 self._overlay.add(self._missed.popleft())
-        elif key == "?":
+        elif key == HELP_KEY:
             self._help = not self._help
-        elif key == "s" and not self._may_save:
+        elif key == SNAPSHOT_KEY and not self._may_save:
             self.say("no snapshots with --blur-faces or --no-video")
-        elif key == "s":
+        elif key == SNAPSHOT_KEY:
             self._save(picture)
         elif key == Command.HEAT_MAP.value and not self._has_attention:
             self.say("this model has no attention to show")
@@ -206,11 +199,11 @@ class MonitorWindow:
                 self._heat_map = not self._heat_map
 
     def _save(self, picture: UInt8Array) -> None:
-        """Save a snapshot and say where it went, or why not: the run goes on either way."""
+        """Save a snapshot and show its name, or the error: the run goes on either way."""
         name = datetime.now().strftime("kilas-%Y%m%d-%H%M%S-%f")[:-3] + ".png"
         try:
             self._snapshot_dir.mkdir(parents=True, exist_ok=True)
-            # Not imwrite: on Windows it cannot write to every path and does not say why.
+            # Not imwrite: on Windows it cannot write to every path and gives no reason.
             (self._snapshot_dir / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
             self.say(f"saved {name}")
         except OSError as error:
@@ -222,15 +215,17 @@ def _poll_key() -> int:
 
 
 def _first_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height of the window for the first frame; the user may change it."""
+    """Return width and height of the window for the first frame; the user may change them."""
     scale = max(1.0, _SMALLEST_FIRST_WIDTH / width)
     scale = min(scale, _FIRST_SIZE_WH[0] / width, _FIRST_SIZE_WH[1] / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _fitted(picture: UInt8Array) -> UInt8Array:
-    """The picture, scaled down to the window's first size where it is larger: the window
-    libraries would leave out rows and columns, and thin lines with them."""
+    """Scale a picture down to the window's first size where it is larger.
+
+    The window libraries would leave out rows and columns, and thin lines with them.
+    """
     height, width = picture.shape[:2]
     size = _first_size(width, height)
     if size[0] >= width:

@@ -1,1 +1,1 @@
-"""Colours, text and shapes for pictures; nothing here knows an update."""
+"""Colours, text and shapes for pictures, independent of updates."""

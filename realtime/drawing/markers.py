@@ -1,4 +1,4 @@
-"""The classes' marks as pictures."""
+"""The classes' marks, drawn on pictures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 from realtime.types import UInt8Array
 
 SUBPIXEL_BITS = 4
-"""Of OpenCV's coordinates: marks of ten pixels look ragged on whole ones."""
+"""Fractional bits of coordinates for OpenCV: marks of ten pixels look ragged on whole pixels."""
 
 
 @lru_cache(maxsize=8)
 def _outline(mark: str) -> npt.NDArray[np.float64]:
-    """Corners of a mark of radius 1 [n, 2], y downwards."""
+    """Return the corners of a mark of radius 1, float64 [n, 2], y downwards."""
     if mark == "▲":
         return np.array([(0, -1), (0.95, 0.75), (-0.95, 0.75)])
     if mark == "▼":
@@ -47,12 +47,15 @@ def paint_mark(
     radius: float,
     colour_bgr: tuple[int, int, int],
 ) -> None:
-    """Draw one of the marks of `palette.class_marks` on a picture, uint8 [height, width, 3],
-    centred on (x, y); all in pixels. Raises ValueError for any other mark."""
+    """Draw a mark of `palette.class_marks` on a picture, uint8 [height, width, 3].
+
+    Centred on (x, y); all in pixels. Raises ValueError for any other mark.
+    """
     if mark == "●":
-        one = 1 << SUBPIXEL_BITS
-        centre = (round(x * one), round(y * one))
-        cv2.circle(image, centre, round(radius * one), colour_bgr, -1, cv2.LINE_AA, SUBPIXEL_BITS)
+        pixel = 1 << SUBPIXEL_BITS
+        centre = (round(x * pixel), round(y * pixel))
+        radius_bits = round(radius * pixel)
+        cv2.circle(image, centre, radius_bits, colour_bgr, -1, cv2.LINE_AA, SUBPIXEL_BITS)
         return
     points = (_outline(mark) * radius + (x, y)) * (1 << SUBPIXEL_BITS)
     cv2.fillPoly(image, [points.round().astype(np.int32)], colour_bgr, cv2.LINE_AA, SUBPIXEL_BITS)

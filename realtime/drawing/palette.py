@@ -1,8 +1,8 @@
 """One colour and one mark for each class, the same in the window, the page, report and plots.
 
-The colours are those of Okabe and Ito (2008, "Color Universal Design"), which people with any
-common colour vision can tell apart. A colour never stands alone: the mark or the word goes
-with it.
+The colours of Okabe and Ito (2008, "Color Universal Design") are used, which people with any
+common colour vision can distinguish. A colour never stands alone: the mark or the label goes with
+it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ VERMILLION: Rgb = (213, 94, 0)
 PURPLE: Rgb = (204, 121, 167)
 GRAY: Rgb = (170, 170, 170)
 
-# The order in which classes that have no place of their own take what is free: first what
-# differs most from the rest and from a dark ground.
+# The order in which classes without a colour of their own take the free colours: first those that
+# differ most from the rest and from a dark background.
 _COLOURS = (SKY_BLUE, ORANGE, GREEN, YELLOW, VERMILLION, PURPLE, BLUE)
 _MARKS = ("▲", "●", "◆", "■", "▼", "★", "✚")
 _REST_MARK = "▬"
 _REST_LABELS = (NONE_LABEL, "neutral")
-"""What models call a face at rest; the first that a model has is its own."""
+"""Labels that models use for a face at rest; the first that a model has counts."""
 
 # Emotions that datasets and models name again and again keep one colour in every model.
 _HOME: dict[str, Rgb] = {
@@ -60,12 +60,12 @@ _HOME: dict[str, Rgb] = {
 
 
 def class_colours(labels: Sequence[str]) -> dict[str, Rgb]:
-    """Colour (red, green, blue; 0 to 255) of each label.
+    """Return the colour (red, green, blue; 0 to 255) of each label.
 
-    A face at rest, `none` or, without it, `neutral`, is gray. A common emotion has its own
-    colour unless a label before it in `labels` took it; the rest share out what is left. From the
-    eighth class on colours come again in lighter tints, and only word and mark are sure to tell
-    two classes apart.
+    A face at rest, `none` or, without it, `neutral`, is gray. A common emotion has its own colour
+    unless a label before it in `labels` took it; the rest get the colours that are left. From the
+    eighth class on colours come again in lighter tints, and only label and mark are sure to
+    distinguish two classes.
     """
     at_rest = next((label for label in _REST_LABELS if label in labels), None)
     taken: dict[str, Rgb] = {} if at_rest is None else {at_rest: GRAY}
@@ -82,7 +82,8 @@ def class_colours(labels: Sequence[str]) -> dict[str, Rgb]:
 
 
 def class_marks(labels: Sequence[str]) -> dict[str, str]:
-    """Mark of each label: one character, "▬" for a face at rest; each colour has its own shape."""
+    """Return the mark of each label: one character, "▬" for a face at rest; each colour has its own
+    shape."""
     shapes = dict(zip(_COLOURS, _MARKS, strict=True))
     shapes |= {_tint(colour): mark for colour, mark in zip(_COLOURS, _MARKS, strict=True)}
     shapes[GRAY] = _REST_MARK
@@ -90,16 +91,18 @@ def class_marks(labels: Sequence[str]) -> dict[str, str]:
 
 
 def _tint(colour: Rgb) -> Rgb:
-    """Half way to white."""
+    """Return the colour half way to white."""
     red, green, blue = colour
     return ((red + 255) // 2, (green + 255) // 2, (blue + 255) // 2)
 
 
 def colours_bgr(labels: tuple[str, ...]) -> dict[str, Bgr]:
+    """Return the colour (blue, green, red; 0 to 255) of each label."""
     return {
         label: (blue, green, red) for label, (red, green, blue) in class_colours(labels).items()
     }
 
 
 def css_colour(colour: Rgb) -> str:
+    """Format a colour for CSS: `#56b4e9`."""
     return "#" + "".join(f"{part:02x}" for part in colour)

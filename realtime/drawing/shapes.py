@@ -11,6 +11,8 @@ from realtime.types import UInt8Array
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels, right and bottom outside."""
 
+SUBPIXEL_BITS = 4  # binary places of the coordinates that OpenCV draws smooth lines at
+
 # A plate lets a quarter of the scene through: over pure white it is 71 of 255, on which white
 # text has a contrast of 8.8 : 1 and pale text 6.7 : 1.
 _PLATE_SHARE = 0.24
@@ -18,12 +20,13 @@ _PLATE_LEVEL = 10.0
 
 
 def view(image: UInt8Array, box: Box) -> UInt8Array:
-    """The part of the image inside the box; empty where they do not meet."""
+    """Return the part of the image inside the box; empty where they do not meet."""
     left, top, right, bottom = (max(0, value) for value in box)
     return image[top:bottom, left:right]
 
 
 def fill(image: UInt8Array, box: Box, colour: Bgr) -> None:
+    """Fill the box with a colour."""
     view(image, box)[:] = colour
 
 
@@ -42,7 +45,7 @@ def tint(target: UInt8Array, colour: Bgr, share: float) -> None:
 
 
 def paint_brackets(image: UInt8Array, box: Box, colour: Bgr, line: int) -> None:
-    """The corners of a box, with a dark rim that shows them on a bright scene."""
+    """Draw the corners of a box, with a dark rim that makes them visible on a bright scene."""
     left, top, right, bottom = box
     arm = max(4 * line, (right - left) // 7)
     for rim, ink in ((1, SHADOW), (0, colour)):

@@ -24,15 +24,16 @@ PALE = 220
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SUPERSAMPLING = 8
-_CAP_HEIGHT = 0.72  # of the text size, as in common typefaces
-_BASELINE = 0.98  # of the text size, from the top of the line
-_LINE_HEIGHT = 1.25  # of the text size; leaves room for descenders
-_STROKE = 0.095  # of the text size; a little bolder than regular, as light on dark needs
+# Shares of the text size:
+_CAP_HEIGHT = 0.72  # as in common typefaces
+_BASELINE = 0.98  # from the top of the line
+_LINE_HEIGHT = 1.25  # leaves room for descenders
+_STROKE = 0.095  # a little bolder than regular, as light on dark needs
 
 
 @lru_cache(maxsize=2048)
 def lettering(text: str, size_px: int, level: int = WHITE) -> UInt8Array:
-    """`text` in gray `level` on black: uint8 [height, width, 3], not writeable.
+    """Draw `text` in gray `level` on black: uint8 [height, width, 3], not writeable.
 
     The font knows ASCII; accents are dropped, anything else becomes "?".
     """
@@ -54,12 +55,12 @@ def lettering(text: str, size_px: int, level: int = WHITE) -> UInt8Array:
 
 
 def width_of(text: str, size_px: int) -> int:
-    """Width of `text` in pixels."""
+    """Return the width of `text` in pixels."""
     return lettering(text, size_px).shape[1]
 
 
 def shorten(text: str, size_px: int, width_px: int) -> str:
-    """`text`, cut and ended with ".." where it is wider than `width_px`."""
+    """Return `text`, cut and ended with ".." where it is wider than `width_px`."""
     if width_of(text, size_px) <= width_px:
         return text
     kept = text
@@ -80,8 +81,8 @@ def write(
     """Write `text` into `image` [H, W, 3], which has to be dark there.
 
     (x, y): its top left corner, or top right with `align="right"`. The lighter of picture and
-    text is kept at each pixel, which on a dark plate is what blending gives, at a tenth of the
-    cost. What lies outside the image is cut off.
+    text is kept at each pixel, which on a dark plate gives the same as blending, at a tenth of the
+    cost. Text outside the image is cut off.
     """
     picture = lettering(text, size_px, level)
     height, width = picture.shape[:2]
