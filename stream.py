@@ -25,9 +25,10 @@ from realtime.analysis import AnalysisOptions
 from realtime.batch.inputs import find_inputs
 from realtime.batch.macro_scores import MAX_FACES, analyze_stills, format_summary
 from realtime.batch.runner import analyze_batch
+from realtime.display.commands import Command
 from realtime.display.progress import FileProgress
 from realtime.display.terminal import TerminalLine
-from realtime.display.window import Command, MonitorWindow, display_available
+from realtime.display.window import MonitorWindow, display_available
 from realtime.errors import KilasError
 from realtime.exports import FORMATS, export_session
 from realtime.inference.devices import Device

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from realtime.display.window import Command, MonitorWindow, display_available
+from realtime.display.commands import Command
+from realtime.display.window import MonitorWindow, display_available
 from realtime.run_status import RunStatus
 from realtime.types import Event, State, Update
 from support.builders import make_face, make_scores, make_spec, make_update

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.display import macro_list, overlay
+from realtime.display import event_timeline, macro_list, overlay
 from realtime.display.event_timeline import FLASH_S, TIMELINE_S
 from realtime.display.overlay import Overlay
 from realtime.drawing import shapes
@@ -115,9 +115,10 @@ class Words:
             self.plates.append(box)
             plate(image, box, **rest)
 
-        monkeypatch.setattr(overlay, "write", spy_write)
-        monkeypatch.setattr(macro_list, "write", spy_write)
-        monkeypatch.setattr(overlay, "plate", spy_plate)
+        for module in (overlay, event_timeline, macro_list):
+            monkeypatch.setattr(module, "write", spy_write)
+        for module in (overlay, event_timeline):
+            monkeypatch.setattr(module, "plate", spy_plate)
 
     @property
     def texts(self) -> list[str]:

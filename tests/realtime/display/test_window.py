@@ -26,9 +26,10 @@ import pytest
 from rich.console import Console
 
 from realtime.display import window as display
+from realtime.display.commands import Command
 from realtime.display.progress import FileProgress
 from realtime.display.terminal import TerminalLine
-from realtime.display.window import Command, MonitorWindow, display_available
+from realtime.display.window import MonitorWindow, display_available
 from realtime.errors import KilasError
 from realtime.types import (
     Event,
