@@ -1,4 +1,4 @@
-"""The networks of the papers that Kilas is built on, each a row of stages as in its figure.
+"""Networks of the papers on which Kilas is built, each a row of stages as in the paper's figure.
 
 | architecture | described in | regions |
 |---|---|---|
@@ -6,8 +6,8 @@
 | DP-3DNet, HA-3DNet, SE-3DNet, HA-3DSENet | the dual-path paper | upper, lower |
 | MER-3DCNN | the 3DCNN framework paper | the whole face |
 
-What they state is fixed: the regions, the order of the stages, filters, kernels, activations.
-Where they are silent the values are named defaults, arguments of `build`. The defaults of
+All that the papers state is fixed: the regions, the order of the stages, filters, kernels,
+activations. All other values are named defaults, arguments of `build`. The defaults of
 TriplePath-HA3DNet were chosen so that one window of motion takes 2 to 4 ms on one core; those of
 the others follow it.
 
@@ -45,26 +45,36 @@ PATHS: dict[RegionLayout, tuple[str, ...]] = {
 """Names of the regions, in the order of `realtime.spec.LAYOUTS`; layers are named after them."""
 
 FILTERS = 32
-"""Stated by the dissertation. The dual-path paper, by the same authors, is silent."""
+"""Filters of a convolution, stated by the dissertation but not by the dual-path paper of the same
+authors."""
 
 KERNEL = (3, 3, 3)
-"""Stated by the dissertation. The 3DCNN framework paper states 3 x 3, rows and columns; with one
-slot it would not be a convolution in time."""
+"""Slots, rows and columns of a convolution's kernel, stated by the dissertation.
+
+The 3DCNN framework paper states 3 x 3, rows and columns; with one slot it would not be a
+convolution in time.
+"""
 
 PADDING: Literal["valid", "same"] = "valid"
-"""What Keras does unasked; "same" takes 1.4 times as long."""
+"""Padding of a convolution, by default as in Keras; "same" takes 1.4 times as long."""
 
 TEMPORAL_POOL = 2  # slots; pooling is there to reduce space, so little is taken from time
 POOLED_HEIGHT = 6
-"""Cells of a region after pooling, from top to bottom. 30 nodes of motion (32 after a "valid"
-convolution) divide by 6 without a rest, so no edge of a square region is cut off. Of gray 2 of 62
-rows are, and of a region twice as wide up to 6 of 126 columns."""
+"""Cells of a region after pooling, from top to bottom.
+
+30 nodes of motion (32 before a "valid" convolution) divide by 6 without a rest, so no edge of a
+square region is cut off. Of gray 2 of 62 rows are, and of a region twice as wide up to 6 of 126
+columns.
+"""
 
 SINGLE_FILTERS = 64  # stated by the 3DCNN framework paper
 SINGLE_POOL = (2, 2)  # rows and columns; stated by the 3DCNN framework paper
 POOLINGS = 4
-"""How often a single path is pooled. The 3DCNN framework paper says "pooling layers"; after one,
-the dense layer would have 540 MB for 16 slots of gray, after 4 it has 8 MB."""
+"""Number of pooling layers of a single path.
+
+The 3DCNN framework paper states only "pooling layers"; after 1 the dense layer would have 540 MB
+for 16 slots of gray, after 4 it has 8 MB.
+"""
 
 DENSE = 64  # units of a path; keeps the file of the motion model near 6 MB
 JOINED_DENSE = 64  # units after the concatenation; half of what two paths give
@@ -72,27 +82,31 @@ DROPOUT = 0.5
 LARGEST_SEED = 10**9  # that Keras draws by itself
 
 Stage = Callable[..., Any]
-"""(features, name of the path, keyword arguments of its own) -> features."""
+"""Function from features, the path's name and keyword arguments of its own to features."""
 
 
 def average(x: Any, path: str, *, input_pool: int = 1) -> Any:
-    """So many rows and columns of the signal are averaged to one: motion is smooth, and noise is
-    not. In none of the papers."""
+    """Average `input_pool` rows and columns of the signal to one.
+
+    Motion is smooth, and noise is not. In none of the papers.
+    """
     if input_pool == 1:
         return x
     return layers.AveragePooling3D((1, input_pool, input_pool), name=f"average_{path}")(x)
 
 
 def convolution(x: Any, path: str, *, padding: Literal["valid", "same"] = PADDING) -> Any:
-    """Conv3D with ReLU."""
+    """Apply Conv3D with ReLU."""
     return layers.Conv3D(
         FILTERS, KERNEL, padding=padding, activation="relu", name=f"convolution_{path}"
     )(x)
 
 
 def pooling(x: Any, path: str, *, pool: tuple[int, int, int] | None = None) -> Any:
-    """MaxPooling3D by `pool`: slots, rows, columns. By default `TEMPORAL_POOL` slots and square
-    cells of which `POOLED_HEIGHT` fit in a region."""
+    """Apply MaxPooling3D by `pool`: slots, rows, columns.
+
+    By default `TEMPORAL_POOL` slots and square cells of which `POOLED_HEIGHT` fit in a region.
+    """
     if pool is None:
         side = max(1, x.shape[2] // POOLED_HEIGHT)
         pool = (min(TEMPORAL_POOL, x.shape[1]), side, side)
@@ -106,7 +120,7 @@ def second_convolution(
     second_filters: int = 0,
     padding: Literal["valid", "same"] = PADDING,
 ) -> Any:
-    """Another Conv3D with ReLU, with `second_filters`; 0: none. In none of the papers."""
+    """Apply another Conv3D with ReLU, with `second_filters`; 0: none. In none of the papers."""
     if second_filters == 0:
         return x
     return layers.Conv3D(
@@ -119,17 +133,17 @@ def second_convolution(
 
 
 def hybrid_attention(x: Any, path: str, *, attention_kernel: int = ATTENTION_KERNEL) -> Any:
-    """Features times where to look, then times when to look."""
-    where = SpatialAttention(attention_kernel, name=f"spatial_{path}")(x)
-    x = layers.Multiply(name=f"attend_space_{path}")([x, where])
-    when = TemporalAttention(attention_kernel, name=f"temporal_{path}")(x)
-    return layers.Multiply(name=f"attend_time_{path}")([x, when])
+    """Multiply the features by the weights of the places, then by the weights of the slots."""
+    spatial = SpatialAttention(attention_kernel, name=f"spatial_{path}")(x)
+    x = layers.Multiply(name=f"attend_space_{path}")([x, spatial])
+    temporal = TemporalAttention(attention_kernel, name=f"temporal_{path}")(x)
+    return layers.Multiply(name=f"attend_time_{path}")([x, temporal])
 
 
 def squeeze_excitation(x: Any, path: str, *, reduction: int = REDUCTION) -> Any:
-    """Features times which of them to look at."""
-    which = SqueezeExcitation(reduction, name=f"excitation_{path}")(x)
-    return layers.Multiply(name=f"excite_{path}")([x, which])
+    """Multiply the features by their weights."""
+    weights = SqueezeExcitation(reduction, name=f"excitation_{path}")(x)
+    return layers.Multiply(name=f"excite_{path}")([x, weights])
 
 
 def flatten(x: Any, path: str) -> Any:
@@ -145,21 +159,21 @@ def joined_dense(x: Any, path: str, *, joined_dense: int = JOINED_DENSE) -> Any:
 
 
 def dropout(x: Any, path: str, *, dropout: float = DROPOUT) -> Any:
-    # Without a seed of its own the layer would draw just this one, and on PyTorch's back end, which
-    # knows that it was not given, `seed_dropout` would have no say.
+    # Without a given seed the layer would draw the same, but on PyTorch's back end, which knows
+    # that it was not given, `seed_dropout` would have no effect.
     seed = random.randint(1, LARGEST_SEED) if dropout else None
     return layers.Dropout(dropout, seed=seed, name=f"dropout_{path}")(x)
 
 
 def single_convolution(x: Any, path: str) -> Any:
-    """Conv3D with ReLU. Padded, so that 128 rows can be halved often without a rest."""
+    """Apply Conv3D with ReLU, padded so that 128 rows can be halved often without a rest."""
     return layers.Conv3D(
         SINGLE_FILTERS, KERNEL, padding="same", activation="relu", name=f"convolution_{path}"
     )(x)
 
 
 def single_poolings(x: Any, path: str, *, poolings: int = POOLINGS) -> Any:
-    """`poolings` times MaxPooling3D; the first takes `TEMPORAL_POOL` slots, the others one."""
+    """Apply MaxPooling3D `poolings` times; the first takes `TEMPORAL_POOL` slots, the others 1."""
     slots = min(TEMPORAL_POOL, x.shape[1])
     for number in range(1, poolings + 1):
         x = _max_pooling(x, (slots, *SINGLE_POOL), f"pool_{number}_{path}")
@@ -176,8 +190,11 @@ def _max_pooling(x: Any, pool: tuple[int, int, int], name: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class NetworkEntry:
-    """One figure: the stages that each region of `layout` goes through by itself, and those of
-    the paths `joined` by a concatenation. All end in a softmax over the labels."""
+    """Stages of a network.
+
+    `path`: stages of each region of `layout` by itself; `joined`: stages of the paths after their
+    concatenation. All networks end in a softmax over the labels.
+    """
 
     layout: RegionLayout
     path: tuple[Stage, ...]
@@ -223,20 +240,20 @@ NETWORKS: dict[str, NetworkEntry] = {
         path=(single_convolution, single_poolings, dropout, flatten, path_dense),
     ),
 }
-"""`ModelSpec.architecture` -> its stages."""
+"""Stages of the networks by their names in `ModelSpec.architecture`."""
 
 
 def build(spec: ModelSpec, **arguments: Any) -> keras.Model:
-    """An untrained network of `spec.architecture`, a key of NETWORKS.
+    """Build an untrained network of `spec.architecture`, a key of NETWORKS.
 
     Input `signal` [N, T, R, H, W, C]: uint8 for gray, float32 for motion, as in `Window`.
     Output `scores` float32 [N, labels]; each row sums to 1. `arguments`: keyword arguments of
-    the network's stages, which say what they mean. Under a mixed precision policy of Keras the
+    the network's stages, which explain them. Under a mixed precision policy of Keras the
     normalisation and the softmax stay in float32.
 
     Raises ValueError when there is no such architecture, it takes another layout of regions, the
-    spec names a normalisation that is not in `training.models.layers.NORMALISATIONS`, or a size is none;
-    TypeError when an argument is none of the network's.
+    spec names a normalisation that is not in `training.models.layers.NORMALISATIONS`, or a size is
+    invalid; TypeError when the network has no such argument.
     """
     if spec.architecture not in NETWORKS:
         raise ValueError(
@@ -274,9 +291,9 @@ def build(spec: ModelSpec, **arguments: Any) -> keras.Model:
 
 
 def _defaults(stage: Stage) -> dict[str, Any]:
-    """Names and defaults of a stage's own arguments."""
+    """Return the names and defaults of a stage's own arguments."""
     parameters = inspect.signature(stage).parameters.values()
-    return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+    return {item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY}
 
 
 def _check(architecture: str, arguments: dict[str, Any]) -> None:
@@ -296,10 +313,10 @@ def _check(architecture: str, arguments: dict[str, Any]) -> None:
 
 
 def with_attention(model: keras.Model, spec: ModelSpec, *, both_sides: bool = False) -> keras.Model:
-    """The same model (shared weights) with all that the monitor can use.
+    """Return the same model (shared weights) with all outputs that the monitor can use.
 
     Networks with hybrid attention have a second output, float32 [N, R, T', H', W']: the product
-    of the spatial and the temporal weights of each path, in 0..1; the others have the scores alone.
+    of the spatial and the temporal weights of each path, in 0..1; the others have only the scores.
     `both_sides`: the scores are the mean of those of the face and of those of its mirror image,
     whose errors differ; the attention is that of the face.
     """
@@ -335,11 +352,11 @@ def seed_kernels(network: keras.Model, seed: int) -> None:
 
 
 def seed_dropout(network: keras.Model, seed: int, epoch: int) -> None:
-    """Let what dropout leaves out in an epoch follow from `seed` and `epoch` alone, layer by
-    layer, so that a training that was interrupted goes on as if it had not been.
+    """Draw the dropout masks of an epoch from `seed` and `epoch` alone, layer by layer.
 
-    To be called before the epoch's first batch. The masks are the same for two networks of the
-    same architecture on the same back end of Keras; back ends draw different ones.
+    So an interrupted training goes on as if it had not been. To be called before the epoch's first
+    batch. The masks are the same for two networks of the same architecture on the same back end of
+    Keras; different back ends draw different masks.
     """
     found = [layer for layer in network.layers if isinstance(layer, layers.Dropout) and layer.rate]
     for number, layer in enumerate(found):

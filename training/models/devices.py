@@ -1,4 +1,4 @@
-"""What this machine trains on: one device or several, and in which precision."""
+"""Devices and precision with which this machine trains."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from contextlib import AbstractContextManager, nullcontext
 import keras
 
 HALF_PRECISION_CAPABILITY = (7, 0)
-"""From this compute capability on, NVIDIA's cards have units for half precision (Volta)."""
+"""Least compute capability of NVIDIA's cards with units for half precision (Volta)."""
 
 
 def _gpus() -> list[str]:
-    """Names of the graphics cards that the back end can use."""
+    """Return the names of the graphics cards that the back end can use."""
     return [str(name) for name in keras.distribution.list_devices("gpu")]
 
 
 def precision() -> str:
-    """The Keras dtype policy from which this machine gains: mixed precision on graphics cards that
-    have units for it, float32 on anything else."""
+    """Return the fastest Keras dtype policy for this machine.
+
+    It is mixed precision on graphics cards that have units for it, float32 on anything else.
+    """
     if not _gpus():
         return "float32"
     backend = keras.backend.backend()
@@ -34,14 +36,18 @@ def precision() -> str:
 
 
 def sharing() -> int:
-    """How many devices share each batch: all graphics cards of the machine where there are several
-    and TensorFlow is the back end, otherwise one."""
+    """Return the number of devices that share each batch.
+
+    These are all graphics cards of the machine if TensorFlow is the back end; otherwise it is 1.
+    """
     return len(_gpus()) if _gpus() and keras.backend.backend() == "tensorflow" else 1
 
 
 def all_devices() -> AbstractContextManager[object]:
-    """Build and fit a network inside of this: every batch is then divided among the devices that
-    are `sharing`. With one it changes nothing."""
+    """Return a context in which a network is built and fitted on all devices that are `sharing`.
+
+    Every batch is then divided among them; with a single device nothing changes.
+    """
     if sharing() == 1:
         return nullcontext()
     import tensorflow as tf
@@ -51,7 +57,8 @@ def all_devices() -> AbstractContextManager[object]:
 
 
 def make_deterministic(seed: int) -> None:
-    """The same seed gives the same weights from now on, on one back end and one kind of device."""
+    """Make training deterministic: on the same back end and kind of device, the same seed gives the
+    same weights from now on."""
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf

@@ -1,9 +1,9 @@
-"""A trained Keras model -> the one ONNX file that the monitor loads.
+"""Export of a trained Keras model to the ONNX file that the monitor loads.
 
-The file computes what the Keras model computes, in another order: ONNX Runtime has fast kernels
-for 2D convolution and pooling and slow ones for 3D, so that a window takes a third less time
-when its slots are laid side by side as channels. It computes in float32, whatever precision the
-model was trained in. The check against Keras covers both.
+The file computes the same as the Keras model, in another order: ONNX Runtime has fast kernels for
+2D convolution and pooling and slow kernels for 3D, so that a window takes a third less time when
+its slots are laid side by side as channels. It computes in float32, whatever precision the model
+was trained in. The check against Keras covers both.
 """
 
 from __future__ import annotations
@@ -34,36 +34,38 @@ BACK_END = "tensorflow"  # of Keras: tf2onnx reads its graphs
 OPSET = 17  # everything the networks need; read by every onnxruntime since 1.12
 
 LARGEST_DIFFERENCE = 1e-5
-"""Between Keras and ONNX Runtime, in either output: float32 rounding stays near 1e-6."""
+"""Limit of the difference between Keras and ONNX Runtime, in either output: float32 rounding stays
+near 1e-6."""
 
 OUTPUTS = ("scores", "attention")  # networks without hybrid attention have the first only
 
-CHECKED_BATCHES = (1, 5)  # more than one, because the batch must be free
+CHECKED_BATCHES = (1, 5)  # two sizes, because the batch must be free
 
 
 def export(model: keras.Model, spec: ModelSpec, path: Path, *, both_sides: bool = False) -> float:
-    """Write `model` (from `training.models.architectures.build`) with its spec to `path`, whole or not at all.
+    """Write a Keras model with its spec to an ONNX file, whole or not at all.
 
+    `model`: from `training.models.architectures.build`; `both_sides`: see `with_attention` there.
     The file has the input `signal` [N, T, R, H, W, C] and the outputs `scores` [N, labels] and,
-    where the network has hybrid attention, `attention` [N, R, T', H', W'], N free, all in float32;
-    `both_sides` as in `training.models.architectures.with_attention`. Returns the largest difference between its
-    outputs and those of Keras on random windows; raises ModelError, and leaves `path` as it was,
-    when that is `LARGEST_DIFFERENCE` or more, or Keras runs on another back end than BACK_END.
+    where the network has hybrid attention, `attention` [N, R, T', H', W'], N free, all in float32.
+    Returns the largest difference between its outputs and those of Keras on random windows. Raises
+    ModelError, and leaves `path` as it was, when that is `LARGEST_DIFFERENCE` or more, or Keras
+    runs on another back end than BACK_END.
     """
     if keras.config.backend() != BACK_END:
         raise ModelError(
             f"A model cannot be exported from Keras's back end {keras.config.backend()}; "
-            f"set KERAS_BACKEND={BACK_END}, which reads what another one has trained."
+            f"set KERAS_BACKEND={BACK_END}, which also reads models of other back ends."
         )
     if tuple(model.input_shape[1:]) != spec.window_shape:
         raise ModelError(
-            f"The model takes windows {tuple(model.input_shape[1:])}, but its specification says "
+            f"The model takes windows {tuple(model.input_shape[1:])}, but its specification has "
             f"{spec.window_shape}; build it from the same specification."
         )
     reference = with_attention(_float32(model), spec, both_sides=both_sides)
-    expected = [_run_keras(reference, one) for one in _random_signals(spec)]
+    expected = [_run_keras(reference, signal) for signal in _random_signals(spec)]
     full = with_attention(_float32(model, planar=True), spec, both_sides=both_sides)
-    full(ops.zeros((1, *spec.window_shape), model.input.dtype))  # Keras exports what has run
+    full(ops.zeros((1, *spec.window_shape), model.input.dtype))  # Keras needs a run before export
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as folder:
         draft = Path(folder) / path.name
@@ -80,9 +82,11 @@ def export(model: keras.Model, spec: ModelSpec, path: Path, *, both_sides: bool 
 
 
 def export_run(run: Path, recipe: Recipe, path: Path) -> float:
-    """Write the network that `train` left in the folder `run`, as `export` does, and what it was
-    trained on as its provenance. Raises ModelError when it cannot be read or was trained with
-    another recipe."""
+    """Export the network that `train` left in the folder `run`, with its provenance.
+
+    See `export`. Raises ModelError when the network cannot be read or was trained with another
+    recipe.
+    """
     if not (run / RECORD_FILE).exists():
         raise ModelError(f"{run} holds no finished training; train it to its end first.")
     record = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
@@ -94,7 +98,8 @@ def export_run(run: Path, recipe: Recipe, path: Path) -> float:
     changed = [key for key in wanted if wanted[key] != trained[key]]
     if changed:
         raise ModelError(
-            f"{run} was trained with another recipe ({', '.join(changed)} differ); give that one."
+            f"{run} was trained with another recipe ({', '.join(changed)} differ); give that "
+            "recipe."
         )
     provenance = {
         name: record[name] for name in ("data", "recipe", "commit", "subjects", "held_out_subjects")
@@ -111,7 +116,7 @@ def export_run(run: Path, recipe: Recipe, path: Path) -> float:
 
 
 class _PlanarConv3D(layers.Conv3D):
-    """Conv3D as one 2D convolution: the slots under the kernel are stacked as channels."""
+    """Conv3D as a single 2D convolution: the slots under the kernel are stacked as channels."""
 
     def call(self, inputs: Any) -> Any:
         depth, height, width = self.kernel_size
@@ -145,7 +150,7 @@ class _PlanarMaxPooling3D(layers.Layer):
 
 
 def _float32(model: keras.Model, *, planar: bool = False) -> keras.Model:
-    """A copy of `model` that computes in float32; `planar`: its paths' 3D layers by 2D ones."""
+    """Copy a model to float32; `planar`: the 3D layers of its paths become 2D layers."""
 
     def copy(layer: keras.Operation) -> keras.Operation:
         settings = layer.get_config()
@@ -163,7 +168,7 @@ def _float32(model: keras.Model, *, planar: bool = False) -> keras.Model:
 
 
 def _describe(path: Path, spec: ModelSpec, full: keras.Model) -> None:
-    """Give the file its metadata and its outputs their names and shapes."""
+    """Write the metadata into the file, and the names and shapes of its outputs."""
     file = onnx.load(path)
     shapes = {name: output.shape for name, output in zip(OUTPUTS, full.outputs, strict=False)}
     # The exporter names the outputs as it likes; their ranks tell them apart.
@@ -204,11 +209,14 @@ def _run_keras(full: keras.Model, signal: npt.NDArray[np.generic]) -> list[npt.N
 def _largest_difference(
     path: Path, spec: ModelSpec, expected: list[list[npt.NDArray[np.float32]]]
 ) -> float:
-    """`expected`: what Keras gives for each of `_random_signals`, output by output."""
+    """Return the largest difference between a file's outputs and those of Keras.
+
+    `expected`: Keras's outputs for each of `_random_signals`.
+    """
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     differences = [
         np.abs(ours - theirs).max()
         for signal, outputs in zip(_random_signals(spec), expected, strict=True)
         for ours, theirs in zip(outputs, session.run(None, {"signal": signal}), strict=True)
     ]
-    return float(np.max(differences))  # NumPy's: a value that is not a number stays one
+    return float(np.max(differences))  # NumPy's max, which keeps NaN

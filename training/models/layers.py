@@ -1,4 +1,4 @@
-"""The layers that the networks are built from and Keras does not have.
+"""Layers of the networks that Keras does not have.
 
 Written with Keras layers and `keras.ops` only, so that every back end trains them.
 """
@@ -14,18 +14,25 @@ from keras import layers, ops
 
 from realtime.spec import ModelSpec
 
-ATTENTION_KERNEL = 3  # cells and slots that the attention looks at around each one
+ATTENTION_KERNEL = 3  # side of the attention's kernels, in cells or slots
 
 REDUCTION = 4
-"""Features for each unit of a squeeze-and-excitation block's first layer. 16, which Hu et al. 2018
-use where there are 256 features and more, would leave 2 units to 32 features."""
+"""Features for each unit of a squeeze-and-excitation block's first layer.
+
+16, which Hu et al. 2018 use where there are 256 features and more, would leave 2 units to 32
+features.
+"""
 
 MOTION_CLIP_PX = 3.0
-"""Micro-expressions move the skin by less than this; more is head motion or a failed flow."""
+"""Limit of motion in pixels: micro-expressions move the skin by less; more is head motion or a
+failed flow."""
 
 MOTION_SCALE_PX = 0.3
-"""A network whose input is far from unit variance learns slowly; the motion of the training streams
-has a standard deviation of 0.4 px, most of it in few nodes."""
+"""Divisor of motion, in pixels, that brings it near unit variance.
+
+A network whose input is far from unit variance learns slowly; the motion of the training sequences
+has a standard deviation of 0.4 px, most of it in few nodes.
+"""
 
 GRAY_SCALE = 16.0  # gray levels; about what a clear micro-expression changes
 
@@ -45,12 +52,12 @@ NORMALISATIONS: dict[str, tuple[Centre, float | None, float]] = {
     "subtract the window's mean, divide by 16": ("mean", None, GRAY_SCALE),
     "z-score of the window": ("z-score", None, 1.0),
 }
-"""`ModelSpec.normalisation` in words -> (what is subtracted, clip, divisor)."""
+"""Subtracted value, clip and divisor of each normalisation, by `ModelSpec.normalisation`."""
 
 
 @keras.saving.register_keras_serializable("kilas")
 class Normalise(layers.Layer):
-    """Signal as it comes -> float32 around 0, as `words` (a key of NORMALISATIONS) say.
+    """Layer that normalises a raw signal to float32 around 0, by `words`, a key of NORMALISATIONS.
 
     Median and mean are taken over the slots of the window, for each pixel by itself. Z-score:
     mean and standard deviation of all pixels of a region in the window. Always in float32,
@@ -64,7 +71,7 @@ class Normalise(layers.Layer):
         self.words = words
 
     def call(self, signal: Any) -> Any:
-        """`signal`: [N, T, R, H, W, C] -> float32 of the same shape."""
+        """Normalise a signal [N, T, R, H, W, C] to float32 of the same shape."""
         centre, clip, divisor = NORMALISATIONS[self.words]
         x = ops.cast(signal, "float32")
         if centre == "median":
@@ -87,7 +94,7 @@ class Normalise(layers.Layer):
 
 
 def _median(x: Any) -> Any:
-    """Median over the slots of [N, T, R, H, W, C], kept as one slot.
+    """Return the median over the slots of [N, T, R, H, W, C], kept as one slot.
 
     The slots are sorted by a network of minima and maxima (Batcher's odd-even merge sort; Knuth,
     The Art of Computer Programming, 5.2.2 M): a sort operation takes 10 ms in ONNX Runtime.
@@ -103,7 +110,7 @@ def _median(x: Any) -> Any:
 
 
 def _comparators(count: int) -> Iterator[tuple[int, int]]:
-    """Pairs of places to be put in order, one after the other, to sort `count` values."""
+    """Yield pairs of places to be put in order, one after the other, to sort `count` values."""
     block = 1
     while block < count:
         step = block
@@ -117,8 +124,10 @@ def _comparators(count: int) -> Iterator[tuple[int, int]]:
 
 
 def _mean(x: Any, axes: Iterable[int]) -> Any:
-    """Mean over axes, which are kept, one after the other: a float32 sum over all of them at once
-    is off by 1e-5 in ONNX Runtime."""
+    """Return the mean over axes, which are kept, one after the other.
+
+    A float32 sum over all of them at once is off by 1e-5 in ONNX Runtime.
+    """
     for axis in axes:
         x = ops.mean(x, axis=axis, keepdims=True)
     return x
@@ -126,7 +135,7 @@ def _mean(x: Any, axes: Iterable[int]) -> Any:
 
 @keras.saving.register_keras_serializable("kilas")
 class SpatialAttention(layers.Layer):
-    """Where to look in each slot: features [N, T, H, W, F] -> weights [N, T, H, W, 1] in 0..1.
+    """Weights of the places in each slot: features [N, T, H, W, F] -> [N, T, H, W, 1] in 0..1.
 
     The mean and the maximum over the features, a convolution in space, a sigmoid (the spatial
     half of CBAM, Woo et al. 2018, applied to each slot).
@@ -164,7 +173,7 @@ class SpatialAttention(layers.Layer):
 
 @keras.saving.register_keras_serializable("kilas")
 class TemporalAttention(layers.Layer):
-    """When to look: features [N, T, H, W, F] -> weights [N, T, 1, 1, 1] in 0..1.
+    """Weights of the slots: features [N, T, H, W, F] -> [N, T, 1, 1, 1] in 0..1.
 
     The mean of each feature over space, a convolution over neighbouring slots (so that it sees
     change, not only level), a sigmoid.
@@ -200,7 +209,7 @@ class TemporalAttention(layers.Layer):
 
 @keras.saving.register_keras_serializable("kilas")
 class SqueezeExcitation(layers.Layer):
-    """Which features to look at: features [N, ..., F] -> weights [N, 1, ..., 1, F] in 0..1.
+    """Weights of the features: features [N, ..., F] -> [N, 1, ..., 1, F] in 0..1.
 
     Squeeze: the mean of each feature over all slots, rows and columns; a vector [N, F] is its
     own mean. Excitation: Dense (F / `reduction` units, ReLU), Dense (F units, sigmoid) (Hu et al.
@@ -238,15 +247,18 @@ class SqueezeExcitation(layers.Layer):
 
 
 class Mirror(layers.Layer):
-    """The signal of the face seen in a mirror: left and right regions change places, and motion
-    to the right becomes motion to the left. Always in the signal's own precision."""
+    """Layer that mirrors a signal as if the face were seen in a mirror.
+
+    Left and right regions change places, and motion to the right becomes motion to the left. Always
+    in the signal's own precision.
+    """
 
     def __init__(self, spec: ModelSpec, **kwargs: Any) -> None:
         super().__init__(**kwargs, dtype="float32")
         self.spec = spec
 
     def call(self, signal: Any) -> Any:
-        """`signal`: [N, T, R, H, W, C] -> the same shape and dtype."""
+        """Mirror a signal [N, T, R, H, W, C]; shape and dtype stay."""
         x = signal[:, :, :, :, ::-1]
         if self.spec.region_layout == "triple":
             x = ops.stack([x[:, :, 1], x[:, :, 0], x[:, :, 2]], axis=2)

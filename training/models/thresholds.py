@@ -1,4 +1,4 @@
-"""Choose a model's spotting thresholds on people that it was not trained on."""
+"""Choice of a model's spotting thresholds on people that it was not trained on."""
 
 from __future__ import annotations
 
@@ -28,36 +28,37 @@ CANDIDATES: dict[str, tuple[float, ...]] = {
     "min_s": (0.06, 0.08, 0.1, 0.12, 0.15, 0.18),
     "max_s": (0.5, 0.55, 0.6, 0.65),
 }
-"""What is tried, one threshold after the other. `max_s` may exceed the half second of a
-micro-expression, because scores rise a little before its onset and fall a little after its
-offset."""
+"""Values that are tried for each threshold, one threshold after the other.
+
+`max_s` may exceed the half second of a micro-expression, because scores rise a little before its
+onset and fall a little after its offset.
+"""
 
 SCORED_AT_ONCE = 16
-"""Windows: enough to keep the network busy, few enough to take no memory."""
+"""Windows of a batch: enough to keep the network busy, few enough to take little memory."""
 
 Clip = tuple[str, str]
-"""Subject and clip: several sets may have clips of one name."""
+"""Subject and clip: several sets may have clips of the same name."""
 
 ROUNDS = 3
-"""How often all thresholds are gone through; the second time already changes little."""
+"""Number of passes through all thresholds; the second pass already changes little."""
 
 
 def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> float:
-    """Write the thresholds with the best spotting F1 (IoU 0.5) on streams into the model file;
-    give that F1.
+    """Write the thresholds with the best spotting F1 (IoU 0.5) into the model file; return the F1.
 
-    Each threshold is chosen while the others stand still. `prepared`: files and folders of
-    streams (`training.preparation.sequence_file.load_streams`), of people that the model was not trained on: one
-    that it was trained on is an error, KilasError.
+    Each threshold is chosen while the others stay fixed. `prepared`: files of face sequences and
+    folders of such files (`training.preparation.sequence_file.load_streams`), of people that the
+    model was not trained on. Raises KilasError when it was trained on any of them.
     """
     model = Model.load(model_file, device="cpu")
     spec = model.spec
     # The class of an expression decides nothing here, so any classes will do.
-    streams = load_streams(prepared, spec, "three")
+    sequences = load_streams(prepared, spec, "three")
     truth: dict[Clip, list[Interval]] = {}
     scored: list[tuple[Clip, list[Scores]]] = []
     subjects: set[str] = set()
-    for run in track(signal_runs(streams, spec, jobs), description="scoring streams"):
+    for run in track(signal_runs(sequences, spec, jobs), description="scoring sequences"):
         check_subjects_unseen(spec, {run.subject})
         clip = (run.subject, run.clip)
         truth.setdefault(clip, true_intervals(run))
@@ -76,9 +77,9 @@ def best_thresholds(
     scored: Sequence[tuple[Clip, Sequence[Scores]]],
     spec: ModelSpec,
 ) -> tuple[SpottingSpec, float]:
-    """The thresholds with the best spotting F1, and that F1.
+    """Find the thresholds with the best spotting F1; return them and that F1.
 
-    truth: the micro-expressions of every clip; scored: the scores of every run of these clips.
+    `truth`: the micro-expressions of every clip; `scored`: the scores of every run of these clips.
     """
     best = SpottingSpec()
     best_f1 = _f1(truth, scored, spec, best)
@@ -96,8 +97,8 @@ def best_thresholds(
 
 
 def true_intervals(run: SignalRun) -> list[Interval]:
-    """Onset and offset of the micro-expressions of the clip that a run is of."""
-    return [(one.onset_s, one.offset_s) for one in run.events if one.kind == "micro"]
+    """Return onset and offset of each micro-expression of the clip of a run."""
+    return [(event.onset_s, event.offset_s) for event in run.events if event.kind == "micro"]
 
 
 def scores_of(
@@ -105,9 +106,9 @@ def scores_of(
     spec: ModelSpec,
     probabilities_of: Callable[[npt.NDArray[np.generic]], npt.NDArray[np.floating]],
 ) -> list[Scores]:
-    """The scores of all windows of a run, as the live path gives them.
+    """Return the scores of all windows of a run, as the live path gives them.
 
-    probabilities_of: what the network makes of windows [N, T, R, H, W, C]: [N, labels].
+    `probabilities_of`: the network, from windows [N, T, R, H, W, C] to probabilities [N, labels].
     """
     scored = spec.frames - 1 - spec.lookahead
     starts = np.arange(0, len(run.signal) - spec.frames + 1, spec.hop)
@@ -133,9 +134,9 @@ def scores_of(
 
 
 def spotted(scores: Sequence[Scores], spec: ModelSpec, spotting: SpottingSpec) -> list[Event]:
-    """What a spotter with these thresholds makes of the scores of one run."""
+    """Return the events that a spotter with these thresholds spots in the scores of a run."""
     spotter = Spotter(spec.labels, spotting, spec.max_gap_s, expression_nodes(spec.region_layout))
-    found = (spotter.update(one) for one in scores)
+    found = (spotter.update(score) for score in scores)
     return [event for event in found if event is not None]
 
 

@@ -1,4 +1,4 @@
-"""Prepared streams and a recipe to a trained network."""
+"""Training of a recipe's network on prepared face sequences."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ NETWORK_FILE = "model.keras"
 
 
 def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) -> Path:
-    """Train the recipe's network; give the folder with `model.keras` and `training.json`.
+    """Train the recipe's network; return the folder with `model.keras` and `training.json`.
 
-    `prepared`: files of streams and folders of such files (`training.preparation.sequence_file`).
+    `prepared`: files of face sequences and folders of such files
+    (`training.preparation.sequence_file`).
 
-    Unless the recipe takes the best epoch, the weights are those of the last one: the held-out
-    subjects choose nothing, so their figures are honest. An interrupted run goes on from its last
+    Unless the recipe takes the best epoch, the weights are those of the last epoch: the held-out
+    subjects choose nothing, so their metrics are honest. An interrupted run goes on from its last
     whole epoch, to the same weights as if it had not been interrupted.
 
     A finished run is not trained again. Raises KilasError when the data cannot train the recipe,
@@ -49,7 +50,7 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
     recipe = for_data(recipe, prepared)
     devices.make_deterministic(recipe.training.seed)
     keras.mixed_precision.set_dtype_policy(devices.precision())
-    build_network(recipe)  # says at once if it cannot be
+    build_network(recipe)  # fails early if it cannot be built
     hashes = sorted(sha256_of(file.path) for file in open_files(prepared))
     ensure_same_inputs(out, weights_from(asdict(recipe)) | {"data": hashes})
     if (out / RECORD_FILE).exists():
@@ -64,13 +65,13 @@ def train(prepared: Sequence[Path], recipe: Recipe, out: Path, jobs: int = 1) ->
         **record,
     }
     record["data"] |= {"prepared": [path.name for path in prepared], "sha256": hashes}
-    write_json(out / RECORD_FILE, record)  # whole or not there: it says that the run is done
+    write_json(out / RECORD_FILE, record)  # written last: it marks the run as done
     shutil.rmtree(out / CHECKPOINT_FOLDER)
     return out
 
 
 def for_data(recipe: Recipe, prepared: Sequence[Path]) -> Recipe:
-    """The recipe with the labels that its classes have in these data."""
+    """Return the recipe with the labels that its classes have in these data."""
     if recipe.samples is None:
         return recipe
     files = list(load_files(prepared, recipe.spec))
@@ -81,8 +82,10 @@ def for_data(recipe: Recipe, prepared: Sequence[Path]) -> Recipe:
 
 
 def build_network(recipe: Recipe) -> keras.Model:
-    """The untrained network of a recipe, whose kernels follow from its seed. Raises KilasError
-    when it cannot be built."""
+    """Build the untrained network of a recipe, whose kernels follow from its seed.
+
+    Raises KilasError when it cannot be built.
+    """
     try:
         network = architectures.build(recipe.spec, **recipe.network)
     except (TypeError, ValueError) as error:
@@ -98,12 +101,12 @@ def _train_on_windows(
     jobs: int,
     console: Console,
 ) -> tuple[keras.Model, dict[str, Any]]:
-    """The network, and what `training.json` says of a model that spots."""
+    """Train a model that spots; return the network and its entries of `training.json`."""
     spec, settings = recipe.spec, recipe.training
     assert recipe.windows is not None
-    with console.status("computing the signal of all streams"):
-        streams = load_streams(prepared, spec, recipe.classes)
-        windows = collect_windows(signal_runs(streams, spec, jobs), spec)
+    with console.status("computing the signal of all face sequences"):
+        sequences = load_streams(prepared, spec, recipe.classes)
+        windows = collect_windows(signal_runs(sequences, spec, jobs), spec)
     held_out = held_out_subjects(windows.subjects, settings.validation_share, settings.seed)
     is_held_out = np.isin(windows.subjects, list(held_out))
     batches = WindowBatches(windows, ~is_held_out, spec, recipe.windows, settings)
@@ -136,16 +139,16 @@ def _train_on_samples(
     jobs: int,
     console: Console,
 ) -> tuple[keras.Model, dict[str, Any]]:
-    """The network, and what `training.json` says of a model that recognises."""
+    """Train a model that only recognises; return the network and its entries of `training.json`."""
     spec, settings = recipe.spec, recipe.training
     with console.status("reading the samples"):
         samples, left_out = read_samples(prepared, spec, recipe.classes, jobs)
-    for one in left_out:
-        console.print(f"{one.count} micro-expressions are left out: {one.why}.")
+    for reason in left_out:
+        console.print(f"{reason.count} micro-expressions are left out: {reason.why}.")
     subjects = people(samples.table)
     if settings.validation_share and "" in subjects:
         raise KilasError(
-            "Nobody can be held out, since the data do not say who is who; set "
+            "Nobody can be held out, since the data do not name the subjects; set "
             "training.validation_share=0."
         )
     held_out = held_out_subjects(subjects, settings.validation_share, settings.seed)
@@ -176,8 +179,10 @@ def _train_on_samples(
 def fitted(
     recipe: Recipe, train: Callable[[keras.Model], FitResult]
 ) -> tuple[keras.Model, FitResult]:
-    """A new network of a recipe that `train` has trained, on all devices of the machine; then it is
-    on one of them."""
+    """Build a network of a recipe and train it with `train` on all devices of the machine.
+
+    The returned network is on a single device.
+    """
     with devices.all_devices():
         network = build_network(recipe)
         training = train(network)
@@ -213,7 +218,7 @@ def fit_samples(
 
 
 def class_counts(labels: npt.NDArray[np.int64], spec: ModelSpec) -> dict[str, int]:
-    """How many there are of each label."""
+    """Return the number of windows or samples of each label."""
     return {label: int((labels == number).sum()) for number, label in enumerate(spec.labels)}
 
 
@@ -223,8 +228,10 @@ def _counts_text(labels: npt.NDArray[np.int64], spec: ModelSpec) -> str:
 
 
 def held_out_subjects(subjects: npt.NDArray[np.str_], share: float, seed: int) -> set[str]:
-    """The subjects that are not trained on, drawn with the recipe's seed: at least one, and none
-    for a share of 0."""
+    """Draw the subjects that are not trained on, with the recipe's seed.
+
+    There is at least one, but none for a share of 0.
+    """
     names = np.unique(subjects)
     count = max(1, round(share * len(names))) if share else 0
     return set(np.random.default_rng(seed).permutation(names)[:count])
@@ -233,7 +240,7 @@ def held_out_subjects(subjects: npt.NDArray[np.str_], share: float, seed: int) -
 def window_confusion(
     network: keras.Model, windows: WindowSet, chosen: npt.NDArray[np.int64], spec: ModelSpec
 ) -> npt.NDArray[np.int64]:
-    """int64 [C, C]: rows are true labels, columns what the network says, of the chosen windows."""
+    """Return the confusion of the chosen windows, int64 [C, C]: rows truth, columns prediction."""
     confusion = np.zeros((len(spec.labels), len(spec.labels)), np.int64)
     for part in np.array_split(chosen, max(1, len(chosen) // 256)):
         scores = network.predict_on_batch(windows.batch(part, spec.frames))

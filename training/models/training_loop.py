@@ -1,4 +1,4 @@
-"""The training loop that all recipes share: progress, curves, checkpoints, choice of the epoch."""
+"""Training loop of all recipes, with progress, curves, checkpoints and choice of the epoch."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ LOGS_FOLDER = "logs"
 
 
 class Batches(Protocol):
-    """An epoch's batches: a `keras.utils.PyDataset` whose content follows from the epoch's number
-    alone, so that an interrupted training goes on as if it had not been."""
+    """Batches of an epoch: a `keras.utils.PyDataset` whose content follows from the epoch's number.
+
+    So an interrupted training goes on as if it had not been.
+    """
 
     def __len__(self) -> int: ...
     def start(self, epoch: int) -> None:
@@ -40,17 +42,20 @@ class Batches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """`history`: pandas, a row an epoch with `loss`, `accuracy` and, with validation, `val_loss`
-    and `val_accuracy`. `epoch`: from 1, the one whose weights the network has."""
+    """Result of a training.
+
+    `history`: pandas, a row for each epoch with `loss`, `accuracy` and, with validation, `val_loss`
+    and `val_accuracy`. `epoch`: number, from 1, of the epoch whose weights the network has.
+    """
 
     history: pd.DataFrame
     epoch: int
 
     @property
     def curves(self) -> dict[str, tuple[float, ...]]:
-        """The history's columns."""
-        figures = self.history.drop(columns="epoch")
-        return {str(name): tuple(map(float, figures[name])) for name in figures}
+        """Values of each column of the history, by its name."""
+        metrics = self.history.drop(columns="epoch")
+        return {str(name): tuple(map(float, metrics[name])) for name in metrics}
 
 
 def fit(
@@ -68,9 +73,9 @@ def fit(
     """Train a network.
 
     `optimizer`: made with the learning rate, or its schedule; `loss`: cross-entropy with the
-    numbers of the classes, unless another one is given. With `keep`, `folder` gets a checkpoint
+    numbers of the classes, unless another loss is given. With `keep`, `folder` gets a checkpoint
     after each epoch, from which an interrupted call goes on, and logs for TensorBoard. `console`:
-    where to say how far it is.
+    place where the progress is shown.
 
     Raises KilasError when the training diverges.
     """
@@ -113,9 +118,12 @@ def fit(
 
 
 class _Record(keras.callbacks.Callback):
-    """What is known of the epochs so far: their figures, and the weights of the best one where it
-    is wanted. With `keep`, all that it takes to go on is in one folder for each epoch, which
-    appears under its name only when it is complete; the last one is kept."""
+    """Record of the epochs so far: their metrics, and the best epoch's weights if the settings need
+    them.
+
+    With `keep`, all that is needed to go on is in a folder for each epoch, which appears under its
+    name only when it is complete; only the last is kept.
+    """
 
     def __init__(self, folder: Path, settings: TrainingSettings, keep: bool) -> None:
         super().__init__()
@@ -125,8 +133,7 @@ class _Record(keras.callbacks.Callback):
         self._checkpoints = folder / CHECKPOINT_FOLDER if keep else None
 
     def restore(self, network: keras.Model) -> int:
-        """Give a network what an interrupted training left; return the number of its whole
-        epochs."""
+        """Restore a network from an interrupted training; return the number of its whole epochs."""
         kept = self._kept()
         if not kept:
             return 0
@@ -139,13 +146,13 @@ class _Record(keras.callbacks.Callback):
         return len(self.history)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        figures = {name: float(value) for name, value in (logs or {}).items()}
-        if not all(map(math.isfinite, figures.values())):
+        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        if not all(map(math.isfinite, metrics.values())):
             raise KilasError(
                 f"The loss is no number any more after epoch {epoch + 1}; lower "
                 "training.learning_rate."
             )
-        row = pd.DataFrame([{"epoch": epoch, **figures}])
+        row = pd.DataFrame([{"epoch": epoch, **metrics}])
         self.history = pd.concat([self.history, row], ignore_index=True)
         if self._wants_best and self.history["val_loss"].argmin() == epoch:
             self.best = self.model.get_weights()
@@ -162,19 +169,18 @@ class _Record(keras.callbacks.Callback):
         if self.best is not None:
             np.savez(unfinished / BEST_FILE, *self.best)
         unfinished.rename(checkpoints / f"{epochs:05d}")
-        for one in before:
-            shutil.rmtree(one)
+        for folder in before:
+            shutil.rmtree(folder)
 
     def _kept(self) -> list[Path]:
-        """Folders of whole epochs, the last one last."""
+        """Return the folders of whole epochs, in order."""
         if self._checkpoints is None:
             return []
         return sorted(self._checkpoints.glob("[0-9]*"))
 
 
 class _Progress(keras.callbacks.Callback):
-    """How far the training is and how long it will take; a line an epoch where there is no
-    terminal."""
+    """Display of the training's progress and the time left; a line an epoch without a terminal."""
 
     def __init__(self, console: Console, epochs: int) -> None:
         super().__init__()
@@ -185,11 +191,11 @@ class _Progress(keras.callbacks.Callback):
             "training",
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[metrics]}"),
             TimeRemainingColumn(compact=True),
             console=console,
         )
-        self._task = self._bar.add_task("", total=epochs, figures="")
+        self._task = self._bar.add_task("", total=epochs, metrics="")
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._began_s = time.monotonic()
@@ -202,13 +208,13 @@ class _Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         assert self._first is not None
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in (logs or {}).items())
-        self._bar.update(self._task, completed=epoch + 1, figures=figures)
+        metrics = ", ".join(f"{name} {value:.3f}" for name, value in (logs or {}).items())
+        self._bar.update(self._task, completed=epoch + 1, metrics=metrics)
         if not self._console.is_terminal:
             done, left = epoch + 1 - self._first, self._epochs - epoch - 1
             left_s = (time.monotonic() - self._began_s) / done * left
             self._console.print(
-                f"epoch {epoch + 1} of {self._epochs}: {figures}; "
+                f"epoch {epoch + 1} of {self._epochs}: {metrics}; "
                 f"{left_s // 60:.0f} min {left_s % 60:.0f} s left"
             )
 
