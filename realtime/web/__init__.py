@@ -1,1 +1,1 @@
-"""The page in the browser: what serves it, and what stands behind it."""
+"""Web interface: the server, its page in the browser, and the work behind it."""

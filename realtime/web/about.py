@@ -1,4 +1,4 @@
-"""What the About tab says: what scores mean, privacy, limits, the model and where it runs."""
+"""Text of the About tab: meaning of scores, privacy, limits, the model and its device."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from realtime.web.limits import IDLE_S, MAX_VIDEO_S, RECORDING_S, RESUME_S
 TEMPLATES = Path(__file__).parent / "templates"
 
 WEB_PACKAGES = ("gradio", "fastapi", "starlette", "uvicorn", "websockets")
-"""Besides those that a session states."""
+"""Packages whose versions are shown besides those that a session states."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one server. `sessions`: live at the same time; `faces`: followed in each picture."""
+    """Limits of a server. `sessions`: live at the same time; `faces`: followed in each picture."""
 
     sessions: int
     faces: int
@@ -35,19 +35,22 @@ class Limits:
 
 
 class About:
-    """Any thread may call anything. `html`: all but the devices, as HTML."""
+    """Content of the About tab. `html`: all but the devices. Any thread may call any method."""
 
     def __init__(
         self, model: Model, macro: MacroModel | None, limits: Limits, *, is_secure: bool
     ) -> None:
-        """`macro`: the model of macro-expressions; None: they are not scored."""
+        """Describe a server with these models and limits, served over TLS if `is_secure`.
+
+        `macro`: the model of macro-expressions; None: they are not scored.
+        """
         self._model = model
-        self._lock = threading.Lock()  # guards _devices; two visitors wait for one look at them
+        self._lock = threading.Lock()  # guards _devices; visitors wait for the same check
         self._devices: Markup | None = None
         self.html = _page(model, macro, limits, is_secure)
 
     def devices(self) -> str:
-        """Which devices can be used, and why another cannot, as HTML.
+        """List the devices of the server as HTML: usable or not, and why.
 
         Opens the model on each, which takes seconds, once.
         """
@@ -55,9 +58,9 @@ class About:
             if self._devices is None:
                 rows = Markup("").join(
                     Markup("<tr><th scope='row'>{}</th><td>{}</td></tr>").format(
-                        one.device, f"usable: {one.why}" if one.usable else one.why
+                        device.device, f"usable: {device.why}" if device.usable else device.why
                     )
-                    for one in device_report(self._model.path)
+                    for device in device_report(self._model.path)
                 )
                 self._devices = Markup(
                     "<section><h2>Devices of this server</h2><table>{}</table></section>"
@@ -65,8 +68,8 @@ class About:
             return self._devices
 
 
-def in_words(time_s: float) -> str:
-    """A whole length of time, in its largest whole unit."""
+def duration_text(time_s: float) -> str:
+    """Format a duration in its largest unit that divides it: "1 hour", "90 seconds"."""
     seconds = round(time_s)
     for unit_s, name in ((3600, "hour"), (60, "minute")):
         if seconds >= unit_s and seconds % unit_s == 0:
@@ -96,14 +99,14 @@ def _page(model: Model, macro: MacroModel | None, limits: Limits, is_secure: boo
             if is_shipped
             else "It did not come with Kilas, and only whoever made it knows its training.",
             is_secure=is_secure,
-            leaves=in_words(RESUME_S),
-            idle=in_words(IDLE_S),
+            leaves=duration_text(RESUME_S),
+            idle=duration_text(IDLE_S),
             limits={
                 "sessions": limits.sessions,
                 "faces": limits.faces,
-                "recording": in_words(RECORDING_S),
+                "recording": duration_text(RECORDING_S),
                 "upload": f"{limits.upload_bytes / 2**20:.0f} MB",
-                "video": in_words(MAX_VIDEO_S),
+                "video": duration_text(MAX_VIDEO_S),
             },
             spec=spec,
             file=model.path.name,
@@ -119,7 +122,7 @@ def _page(model: Model, macro: MacroModel | None, limits: Limits, is_secure: boo
 
 
 def _card(model_path: Path) -> Markup | None:
-    """The card beside a model, as HTML; None if there is none."""
+    """Return the card beside a model as HTML; None if there is none."""
     card = model_path.with_suffix(".md")
     if not card.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Who may come in: every request and every WebSocket passes here before anything else sees it.
+"""Access control, which every request and every WebSocket passes before anything else.
 
 A page of another site in the same browser can send requests to this server, also to one that only
 this machine reaches. So the Host has to be a name that the server answers to (a foreign name could
@@ -33,23 +33,24 @@ from realtime.web.security_headers import add_headers, policy
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
 WRONG_PASSWORD_S = 2.0
-"""How long a wrong password takes, and how long no other of that address is looked at: a few
-thousand guesses a day."""
+"""Time that a wrong password takes, and in which no other from that address is checked: an address
+has about 43,000 guesses a day."""
 
 SMALL_BODY_BYTES = 2**20
-"""Of any request but an upload: the largest are settings and a login, of some hundred bytes."""
+"""Largest body of any request but an upload: settings and a login take some hundred bytes."""
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The one name and password with which everybody logs in."""
+    """Name and password with which everybody logs in."""
 
     user: str
     password: str
 
     def fits(self, user: str, password: str) -> bool:
+        """Return True if both are right; takes the same time wherever they differ."""
         fits_user = secrets.compare_digest(user.encode(), self.user.encode())
         fits_password = secrets.compare_digest(password.encode(), self.password.encode())
         return fits_user and fits_password
@@ -58,10 +59,10 @@ class Account:
 class AccessMiddleware:
     """ASGI middleware around the whole server, for HTTP and WebSockets.
 
-    `scope["state"]["visitor"]` tells what is inside who asks: a random text that stays the same as
-    long as the browser runs. With an account, only the login page answers to anybody else; without,
-    everybody who opens the page gets a cookie. A WebSocket without a known cookie, or from another
-    origin, is refused before it is accepted (403).
+    `scope["state"]["visitor"]` names the visitor to the wrapped app: a random text that stays the
+    same as long as the browser runs. With an account, only the login page answers to anybody else;
+    without, everybody who opens the page gets a cookie. A WebSocket without a known cookie, or from
+    another origin, is refused before it is accepted (403).
 
     The cookie holds the visitor and a signature with a key that only this process knows. So nobody
     can make one up, nothing is kept for those who come, and it ends with the server.
@@ -77,8 +78,12 @@ class AccessMiddleware:
         account: Account | None,
         max_upload_bytes: int,
     ) -> None:
-        """`names`: of hosts that this server answers to besides localhost and any address.
-        `is_secure`: served over TLS."""
+        """Wrap `app`, which is served at `port`, over TLS if `is_secure`.
+
+        `names`: hosts that this server answers to besides localhost and any address. `account`:
+        the login that is asked for; None: everybody may come in. `max_upload_bytes`: size of the
+        largest video.
+        """
         self._app = app
         self._names = LOOPBACK_NAMES | {name.lower() for name in names}
         self._cookie = f"kilas-{port}"  # cookies are shared by all ports of a host
@@ -99,7 +104,7 @@ class AccessMiddleware:
             if refusal is not None or visitor is None or "origin" not in connection.headers:
                 await send({"type": "websocket.close", "code": 1008})
             else:
-                await self._app(_of_visitor(scope, visitor), receive, send)
+                await self._app(_with_visitor(scope, visitor), receive, send)
             return
 
         send = add_headers(scope["path"], send)
@@ -125,15 +130,15 @@ class AccessMiddleware:
             await answer(scope, receive, send)
             return
         assert visitor is not None
-        await self._forward(_of_visitor(scope, visitor), body, send)
+        await self._forward(_with_visitor(scope, visitor), body, send)
 
     async def _forward(self, scope: Scope, body: _LimitedBody, send: Send) -> None:
-        """What is inside answers, unless more comes in than may."""
+        """Call the wrapped app; answer 413 when the body is larger than allowed."""
         has_begun = False
 
         async def watched(message: Message) -> None:
             nonlocal has_begun
-            # What is inside takes too large a body for an error of its own, and answers so.
+            # The wrapped app takes too large a body for an error of its own, and answers so.
             if has_begun or not body.is_exceeded:
                 has_begun = True
                 await send(message)
@@ -144,7 +149,7 @@ class AccessMiddleware:
             await self._too_large(scope["path"])(scope, body, send)
 
     def _refusal(self, connection: HTTPConnection) -> Response | None:
-        """Why nobody is let in with such a Host or Origin; None if they are in order."""
+        """Return the refusal of a wrong Host or Origin; None if both are in order."""
         host = connection.headers.get("host", "").lower()
         if not self._answers_to(_name_of(host)):
             return PlainTextResponse(
@@ -159,7 +164,10 @@ class AccessMiddleware:
         return None
 
     def _answers_to(self, name: str) -> bool:
-        """Any address will do: only a name can be pointed at this machine by somebody else."""
+        """Return True if the server is known by this name, or it is an IP address.
+
+        Any address will do: only a name can be pointed at this machine by somebody else.
+        """
         if name in self._names:
             return True
         try:
@@ -169,7 +177,7 @@ class AccessMiddleware:
         return True
 
     def _visitor(self, connection: HTTPConnection) -> str | None:
-        """Whom the cookie names, if this server has signed it."""
+        """Return the visitor in the cookie if this server has signed it, else None."""
         visitor, _, signature = connection.cookies.get(self._cookie, "").partition(".")
         is_known = secrets.compare_digest(signature.encode(), self._signature(visitor).encode())
         return visitor if is_known else None
@@ -202,8 +210,8 @@ class AccessMiddleware:
         except _TooLargeError:
             return self._too_large(LOGIN_PATH)
         user, password = (fields.get(name, [""])[0] for name in ("user", "password"))
-        # From here to the note of a wrong password nothing is waited for: whoever sends many at a
-        # time has one of them compared.
+        # From here to the note of a wrong password nothing is waited for: of many that
+        # are sent at a time, only 1 is compared.
         address = request.client.host if request.client else ""
         if address in self._guessing:
             return _login_page("A wrong password came a moment ago; wait two seconds.", 429)
@@ -232,11 +240,11 @@ class AccessMiddleware:
 
 
 class _TooLargeError(Exception):
-    """More comes in than may."""
+    """A request's body is larger than allowed."""
 
 
 class _LimitedBody:
-    """`receive` of a request, which raises _TooLargeError when more than `limit` bytes come."""
+    """A request's `receive` that raises _TooLargeError when more than `limit` bytes come."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self.is_exceeded = False
@@ -252,12 +260,12 @@ class _LimitedBody:
         return message
 
 
-def _of_visitor(scope: Scope, visitor: str) -> Scope:
+def _with_visitor(scope: Scope, visitor: str) -> Scope:
     return {**scope, "state": {**scope.get("state", {}), "visitor": visitor}}
 
 
 def _name_of(host: str) -> str:
-    """The host's name or address without port and brackets."""
+    """Return the host's name or address without port and brackets."""
     if host.startswith("[") and "]" in host:
         return host[1 : host.index("]")]
     return host.partition(":")[0]
@@ -269,8 +277,8 @@ def _login_template() -> jinja2.Template:
     return jinja2.Environment(autoescape=True).from_string(source)
 
 
-def _login_page(words: str, status: int) -> Response:
+def _login_page(message: str, status: int) -> Response:
     strict = policy(default_src="'none'", script_src="'none'", frame_ancestors="'none'")
     return HTMLResponse(
-        _login_template().render(words=words), status, {"content-security-policy": strict}
+        _login_template().render(words=message), status, {"content-security-policy": strict}
     )

@@ -1,8 +1,8 @@
 """The page: its three tabs, made with Gradio, and the application that serves them.
 
-The Live tab's picture is a fragment of our own, which talks to the server over a socket of its
-own; Gradio's controls beside it only tell it, in the browser, what the visitor wants
-(`window.kilas.set`). The File tab's analysis goes through Gradio's queue.
+The Live tab's picture is Kilas's own HTML, with a socket of its own to the server; Gradio's
+controls beside it only pass the visitor's settings to it, in the browser (`window.kilas.set`). The
+File tab's analysis goes through Gradio's queue.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from realtime.drawing.palette import class_marks
 from realtime.errors import KilasError
 from realtime.reports.formatting import clock, counted, duration
 from realtime.spec import NONE_LABEL
-from realtime.web.about import About, in_words
+from realtime.web.about import About, duration_text
 from realtime.web.gradio_filter import GradioPage
 from realtime.web.limits import MAX_VIDEO_S
 from realtime.web.theme import theme
@@ -40,18 +40,18 @@ HEAD = """
 <script type="module" src="/kilas/assets/live.js"></script>
 """
 
-MIDDLE = 0.5
-"""Of a sensitivity: the model as it is."""
+NEUTRAL_SENSITIVITY = 0.5
+"""Sensitivity at which the model's own thresholds hold."""
 
-STEP = 0.05
-"""Of the sliders; finer ones change nothing that is seen."""
+SLIDER_STEP = 0.05
+"""Step of the sliders; finer steps make no visible difference."""
 
-TELL = "(...values) => {{ window.kilas?.set({message}); }}"
-"""What a control does in the browser, and nothing at the server."""
+SET_MESSAGE_JS = "(...values) => {{ window.kilas?.set({message}); }}"
+"""JavaScript that a control runs in the browser; the server gets nothing from it."""
 
 
 class Live(Protocol):
-    """The live part of the server, of which this needs no more than that."""
+    """The live part of the server, as far as this module uses it."""
 
     @property
     def routes(self) -> Sequence[BaseRoute]: ...
@@ -63,8 +63,11 @@ class Live(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`app`: everything but the doors, which let visitors in. `close` ends what its pages hold
-    open; to be called in its event loop before the server waits for them, and more often."""
+    """Application with everything but access control.
+
+    `close` ends what its pages hold open. Call it in the app's event loop before the server waits
+    for them; it may be called again.
+    """
 
     app: ASGIApp
     close: Callable[[], Awaitable[None]]
@@ -79,12 +82,15 @@ def build_app(
     has_macro: bool,
     max_upload_bytes: int,
 ) -> Site:
-    """`models`: labels of the models on offer by their name, the default first. `has_macro`:
-    whether the live part scores macro-expressions."""
+    """Build the application from its live part, its analysis jobs and the text of its About tab.
+
+    `models`: labels of the models on offer by their name, the default first. `has_macro`: True if
+    the live part scores macro-expressions.
+    """
 
     async def close() -> None:
         for gradio_app in gradio_apps:
-            gradio_app.stop_event.set()  # of pages that listen for as long as they are open
+            gradio_app.stop_event.set()  # ends the event streams of open pages
         await live.close()
         uploads.close()
 
@@ -96,13 +102,13 @@ def build_app(
         finally:
             await close()
 
-    inbox = UploadReceiver(uploads.received, uploads.folder, max_video_bytes=max_upload_bytes)
+    receiver = UploadReceiver(uploads.received, uploads.folder, max_video_bytes=max_upload_bytes)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=running)
-    app.router.routes += [*live.routes, *uploads.routes, inbox.route]
+    app.router.routes += [*live.routes, *uploads.routes, receiver.route]
     app.mount("/kilas/assets", StaticFiles(directory=ASSETS))
     gr.mount_gradio_app(
         app,
-        _blocks(inbox, uploads, about, models, has_macro, max_upload_bytes),
+        _blocks(receiver, uploads, about, models, has_macro, max_upload_bytes),
         "/",
         theme=theme(),
         max_file_size=max_upload_bytes,
@@ -115,19 +121,19 @@ def build_app(
         show_error=False,
     )
     mounted = [route.app for route in app.routes if isinstance(route, Mount)]
-    gradio_apps = [one for one in mounted if isinstance(one, gr.routes.App)]
+    gradio_apps = [mount for mount in mounted if isinstance(mount, gr.routes.App)]
     return Site(GradioPage(app, head=HEAD), close)
 
 
 def _blocks(
-    inbox: UploadReceiver,
+    receiver: UploadReceiver,
     uploads: AnalysisJobs,
     about: About,
     models: Mapping[str, Sequence[str]],
     has_macro: bool,
     max_upload_bytes: int,
 ) -> gr.Blocks:
-    blocks = ReceivingBlocks(inbox, title="Kilas", analytics_enabled=False)
+    blocks = ReceivingBlocks(receiver, title="Kilas", analytics_enabled=False)
     with blocks:
         _html(
             "<header><h1>Kilas</h1>"
@@ -157,7 +163,7 @@ def _live_tab(blocks: gr.Blocks, models: Mapping[str, Sequence[str]], has_macro:
     marks = {mark for labels in models.values() for mark in class_marks(labels).items()}
     with gr.Row(elem_classes="kilas-live"):
         with gr.Column(scale=4, min_width=320):
-            # The page has to keep their place free before it hears of them.
+            # The page has to keep room for macro-expressions before the first message.
             _html(
                 (ASSETS / "live.html").read_text(encoding="utf-8"),
                 elem_classes="kilas-has-macro" if has_macro else None,
@@ -167,10 +173,10 @@ def _live_tab(blocks: gr.Blocks, models: Mapping[str, Sequence[str]], has_macro:
             sensitivity = gr.Slider(
                 0,
                 1,
-                MIDDLE,
-                step=STEP,
+                NEUTRAL_SENSITIVITY,
+                step=SLIDER_STEP,
                 label="Sensitivity",
-                info="0 tells only what is clearest, 1 whatever may be one.",
+                info="0 reports only the clearest expressions, 1 everything that may be one.",
                 buttons=[],
                 elem_id="kilas-sensitivity",
             )
@@ -182,15 +188,15 @@ def _live_tab(blocks: gr.Blocks, models: Mapping[str, Sequence[str]], has_macro:
             )
             with gr.Accordion("Classes", open=False, elem_id="kilas-classes"):
                 _html(
-                    "<p class='kilas-faint'>How readily each class is taken; 0.5: as the "
-                    "model says.</p>"
+                    "<p class='kilas-faint'>How easily each class is reported; 0.5: as the "
+                    "model is set.</p>"
                 )
                 sliders = [
                     gr.Slider(
                         0,
                         1,
-                        MIDDLE,
-                        step=STEP,
+                        NEUTRAL_SENSITIVITY,
+                        step=SLIDER_STEP,
                         label=f"{dict(marks).get(label, '')} {label}".strip(),
                         buttons=[],
                         visible=label in expressions[names[0]],
@@ -199,22 +205,22 @@ def _live_tab(blocks: gr.Blocks, models: Mapping[str, Sequence[str]], has_macro:
                     for position, label in enumerate(all_labels)
                 ]
 
-    # The labels of each model travel in the handlers: the values of its sliders alone are told.
+    # The handlers hold the labels of each model, so only the values of its sliders are sent.
     classes = (
         f"Object.fromEntries({json.dumps(all_labels)}.map((label, i) => [label, values[i + 1]])"
         f".filter(([label]) => ({json.dumps(expressions)})[values[0]].includes(label)))"
     )
-    _tell(sensitivity.change, [sensitivity], "{sensitivity: values[0]}")
-    _tell(heat_map.change, [heat_map], "{heat_map: values[0]}")
+    _send_settings(sensitivity.change, [sensitivity], "{sensitivity: values[0]}")
+    _send_settings(heat_map.change, [heat_map], "{heat_map: values[0]}")
     for slider in sliders:
-        _tell(slider.change, [model, *sliders], f"{{classes: {classes}}}")
+        _send_settings(slider.change, [model, *sliders], f"{{classes: {classes}}}")
     everything = (
         "{model: values[0], sensitivity: values.at(-2), heat_map: values.at(-1), "
         f"classes: {classes}}}"
     )
     controls = [model, *sliders, sensitivity, heat_map]
-    _tell(blocks.load, controls, everything)
-    _tell(model.change, controls, everything)
+    _send_settings(blocks.load, controls, everything)
+    _send_settings(model.change, controls, everything)
     if len(names) > 1:
         model.change(
             fn=None,
@@ -226,8 +232,15 @@ def _live_tab(blocks: gr.Blocks, models: Mapping[str, Sequence[str]], has_macro:
         )
 
 
-def _tell(event: Callable[..., object], inputs: Sequence[gr.Component], message: str) -> None:
-    event(fn=None, inputs=list(inputs), js=TELL.format(message=message), api_visibility="private")
+def _send_settings(
+    event: Callable[..., object], inputs: Sequence[gr.Component], message: str
+) -> None:
+    event(
+        fn=None,
+        inputs=list(inputs),
+        js=SET_MESSAGE_JS.format(message=message),
+        api_visibility="private",
+    )
 
 
 # --- File ------------------------------------------------------------------------------------
@@ -238,7 +251,7 @@ def _file_tab(blocks: gr.Blocks, uploads: AnalysisJobs, max_upload_bytes: int) -
         "<p>Drop a video of a face here: every frame of it is looked at, and "
         "you get a report of each micro-expression. The video is removed as soon as it has been "
         "analysed, the report when you leave the page. "
-        f"At most {max_upload_bytes / 2**20:.0f} MB and {in_words(MAX_VIDEO_S)}.</p>",
+        f"At most {max_upload_bytes / 2**20:.0f} MB and {duration_text(MAX_VIDEO_S)}.</p>",
         elem_id="kilas-lead",
     )
     video = gr.File(
@@ -257,22 +270,22 @@ def _file_tab(blocks: gr.Blocks, uploads: AnalysisJobs, max_upload_bytes: int) -
         try:
             name = uploads.take(_owner(request), Path(received))
         except KilasError as error:
-            return _at_rest(_failure(str(error)))
+            return _ready_for_next(_failure(str(error)))
         return [gr.update(visible=False), _waiting(name), gr.update(visible=True), ""]
 
     def analyse(request: gr.Request) -> Iterator[list[Any]]:
         try:
-            for news in uploads.analyse(_owner(request)):
-                if isinstance(news, Analysed):
-                    yield _at_rest(_summary(news), _report(news))
+            for progress in uploads.analyse(_owner(request)):
+                if isinstance(progress, Analysed):
+                    yield _ready_for_next(_summary(progress), _report(progress))
                 else:
-                    yield [gr.skip(), _progress(news), gr.skip(), gr.skip()]
+                    yield [gr.skip(), _progress(progress), gr.skip(), gr.skip()]
         except KilasError as error:
-            yield _at_rest(_failure(str(error)))
+            yield _ready_for_next(_failure(str(error)))
 
     def stop(request: gr.Request) -> list[Any]:
         uploads.drop(_owner(request))
-        return _at_rest("<p class='kilas-note'>Cancelled; the video was removed.</p>")
+        return _ready_for_next("<p class='kilas-note'>Cancelled; the video was removed.</p>")
 
     def leave(request: gr.Request) -> None:
         uploads.drop(_owner(request))
@@ -287,7 +300,7 @@ def _file_tab(blocks: gr.Blocks, uploads: AnalysisJobs, max_upload_bytes: int) -
         concurrency_limit=1,
         show_progress="minimal",
         show_progress_on=status,
-        # The next video may come before the page knows that the cancelled one is done with.
+        # The next video may come before the page knows that the cancelled analysis has ended.
         trigger_mode="always_last",
         api_visibility="private",
     )
@@ -303,7 +316,7 @@ def _file_tab(blocks: gr.Blocks, uploads: AnalysisJobs, max_upload_bytes: int) -
 
 
 def _html(value: str = "", elem_id: str | None = None, elem_classes: str | None = None) -> gr.HTML:
-    """HTML of ours, which Gradio's own style for texts leaves alone."""
+    """Return an HTML component without Gradio's own text style."""
     return gr.HTML(value, apply_default_css=False, elem_id=elem_id, elem_classes=elem_classes)
 
 
@@ -311,17 +324,17 @@ def _owner(request: gr.Request) -> Owner:
     return request.state.visitor, request.session_hash or ""
 
 
-def _at_rest(words: str, result: str = "") -> list[Any]:
-    """Ready for the next video."""
-    return [gr.update(value=None, visible=True), words, gr.update(visible=False), result]
+def _ready_for_next(status: str, result: str = "") -> list[Any]:
+    """Return the state of the File tab's components in which it takes the next video."""
+    return [gr.update(value=None, visible=True), status, gr.update(visible=False), result]
 
 
 def _waiting(name: str) -> str:
     return Markup("<p class='kilas-note'>{} is here and waits for its turn.</p>").format(name)
 
 
-def _failure(words: str) -> str:
-    return Markup("<p class='kilas-failure' role='alert'>{}</p>").format(words)
+def _failure(message: str) -> str:
+    return Markup("<p class='kilas-failure' role='alert'>{}</p>").format(message)
 
 
 def _progress(step: Step | Finishing) -> str:
@@ -366,7 +379,7 @@ def _report(done: Analysed) -> str:
 def _about_tab(tab: gr.Tab, about: About) -> None:
     with gr.Column(elem_id="kilas-about"):
         _html(about.html)
-        devices = _html("<p class='kilas-faint'>The devices are being looked at …</p>")
+        devices = _html("<p class='kilas-faint'>The devices are being checked …</p>")
     tab.select(
         about.devices,
         None,

@@ -1,8 +1,8 @@
-"""What of Gradio reaches a browser: its page, without what names other hosts, and what that page
-asks for.
+"""Filter in front of Gradio: only its page and what that page requests reach a browser.
 
-Gradio also brings a proxy, a page of its interface for programs, a code editor and more. None of
-them is part of this page, so none of them answers.
+From the page, what names other hosts is removed. Gradio also brings a proxy, a page about its
+programming interface, a code editor and more. None of them is part of this page, so none of them
+answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from realtime.web.paths import PAGE_PATH, UPLOAD_PATH
 from realtime.web.security_headers import policy
 
 OWN_PATHS = "/kilas/"
-"""Everything below is ours and passes untouched."""
+"""Path of Kilas's own pages and files; everything below passes unchanged."""
 
 GRADIO_PATHS = (
     "/assets/",
@@ -32,13 +32,13 @@ GRADIO_PATHS = (
     "/gradio_api/upload_progress",
     UPLOAD_PATH,
 )
-"""What the page of Gradio 6.31 asks for while it is used, found by looking at a browser's requests;
+"""Paths that the page of Gradio 6.31 requests while it is used, found from a browser's requests;
 a path that ends with / stands for all below."""
 
 FOREIGN = re.compile(
     rb'<meta\s[^>]*(?:property="og:|name="twitter:)[^>]*>|<link rel="manifest"[^>]*>'
 )
-"""Pictures and addresses for social networks, and the description of an app to install."""
+"""Tags with pictures and addresses for social networks, or a description of an app to install."""
 
 
 class GradioPage:
@@ -58,16 +58,16 @@ class GradioPage:
         if scope["type"] == "lifespan" or path.startswith(OWN_PATHS):
             await self._app(scope, receive, send)
         elif scope["type"] == "http" and path == PAGE_PATH:
-            await self._app(scope, receive, self._as_own_page(send))
-        elif scope["type"] == "http" and _is_asked(path):
+            await self._app(scope, receive, self._with_changes(send))
+        elif scope["type"] == "http" and _is_gradio_path(path):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def _as_own_page(self, send: Send) -> Send:
-        """Gives the page to `send` once it has come whole."""
+    def _with_changes(self, send: Send) -> Send:
+        """Return a `send` that passes on the changed page once it has come whole."""
         start: Message = {}
         body = bytearray()
 
@@ -85,7 +85,7 @@ class GradioPage:
             replaced[b"content-security-policy"] = policy(
                 script_src=f"'self' 'nonce-{nonce}' 'unsafe-eval'"
             ).encode()
-            kept = [one for one in start["headers"] if one[0].lower() not in replaced]
+            kept = [header for header in start["headers"] if header[0].lower() not in replaced]
             await send({**start, "headers": [*kept, *replaced.items()]})
             await send({"type": "http.response.body", "body": page})
 
@@ -97,5 +97,7 @@ class GradioPage:
         return page.replace(b"<script", f'<script nonce="{nonce}"'.encode())
 
 
-def _is_asked(path: str) -> bool:
-    return any(path.startswith(one) if one.endswith("/") else path == one for one in GRADIO_PATHS)
+def _is_gradio_path(path: str) -> bool:
+    return any(
+        path.startswith(known) if known.endswith("/") else path == known for known in GRADIO_PATHS
+    )

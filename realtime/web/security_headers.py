@@ -18,7 +18,7 @@ POLICY = {
     "form-action": "'self'",
     "frame-ancestors": "'self'",
 }
-"""What a page of this server may load and where it may send: this server and nothing else."""
+"""Directives of the Content-Security-Policy: a page may load from and send to this server alone."""
 
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -30,18 +30,21 @@ HEADERS = {
 }
 
 PROGRAM_PATHS = ("/assets/", "/static/", "/kilas/assets/")
-"""Files of the program, the same for everybody, which a browser may keep if it asks again."""
+"""Paths of program files, the same for everybody: a browser may keep them, but must revalidate."""
 
 
 def policy(**changes: str) -> str:
-    """The Content-Security-Policy of a page. `changes`: directives, with _ instead of -."""
+    """Return the Content-Security-Policy of a page. `changes`: directives, with _ instead of -."""
     rules = POLICY | {name.replace("_", "-"): value for name, value in changes.items()}
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
 def add_headers(path: str, send: Send) -> Send:
-    """Every answer says what a browser may do with it; one that says so itself is left alone."""
-    keeping = "no-cache" if path.startswith(PROGRAM_PATHS) else "no-store"
+    """Return a `send` that adds the security headers of `path` to its answer.
+
+    A policy or cache control that the answer already has is kept.
+    """
+    cache_control = "no-cache" if path.startswith(PROGRAM_PATHS) else "no-store"
 
     async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -49,7 +52,7 @@ def add_headers(path: str, send: Send) -> Send:
             for name, value in HEADERS.items():
                 headers[name] = value
             headers.setdefault("content-security-policy", policy())
-            headers.setdefault("cache-control", keeping)
+            headers.setdefault("cache-control", cache_control)
         await send(message)
 
     return with_headers

@@ -1,4 +1,4 @@
-"""`stream.py web`: the page, served until Ctrl-C."""
+"""The web server of `stream.py web`, which runs until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -34,26 +34,28 @@ WILDCARDS = ("0.0.0.0", "::")
 """Hosts that stand for all addresses of this machine."""
 
 CUT_OFF_S = 1
-"""How long the end of the server waits for answers under way, such as a video on its way here."""
+"""Longest wait for unfinished answers at the end of the server, such as an upload."""
 
 PING_S, PONG_S = 5.0, 10.0
-"""Pages are asked so often whether they are there, and have so long to answer: a network that is
-gone is noticed in 15 s, and until then a page that comes back on another one has to wait."""
+"""Time between two pings of a page, and longest wait for its answer: a network that is gone is
+noticed in 15 s, and until then a page that comes back on another network has to wait."""
 
 UNREACHABLE = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-"""What keeps Gradio and what it brings from asking other hosts."""
+"""Environment variables that keep Gradio and its dependencies from requests to other hosts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the server is started with. `names`: by which it is called besides `host`. `models`:
-    names and paths, the default first; see `offered_models`. `macro`: whether macro-expressions are
-    scored too, or with which model, by name or path. `tls_cert`, `tls_key`: PEM files; None: no
-    TLS."""
+    """Settings of the server.
+
+    `names`: host names by which it is known besides `host`. `tls_cert`, `tls_key`: PEM files;
+    None: no TLS. `models`: names and paths, the default first; see `offered_models`. `macro`: True
+    if macro-expressions are scored too, or the model for it, by name or path.
+    """
 
     host: str
     port: int
@@ -71,22 +73,23 @@ class Settings:
 
 
 def offered_models(model: str) -> tuple[str | Path, ...]:
-    """The one that was asked for, and those that ship besides."""
+    """Return the requested model, followed by the other models that ship with Kilas."""
     others = sorted(list_models(), key=lambda name: (name != DEFAULT_MODEL, name))
     return (model, *(name for name in others if name != Path(model).stem))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine itself reaches a server of that host."""
+    """Return True if only this machine itself can reach a server at that host."""
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host.lower() in LOOPBACK_NAMES
 
 
-def serve(settings: Settings, say: Callable[[str], None]) -> None:
-    """Serve the page until SIGINT or SIGTERM. `say` tells its address once it can be opened.
+def serve(settings: Settings, show_message: Callable[[str], None]) -> None:
+    """Serve the page until SIGINT or SIGTERM.
 
-    To be called in the main thread, once in a process. Raises KilasError when it cannot be started,
+    `show_message` gets the page's address once it can be opened. Call it in the main thread, once
+    in a process. Raises KilasError when it cannot be started,
     ModelError and DeviceError included.
     """
     is_secure = settings.tls_cert is not None
@@ -100,7 +103,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     ):
         port = listener.getsockname()[1]
         with _site(settings, Path(folder), is_secure) as site:
-            doors = AccessMiddleware(
+            guarded_app = AccessMiddleware(
                 site.app,
                 names=(*_names(settings.host), *settings.names),
                 port=port,
@@ -109,7 +112,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
                 max_upload_bytes=settings.max_upload_mb * 2**20,
             )
             config = uvicorn.Config(
-                doors,
+                guarded_app,
                 ws="websockets-sansio",
                 ws_max_size=MAX_PICTURE_BYTES + FRAME_HEAD.size,
                 ws_per_message_deflate=False,  # pictures are JPEG, which nothing makes smaller
@@ -126,7 +129,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
             address = _address((*settings.names, settings.host)[0], port, is_secure)
 
             def ready() -> None:
-                say(f"Kilas is at {address}; Ctrl-C ends it.")
+                show_message(f"Kilas is at {address}; Ctrl-C ends it.")
                 if settings.open_browser:
                     webbrowser.open(address)
 
@@ -134,7 +137,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and ends what would go on for ever before it waits for its end."""
+    """Uvicorn server that reports when it is ready, and ends open streams before it shuts down."""
 
     def __init__(
         self,
@@ -152,7 +155,7 @@ class _Server(uvicorn.Server):
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # What is cut off from here on is cut off on purpose, which is nothing to tell.
+        # What is cut off from here on is cut off on purpose, so it is not logged.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await self._close()
         await super().shutdown(sockets)
@@ -160,7 +163,7 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
-    """Everything behind the doors; all that it writes goes below `folder`."""
+    """Open everything behind access control; all that it writes goes below `folder`."""
     received = folder / "received"
     received.mkdir()
     os.environ |= UNREACHABLE | {"GRADIO_TEMP_DIR": str(received)}
@@ -208,7 +211,7 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens. Raises KilasError."""
+    """Open a socket that listens. Raises KilasError."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -230,7 +233,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _check_certificate(settings: Settings) -> None:
-    """Raises KilasError when there can be no TLS with these files."""
+    """Check that TLS works with the certificate and its key. Raises KilasError."""
     assert settings.tls_cert is not None
     try:
         # An empty password, so that nobody is asked for one in the terminal.
@@ -250,7 +253,7 @@ def _check_certificate(settings: Settings) -> None:
 
 
 def _names(host: str) -> tuple[str, ...]:
-    """By which this machine is called, besides its addresses."""
+    """Return the names by which this machine is known, besides its addresses."""
     own = socket.gethostname()
     return (host,) if host not in WILDCARDS else (own, f"{own}.local")
 

@@ -1,4 +1,4 @@
-"""A session folder as one file, for a browser to take away."""
+"""Zip files of session folders, for download."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ _STORED = (".mp4", ".png", ".parquet")  # compressed already
 
 
 def pack(folder: Path, packed: Path) -> None:
-    """Everything in a session folder as a zip, with the folder's name before each name. It is
-    there wholly or not at all. Raises OSError."""
+    """Write all files of a session folder into the zip `packed`, below the folder's name.
+
+    The zip is there whole or not at all. Raises OSError.
+    """
     unfinished = packed.with_name(packed.name + PARTIAL)
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:

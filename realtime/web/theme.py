@@ -1,4 +1,4 @@
-"""How the page looks: our own blue on quiet grays, in the fonts that the visitor's system has."""
+"""Theme of the page: Kilas's own blue on quiet grays, in fonts of the visitor's system."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ TINTS = {50: 0.95, 100: 0.88, 200: 0.75, 300: 0.58, 400: 0.32, 500: 0.0}
 """Share of white in Gradio's lighter shades of a colour."""
 
 SHADES = {600: 0.16, 700: 0.32, 800: 0.52, 900: 0.7, 950: 0.82}
-"""Share of black in its darker ones."""
+"""Share of black in Gradio's darker shades of a colour."""
 
 
 def theme() -> gr.themes.Base:
+    """Return the Gradio theme of the page, for light and dark mode."""
     return gr.themes.Base(
         primary_hue=_hue("kilas-blue", BLUE),
         secondary_hue=_hue("kilas-blue", BLUE),
@@ -69,7 +70,7 @@ def _hue(name: str, middle: Rgb) -> gr.themes.Color:
     mixed = {step: _mixed(middle, 255, share) for step, share in TINTS.items()}
     mixed |= {step: _mixed(middle, 0, share) for step, share in SHADES.items()}
     return gr.themes.Color(
-        **{f"c{step}": css_colour(one) for step, one in mixed.items()}, name=name
+        **{f"c{step}": css_colour(shade) for step, shade in mixed.items()}, name=name
     )
 
 

@@ -1,1 +1,1 @@
-"""The Live tab: one monitor a visitor, over a WebSocket."""
+"""Live tab: one monitor for each visitor, over a WebSocket."""

@@ -1,4 +1,4 @@
-"""Places for running monitors, and the queue for them."""
+"""Admission queue: a limited number of monitors run, and other visitors wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Waiter:
 
 
 class AdmissionQueue:
-    """At most `limit` monitors run at a time; who finds no place waits, first come first served.
+    """Queue for at most `limit` monitors at a time, first come, first served.
 
     Belongs to one event loop.
     """
@@ -30,13 +30,16 @@ class AdmissionQueue:
 
     @property
     def taken(self) -> int:
+        """Number of places in use."""
         return self.limit - self._free
 
     @asynccontextmanager
     async def admit(self, on_position: Callable[[int], None]) -> AsyncIterator[None]:
-        """Hold a place within the block. While it has to be waited for, `on_position` is called with
-        the place in the queue, 1 for the next, at once and whenever it changes. It must not
-        raise. Cancelling leaves the queue."""
+        """Hold a place within the block; wait for it first.
+
+        During the wait, `on_position` is called with the position in the queue, 1 for the next, at
+        once and whenever it changes. It must not raise. Cancelling leaves the queue.
+        """
         await self._take(on_position)
         try:
             yield

@@ -18,26 +18,26 @@ from realtime.types import Frame, SourceInfo, UInt8Array
 from realtime.web.live.protocol import Picture, ProtocolError
 
 SILENCE_S = 20.0
-"""A page that is connected and sends no picture for this long has no camera any more."""
+"""Longest time without a picture; a connected page that is silent for longer has no camera."""
 
 MAX_WAITING = 12
-"""Pictures that may wait, whatever times a page gives them: STALENESS_S at 120 a second."""
+"""Most pictures that wait, whatever times a page gives them: STALENESS_S at 120 a second."""
 
 MAX_DAMAGED = 30
-"""So many damaged pictures in a row come from no camera; a second of them at 30 a second."""
+"""Damaged pictures in a row that end a run, since no camera sends so many: 1 s at 30 a second."""
 
 
 class BrowserCamera:
-    """The pictures of one page; a `realtime.types.Source` for one run.
+    """Source of a page's pictures; a `realtime.types.Source` for one run.
 
-    `put`, `pause` and `go_on` belong to the thread that hears the page and never wait; the rest is
-    as the protocol says. A reader that is behind by more than STALENESS_S jumps to the newest
-    picture, and pictures are decoded when they are read, so what is jumped over costs nothing.
+    `put`, `pause` and `go_on` belong to the thread that reads the page's messages and never wait;
+    the rest is as `Source` states. A reader that is behind by more than STALENESS_S jumps to the
+    newest picture, and pictures are decoded when they are read, so those jumped over cost nothing.
     Entering waits for the first picture that can be decoded.
 
     `Frame.t_s` is the page's own clock. `Frame.id` has a hole for every frame that was lost on
-    its way; causes in `drops`: `page missed` (the page never saw it), `page busy` (it threw it
-    away for a newer one, or lost it otherwise), `late` (the reader was too slow), `damaged`.
+    its way; causes in `drops`: `page missed` (the page never saw it), `page busy` (it dropped
+    it for a newer frame, or lost it otherwise), `late` (the reader was too slow), `damaged`.
 
     The iteration raises SourceError when no picture comes for `silence_s` while the page is
     connected, and ProtocolError after `MAX_DAMAGED` damaged pictures in a row.
@@ -59,14 +59,14 @@ class BrowserCamera:
         self._waiting: deque[tuple[int, Picture]] = deque()  # with their ids
         self._newest: Picture | None = None
         self._next_id = 0
-        self._heard_s = time.monotonic()
+        self._received_s = time.monotonic()
         self._is_paused = False
         self._is_stopped = False
 
     # The page's side.
 
     def put(self, picture: Picture) -> None:
-        """Take the next picture. Raises ProtocolError when it does not follow the one before."""
+        """Take the next picture. Raises ProtocolError when it does not follow the last picture."""
         with self._changed:
             before = self._newest or Picture(-1, -1.0, 0, 0, (0, 0), b"")
             if picture.seq <= before.seq:
@@ -87,24 +87,24 @@ class BrowserCamera:
             if len(self._waiting) > MAX_WAITING or picture.t_ms - oldest.t_ms > STALENESS_S * 1e3:
                 self.drops["late"] += len(self._waiting) - 1
                 self._waiting = deque([self._waiting[-1]])
-            self._heard_s = time.monotonic()
+            self._received_s = time.monotonic()
             self._changed.notify_all()
 
     @property
     def is_untouched(self) -> bool:
-        """Whether no picture has come yet."""
+        """True if no picture has come yet."""
         return self._newest is None
 
     def pause(self) -> None:
-        """The page's socket is gone: its silence is no fault until `go_on`."""
+        """Allow silence until `go_on`: the page's socket is gone."""
         with self._changed:
             self._is_paused = True
 
     def go_on(self) -> None:
-        """The page is there again."""
+        """Expect pictures again: the page is back."""
         with self._changed:
             self._is_paused = False
-            self._heard_s = time.monotonic()
+            self._received_s = time.monotonic()
 
     def _count(self, cause: str, frames: int) -> None:
         if frames:
@@ -141,18 +141,18 @@ class BrowserCamera:
             yield frame
 
     def stop(self) -> None:
-        """Ends the iteration, also one that has not begun. Any thread may call it."""
+        """End the iteration, also before it has begun. Any thread may call it."""
         with self._changed:
             self._is_stopped = True
             self._waiting.clear()
             self._changed.notify_all()
 
     def age_s(self, frame: Frame) -> float | None:
-        """None: the page's clock is not this machine's."""
+        """Return None: the page's clock is not this machine's."""
         return None
 
     def _next(self) -> Frame | None:
-        """The next picture that can be decoded; None once the source is stopped."""
+        """Wait for the next picture that can be decoded; return None once the source is stopped."""
         while True:
             with self._changed:
                 self._wait_for_picture()
@@ -173,7 +173,7 @@ class BrowserCamera:
 
     def _wait_for_picture(self) -> None:
         while not self._changed.wait_for(lambda: self._waiting or self._is_stopped, IDLE_S):
-            if not self._is_paused and time.monotonic() - self._heard_s > self._silence_s:
+            if not self._is_paused and time.monotonic() - self._received_s > self._silence_s:
                 raise SourceError(
                     f"No picture has come from the camera for {self._silence_s:.0f} s; "
                     "check that it is on, and start again."
@@ -183,14 +183,16 @@ class BrowserCamera:
 
 
 def decode(picture: Picture) -> UInt8Array | None:
-    """uint8 [height, width, 3], BGR; None for what is damaged. A cut-off JPEG is: what decoders
-    fill in for the rest would look like motion."""
+    """Decode a picture to uint8 [height, width, 3], BGR; return None for a damaged picture.
+
+    A cut-off JPEG counts as damaged: what decoders fill in for the rest would look like motion.
+    """
     if not picture.jpeg.endswith(b"\xff\xd9"):
         return None
     try:
         image = cv2.imdecode(
             np.frombuffer(picture.jpeg, np.uint8),
-            # Turning it would take it away from the picture that the page draws on.
+            # Rotated, it would not match the picture that the page draws on.
             cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
         )
     except cv2.error:

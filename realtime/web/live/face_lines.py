@@ -1,4 +1,4 @@
-"""What the page draws of a face: lines over its picture, regions, heat map."""
+"""Drawing of a face on the page: lines over its picture, regions, heat map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from realtime.drawing.heat_map import heat_map
 from realtime.spec import LAYOUTS, ModelSpec
 from realtime.types import Face, Float32Array, State
 
-# Points of MediaPipe's mesh along what is drawn, in order; what is closed ends where it began.
+# Points of MediaPipe's mesh along each line, in order; a closed line ends where it began.
 _LINES = tuple(
     np.array([int(point) for point in points.split()])
     for points in (
@@ -39,7 +39,7 @@ _ENDS = np.cumsum([2 * len(line) for line in _LINES])[:-1]  # in a list of x, y,
 def draw_face(
     spec: ModelSpec, face: Face, state: State, attention: Float32Array | None
 ) -> dict[str, Any]:
-    """One of an update's `faces`; all in pixels of the frame, to a tenth.
+    """Return a face as it stands in an update's `faces`; in pixels of the frame, to a tenth.
 
     `lines`: polylines, each [x, y, x, y, ...]; `regions`: the four corners of each region in the
     same way. `attention`: float32 [R, T', H', W'] of the face's newest scores; None: no heat map.

@@ -1,4 +1,4 @@
-"""The models that visitors can choose, each opened once for all of them."""
+"""Models that visitors can choose, each opened once for all of them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from realtime.monitor import Monitor
 class ModelPool:
     """Opens each model when it is first asked for, and keeps it running for all visitors.
 
-    `names`: those that can be asked for, the default first. `macro`: the model of
-    macro-expressions that all visitors share; None: they are not scored. Any thread may call `get`;
-    the one that made this calls `close`, once nobody uses the models any more.
+    `names`: of the models on offer, the default first. `macro`: the model of macro-expressions
+    that all visitors share; None: they are not scored. Any thread may call `get`; the thread that
+    made the pool calls `close`, once nobody uses the models any more.
     """
 
     def __init__(
@@ -29,7 +29,10 @@ class ModelPool:
         device: Device = "auto",
         macro: MacroModel | None = None,
     ) -> None:
-        """`models`: names of models that ship and paths of others; None: all that ship."""
+        """Offer models on a device.
+
+        `models`: names of models that ship with Kilas and paths of others; None: all that ship.
+        """
         if models is None:
             shipped = list_models()
             models = sorted(shipped, key=lambda name: (name != DEFAULT_MODEL, name))
@@ -41,9 +44,10 @@ class ModelPool:
         self._workers: dict[str, InferenceWorker[Model]] = {}
 
     def get(self, name: str) -> InferenceWorker[Model]:
-        """The model of that name, which runs for all who asked for it. Takes seconds the first
-        time, and again after it has failed. Raises ModelError, DeviceError, and KeyError for a
-        name that is not among `names`.
+        """Return the worker of the model of that name, which all visitors share.
+
+        Takes seconds the first time, and again after it has failed. Raises ModelError, DeviceError,
+        and KeyError for a name that is not among `names`.
         """
         with self._lock:
             worker = self._workers.get(name)
@@ -54,12 +58,14 @@ class ModelPool:
             return worker
 
     def warm_up(self) -> None:
-        """Open the default model and whatever a monitor needs, so that the first visitor waits
-        no longer than the others. Raises as `get` does."""
+        """Open the default model and all that a monitor needs.
+
+        So the first visitor waits no longer than the others. Raises as `get` does.
+        """
         Monitor(self.get(self.names[0]), macro=self.macro or False).close()
 
     def close(self) -> None:
-        """Stop all of them."""
+        """Stop all models."""
         with ExitStack() as stopped:
             for worker in self._workers.values():
                 stopped.callback(worker.close)

@@ -1,4 +1,4 @@
-"""What waits to be said to one page."""
+"""Messages that wait to be sent to one page."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections import deque
 from realtime.web.live.protocol import Json, ProtocolError
 
 MAX_SCORES = 600
-"""Scores that wait for a page that is slow; the newest 8 s of a face at 60 a second."""
+"""Most scores that wait for a slow page: the newest 10 s of a face at 60 a second."""
 
 MAX_WAITING = 1000
-"""Messages that may wait besides updates: a page that reads at all never has more than a few."""
+"""Most messages that wait: a page that reads at all never has more than a few besides updates."""
 
 REPEATED = 20
-"""Messages that are said again after a socket was lost: more than come in the time that it takes
-to notice the loss."""
+"""Messages that are sent again after a socket was lost: more than come before the loss is
+noticed."""
 
 _LASTING = ("event", "clip", "recording")
 _PASSING = ("welcome", "queued", "started", "update")
@@ -42,44 +42,47 @@ class Outbox:
         self._is_closed = False
 
     def put(self, message: Json) -> None:
-        """Put a message behind those that wait."""
+        """Add a message behind those that wait."""
         with self._lock:
             if message["type"] == "update" and self._waiting:
                 before = self._waiting[-1]
                 if before["type"] == "update":
                     message["scores"] = (before["scores"] + message["scores"])[-MAX_SCORES:]
-                    newest = {one["face"]: one for one in before["macro"] + message["macro"]}
+                    newest = {row["face"]: row for row in before["macro"] + message["macro"]}
                     message["macro"] = list(newest.values())
                     self._waiting.pop()
             self._waiting.append(message)
             if len(self._waiting) > MAX_WAITING:
-                self._error = ProtocolError("the page does not read what it is told")
+                self._error = ProtocolError("the page does not read its messages")
                 self._waiting.clear()
             self._wake()
 
     def fail(self, error: ProtocolError) -> None:
-        """Have the page cut off: `get` raises the error once what waits has been taken."""
+        """Cut the page off: `get` raises the error once all waiting messages were taken."""
         with self._lock:
             self._error = error
             self._wake()
 
     def close(self) -> None:
-        """Nothing that is said from now on reaches anybody. Called before the loop ends."""
+        """Drop messages from now on. Called before the loop ends."""
         with self._lock:
             self._is_closed = True
 
     def greet(self, welcome: Json) -> None:
-        """A new socket is there: say `welcome` first, then the last events, clips and recordings
-        again, which may have been lost with the socket before, and then what waits. What only
-        the old socket had a use for is left out."""
+        """Queue the messages for a new socket, `welcome` first.
+
+        Then come the last events, clips and recordings again, which may have been lost with the
+        last socket, and then the messages that wait, without those that only the last socket had a
+        use for.
+        """
         with self._lock:
-            waiting = [one for one in self._waiting if one["type"] not in _PASSING]
+            waiting = [message for message in self._waiting if message["type"] not in _PASSING]
             self._waiting = deque([welcome, *self._lasting, *waiting])
             self._lasting.clear()
             self._wake()
 
     async def get(self) -> list[Json]:
-        """Wait for messages and take them, in their order. Raises the error of `fail`."""
+        """Wait for messages and take them all, in their order. Raises the error of `fail`."""
         await self._is_something_there.wait()
         with self._lock:
             messages = list(self._waiting)
@@ -90,7 +93,7 @@ class Outbox:
                 raise error
             if self._error is None:
                 self._is_something_there.clear()
-        self._lasting.extend(one for one in messages if one["type"] in _LASTING)
+        self._lasting.extend(message for message in messages if message["type"] in _LASTING)
         return messages
 
     def _wake(self) -> None:

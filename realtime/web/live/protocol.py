@@ -1,12 +1,12 @@
-"""What the page and the server say to each other over the socket: protocol 1.
+"""Messages between the page and the server over the socket: protocol 1.
 
 Text messages are JSON objects with a `type`. A binary message, from the page only, is one frame:
 a head of 20 bytes, little endian (`seq` u32, `t_ms` f64, `missed` u32, `replaced` u32), and a
 baseline JPEG. Times are milliseconds on the page's own clock, coordinates pixels of the picture
 that was sent.
 
-Nothing that a page says is trusted: what is not as written here raises ProtocolError, and the
-page that said it is cut off.
+No message of a page is trusted: a message that is not as written here raises ProtocolError, and
+the page that sent it is cut off.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ MAX_SIDES_PX = (1080, 1920)
 """Shorter and longer side of the largest picture, whichever way a phone is held."""
 
 MIN_SIDE_PX = 64
-"""Smaller pictures show no face that could be followed; see `conditions.SMALL_PX`."""
+"""Shortest side of a picture; smaller ones show no face that could be followed; see
+`conditions.SMALL_PX`."""
 
 MAX_T_MS = 1e10
 """Latest time of a frame: the clock of a page that has been open for 115 days."""
 
 MAX_NAME = 64
-"""Characters of a model's or class's name, and of a visit's id."""
+"""Most characters of a model's or class's name, and of a visit's id."""
 
 TIMELINE_S = 8.0
 """Seconds that the page's timeline shows: on a phone's width a flash of 0.1 s is still seen."""
@@ -52,7 +53,7 @@ FRAME_HEAD = struct.Struct("<IdII")
 
 _MAX_SEGMENTS = 64  # of a JPEG before its picture; browsers write fewer than ten
 _BASELINE = (0xC0, 0xC1)
-# DHT, DQT, DRI, APPn, COM: what may come before, each with its length behind it.
+# DHT, DQT, DRI, APPn, COM: segments that may come before, each with its length behind its marker.
 _SEGMENTS = (0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)
 
 Json = dict[str, Any]
@@ -60,8 +61,11 @@ Json = dict[str, Any]
 
 
 class ProtocolError(Exception):
-    """The page said something that it may not say. The text is plain, names nothing that the
-    page sent and fits into a close frame (123 bytes). `code`: with which the socket is closed."""
+    """Error for a message that the page must not send.
+
+    Its text is plain, repeats nothing that the page sent and fits into a close frame (123 bytes).
+    `code`: with which the socket is closed.
+    """
 
     def __init__(self, reason: str, code: int = VIOLATION) -> None:
         super().__init__(reason)
@@ -70,22 +74,24 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first message. `visit`: id of the visit that the page wants to go on with."""
+    """The first message. `visit`: id of the visit that the page continues; None: a new visit."""
 
     visit: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class DisplaySettings:
-    """What the visitor may change while the monitor runs. `sensitivity`: 0 to 1 for all classes;
-    `classes`: 0 to 1 for one class. None: as it is."""
+    """Settings that the visitor may change while the monitor runs.
+
+    `sensitivity`: 0 to 1 for all classes. `classes`: 0 to 1 for each class named. None: unchanged.
+    """
 
     sensitivity: float | None = None
     classes: Mapping[str, float] | None = None
     heat_map: bool | None = None
 
     def then(self, later: DisplaySettings) -> DisplaySettings:
-        """These wishes and later ones, which win."""
+        """Return these settings with the later ones in their place where given."""
         return DisplaySettings(
             self.sensitivity if later.sensitivity is None else later.sensitivity,
             self.classes if later.classes is None else later.classes,
@@ -95,34 +101,34 @@ class DisplaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Run the monitor with a model."""
+    """Request to run the monitor with a model."""
 
     model: str
-    wishes: DisplaySettings
+    settings: DisplaySettings
 
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """Change what may be changed."""
+    """Request to change settings of the run."""
 
-    wishes: DisplaySettings
+    settings: DisplaySettings
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Turn the recording on or off."""
+    """Request to turn the recording on or off."""
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Recalibrate:
-    """Take the faces as they are from now on for neutral."""
+    """Request to take the faces as they are from now on for neutral."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End the run, or leave the queue."""
+    """Request to end the run, or to leave the queue."""
 
 
 PageMessage = Hello | Start | Set | Record | Recalibrate | Stop
@@ -133,7 +139,7 @@ class Picture:
     """One frame of the page's camera, not yet decoded.
 
     `seq`: its number since `Start`. `missed`: frames since then that the page never saw;
-    `replaced`: frames since then that it threw away for a newer one. `size_wh`: pixels, as the
+    `replaced`: frames since then that it dropped for a newer frame. `size_wh`: pixels, as the
     JPEG's head states them.
     """
 
@@ -146,7 +152,7 @@ class Picture:
 
 
 def parse_text(text: str) -> PageMessage:
-    """One text message of the page. Raises ProtocolError."""
+    """Parse one text message of the page. Raises ProtocolError."""
     if len(text) > MAX_TEXT_BYTES or len(text.encode(errors="replace")) > MAX_TEXT_BYTES:
         raise ProtocolError("a text message was larger than 4 KiB", TOO_LARGE)
     try:
@@ -159,9 +165,9 @@ def parse_text(text: str) -> PageMessage:
         case "hello":
             parsed: PageMessage = _hello(message)
         case "start":
-            parsed = Start(_name(message.pop("model", None), "model"), _wishes(message))
+            parsed = Start(_name(message.pop("model", None), "model"), _settings(message))
         case "set":
-            parsed = Set(_wishes(message))
+            parsed = Set(_settings(message))
         case "record":
             parsed = Record(_flag(message.pop("on", None), "on"))
         case "recalibrate":
@@ -176,7 +182,7 @@ def parse_text(text: str) -> PageMessage:
 
 
 def parse_frame(message: bytes) -> Picture:
-    """One binary message of the page. Raises ProtocolError."""
+    """Parse one binary message of the page. Raises ProtocolError."""
     if len(message) > MAX_PICTURE_BYTES + FRAME_HEAD.size:
         raise ProtocolError("a picture was larger than 2 MiB", TOO_LARGE)
     if len(message) <= FRAME_HEAD.size:
@@ -195,10 +201,10 @@ def parse_frame(message: bytes) -> Picture:
 
 
 def jpeg_size(jpeg: bytes) -> tuple[int, int]:
-    """Width and height that the head of a baseline JPEG states (ITU-T T.81, annex B).
+    """Return width and height from the head of a baseline JPEG (ITU-T T.81, annex B).
 
-    Raises ProtocolError for anything else, so that a decoder reads the same size: markers without
-    a length, for one, are skipped in other ways by others. Progressive JPEGs are refused, which
+    Raises ProtocolError for anything else, so that a decoder reads the same size: decoders skip
+    markers without a length, for example, in different ways. Progressive JPEGs are refused, which
     browsers do not make of a canvas: a small file can ask for thousands of passes over the picture.
     """
     at = 2
@@ -219,9 +225,9 @@ def jpeg_size(jpeg: bytes) -> tuple[int, int]:
     raise ProtocolError("a picture was not a JPEG")
 
 
-def check_classes(wishes: DisplaySettings, labels: Iterable[str]) -> None:
-    """Raises ProtocolError for classes that the model does not have."""
-    if not set(wishes.classes or ()) <= set(labels) - {NONE_LABEL}:
+def check_classes(settings: DisplaySettings, labels: Iterable[str]) -> None:
+    """Check that the model has all classes that are named. Raises ProtocolError."""
+    if not set(settings.classes or ()) <= set(labels) - {NONE_LABEL}:
         raise ProtocolError("a class was named that the model does not have")
 
 
@@ -236,7 +242,7 @@ def _hello(message: Json) -> Hello:
     return Hello(None if visit is None else _name(visit, "visit"))
 
 
-def _wishes(message: Json) -> DisplaySettings:
+def _settings(message: Json) -> DisplaySettings:
     sensitivity = message.pop("sensitivity", None)
     classes = message.pop("classes", None)
     heat_map = message.pop("heat_map", None)
@@ -270,20 +276,21 @@ def _share(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-# --- what the server says ------------------------------------------------------------------
+# --- messages of the server ----------------------------------------------------------------
 
 
 def encode(message: Json) -> str:
-    """A message as it goes over the socket."""
+    """Return a message as the text that goes over the socket."""
     return json.dumps(message, separators=(",", ":"), allow_nan=False)
 
 
 def welcome(visit: str, *, running: bool, recording: bool) -> Json:
+    """Return the server's first message: the visit's id, and whether it runs and records."""
     return {"type": "welcome", "visit": visit, "running": running, "recording": recording}
 
 
 def queued(place: int, limit: int) -> Json:
-    """`place`: 1 is the next who gets one of `limit` places."""
+    """Return the message of a place in the queue: 1 gets the next free one of `limit` places."""
     return {"type": "queued", "place": place, "ahead": place - 1, "limit": limit}
 
 
@@ -295,8 +302,11 @@ def started(
     *,
     has_attention: bool,
 ) -> Json:
-    """What the page has to know of the models. `macro_labels`: None where macro-expressions are not
-    scored. `model`: the name under which it was asked for."""
+    """Return the message of a run that has started, with all that the page needs of its models.
+
+    `macro_labels`: None where macro-expressions are not scored. `model`: the name that the page
+    asked for.
+    """
     return {
         "type": "started",
         "model": model,
@@ -320,8 +330,10 @@ def update(
     macro: Iterable[Json],
     status: RunStatus,
 ) -> Json:
-    """What is known once frame `seq` has gone through the monitor. `faces`: see
-    `drawing.draw_face`; `scores` and `macro`, new ones only: of `score`."""
+    """Return the message about frame `seq` once it has gone through the monitor.
+
+    `faces`: of `face_lines.draw_face`. `scores` and `macro`: of `score`, new ones only.
+    """
     return {
         "type": "update",
         "seq": seq,
@@ -339,12 +351,13 @@ def update(
 
 
 def score(scores: Scores | MacroScores) -> Json:
-    """One row of an update's `scores` or `macro`."""
+    """Return one row of an update's `scores` or `macro`."""
     probabilities = [round(value, 4) for value in scores.probabilities]
     return {"face": scores.face_id, "t_ms": _ms(scores.t_s), "p": probabilities}
 
 
 def event(event_id: int, spotted: Event) -> Json:
+    """Return the message of a spotted event."""
     return {
         "type": "event",
         "id": event_id,
@@ -359,28 +372,35 @@ def event(event_id: int, spotted: Event) -> Json:
 
 
 def clip(event_id: int, video: str | None, still: str | None) -> Json:
-    """`video`, `still`: paths on this server; None: there will be none."""
+    """Return the message of an event's clip.
+
+    `video`, `still`: paths on this server; None: there will be none.
+    """
     return {"type": "clip", "id": event_id, "video": video, "still": still}
 
 
 def recording(
-    state: str, name: str | None = None, url: str | None = None, words: str | None = None
+    state: str, name: str | None = None, url: str | None = None, text: str | None = None
 ) -> Json:
-    """`state`: on, finishing, ready or failed. `words`: a sentence for the visitor."""
-    return {"type": "recording", "state": state, "name": name, "url": url, "words": words}
+    """Return the message of a recording's state: on, finishing, ready or failed.
+
+    `text`: a sentence for the visitor.
+    """
+    return {"type": "recording", "state": state, "name": name, "url": url, "words": text}
 
 
-def notice(words: str) -> Json:
-    return {"type": "notice", "words": words}
+def notice(text: str) -> Json:
+    """Return the message with a short notice for the visitor."""
+    return {"type": "notice", "words": text}
 
 
 def stopped(why: str | None) -> Json:
-    """`why`: a sentence, where the visitor did not ask for it."""
+    """Return the message of a run's end. `why`: a sentence; None if the visitor asked for it."""
     return {"type": "stopped", "why": why}
 
 
 def _classes(labels: Sequence[str]) -> Json:
-    """Labels in the order of their scores, and what each looks like."""
+    """Return labels in the order of their scores, with their colours and marks."""
     colours = class_colours(labels)
     return {
         "labels": list(labels),

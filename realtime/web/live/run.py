@@ -34,7 +34,7 @@ from realtime.web.live.visit_files import SESSIONS_KEPT, VisitFiles, reason
 log = logging.getLogger(__name__)
 
 CHANGE_EVERY_S = 0.2
-"""Time between two changes of the sensitivity, of which a slider makes many: a session states
+"""Least time between two changes of the sensitivity, of which a slider makes many: a session states
 each that lasts."""
 
 NO_REPORT = "It has no report, which could not be made."
@@ -42,17 +42,17 @@ NO_REPORT = "It has no report, which could not be made."
 
 @dataclass(slots=True)
 class _Controls:
-    """What the visitor asked for since the run last looked."""
+    """Requests of the visitor since the last frame."""
 
-    wishes: DisplaySettings | None = None
+    settings: DisplaySettings | None = None
     record: bool | None = None
     recalibrate: bool = False
 
 
 class LiveRun:
-    """Camera -> monitor -> messages, recording and clips.
+    """Run of a monitor: camera to scores, messages, recording and clips.
 
-    `change`, `record`, `recalibrate`, `stop` and `tell_start` may be called by any thread and
+    `change`, `record`, `recalibrate`, `stop` and `send_started` may be called by any thread and
     never wait. `over` is done once the monitor is closed, with the error that ended it, if one
     did; `finished` once the clips and the recording are finished too, and the run's files are
     all there.
@@ -63,7 +63,7 @@ class LiveRun:
         worker: InferenceWorker[Model],
         macro: MacroModel | None,
         name: str,
-        wishes: DisplaySettings,
+        settings: DisplaySettings,
         files: VisitFiles,
         outbox: Outbox,
         event_ids: count[int],
@@ -72,18 +72,21 @@ class LiveRun:
         recording_slot: threading.Semaphore,
         recording_s: float = RECORDING_S,
     ) -> None:
-        """`name`: under which the model was asked for. `event_ids`: numbers for the visit's
-        events. `recording_slot`: held from the beginning of a recording until it is packed."""
+        """Prepare a run of the monitor; `begin` starts it.
+
+        `name`: of the model, as the page asked for it. `event_ids`: numbers for the visit's events.
+        `recording_slot`: held from the beginning of a recording until it is packed.
+        """
         self.camera = BrowserCamera()
         self.has_started = False
-        """Whether the page has been told to send its pictures."""
+        """True once the page may send its pictures."""
         self.is_recording = False
         self.over: Future[None] = Future()
         self.finished: Future[None] = Future()
         self._worker = worker
         self._macro = macro
         self._name = name
-        self._wishes = wishes
+        self._settings = settings
         self._files = files
         self._outbox = outbox
         self._event_ids = event_ids
@@ -95,41 +98,41 @@ class LiveRun:
         self._clips: EventClips  # from the first frame on
         self._attention: dict[int, Float32Array] = {}
         self._lock = threading.Lock()  # guards what follows
-        self._orders = _Controls()
+        self._requests = _Controls()
         self._thread = threading.Thread(target=self._run, name="visitor", daemon=True)
 
     # The page's side.
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Those of the model."""
+        """Labels of the model."""
         return self._worker.network.spec.labels
 
     def begin(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def change(self, wishes: DisplaySettings) -> None:
-        """Change what may be changed, from the next frame on."""
+    def change(self, settings: DisplaySettings) -> None:
+        """Change settings, from the next frame on."""
         with self._lock:
-            self._orders.wishes = (self._orders.wishes or DisplaySettings()).then(wishes)
+            self._requests.settings = (self._requests.settings or DisplaySettings()).then(settings)
 
     def record(self, on: bool) -> None:
         """Begin or end a recording with the next frame."""
         with self._lock:
-            self._orders.record = on
+            self._requests.record = on
 
     def recalibrate(self) -> None:
         """Take the faces as they are from the next frame on for neutral."""
         with self._lock:
-            self._orders.recalibrate = True
+            self._requests.recalibrate = True
 
     def stop(self) -> None:
         """End the run before its next frame."""
         self.camera.stop()
 
-    def tell_start(self) -> None:
-        """Tell the page to send its pictures, unless it does already."""
+    def send_started(self) -> None:
+        """Send `started`, so that the page sends its pictures, unless it does already."""
         if self.has_started and self.camera.is_untouched:
             model = self._worker.network
             self._outbox.put(
@@ -148,18 +151,18 @@ class LiveRun:
         with ExitStack() as finishing:  # what is finished once the place is free again
             finishing.callback(self.finished.set_result, None)
             try:
-                self._watch(finishing)
+                self._process(finishing)
             except Exception as error:  # noqa: BLE001 - raised again by whoever waits for `over`
                 self.over.set_exception(error)
             else:
                 self.over.set_result(None)
 
-    def _watch(self, finishing: ExitStack) -> None:
+    def _process(self, finishing: ExitStack) -> None:
         macro = self._macro or False
         with Monitor(self._worker, max_faces=self._max_faces, macro=macro) as monitor:
-            self._apply(monitor, self._wishes)
+            self._apply(monitor, self._settings)
             self.has_started = True
-            self.tell_start()
+            self.send_started()
             with self.camera as camera:
                 self._clips = EventClips(
                     monitor.spec.labels,
@@ -174,48 +177,48 @@ class LiveRun:
                         camera,
                         self._files.sessions_folder,
                         log.info,
-                        on_finished=self._tell_recorded,
+                        on_finished=self._send_recorded,
                         on_clip=self._clips.take_recorded,
                     )
                 )
                 finishing.callback(self._clips.close)  # before the recording's report is made
-                camera.on_idle = partial(self._obey, monitor, recording)
+                camera.on_idle = partial(self._apply_requests, monitor, recording)
                 meter = RunMeter(
                     camera, monitor.spec.rate_hz, monitor.model.device, lambda: monitor.drops
                 )
                 try:
                     for update in monitor.updates(camera):
                         self._send_update(monitor, update, meter.measure(update))
-                        self._obey(monitor, recording)
+                        self._apply_requests(monitor, recording)
                         self._clips.add(update, is_recorded=recording.is_on)
                         recording.write(update)
                 finally:
                     self._end_recording(recording, error=sys.exception())
 
-    def _apply(self, monitor: Monitor, wishes: DisplaySettings) -> None:
-        self._wishes = wishes
-        overall = USUAL if wishes.sensitivity is None else wishes.sensitivity
-        monitor.set_sensitivity(overall, wishes.classes)
-        monitor.wants_attention = bool(wishes.heat_map)
-        if not wishes.heat_map:
+    def _apply(self, monitor: Monitor, settings: DisplaySettings) -> None:
+        self._settings = settings
+        overall = USUAL if settings.sensitivity is None else settings.sensitivity
+        monitor.set_sensitivity(overall, settings.classes)
+        monitor.wants_attention = bool(settings.heat_map)
+        if not settings.heat_map:
             self._attention.clear()
 
-    def _obey(self, monitor: Monitor, recording: Recording) -> None:
-        """Do what was asked for since the last frame."""
+    def _apply_requests(self, monitor: Monitor, recording: Recording) -> None:
+        """Carry out the requests since the last frame."""
         now_s = time.monotonic()
         with self._lock:
-            orders, self._orders = self._orders, _Controls()
+            requests, self._requests = self._requests, _Controls()
             if now_s < self._next_change_s:
-                self._orders.wishes, orders.wishes = orders.wishes, None
-        if orders.wishes is not None:
+                self._requests.settings, requests.settings = requests.settings, None
+        if requests.settings is not None:
             self._next_change_s = now_s + CHANGE_EVERY_S
-            self._apply(monitor, self._wishes.then(orders.wishes))
-        if orders.recalibrate:
+            self._apply(monitor, self._settings.then(requests.settings))
+        if requests.recalibrate:
             monitor.recalibrate()
             self._outbox.put(protocol.notice("keep a neutral face for 2 s"))
-        if orders.record is False:
+        if requests.record is False:
             self._end_recording(recording)
-        elif orders.record and not recording.is_on:
+        elif requests.record and not recording.is_on:
             self._begin_recording(recording)
         elif recording.is_on and now_s > self._record_until_s:
             self._end_recording(
@@ -226,7 +229,7 @@ class LiveRun:
 
     def _send_update(self, monitor: Monitor, update: Update, status: RunStatus) -> None:
         for scores in update.scores:
-            if scores.attention is not None and self._wishes.heat_map:
+            if scores.attention is not None and self._settings.heat_map:
                 self._attention[scores.face_id] = scores.attention
         faces = [
             draw_face(
@@ -278,18 +281,21 @@ class LiveRun:
     def _end_recording(
         self,
         recording: Recording,
-        words: str | None = None,
+        text: str | None = None,
         *,
         error: BaseException | None = None,
     ) -> None:
         if recording.is_on:
             self.is_recording = False
-            self._outbox.put(protocol.recording("finishing", words=words))
+            self._outbox.put(protocol.recording("finishing", text=text))
             recording.stop(error)
 
-    def _tell_recorded(self, finished: RecordingOutcome) -> None:
-        """Pack what was recorded. Called by the thread that finishes recordings, or by the run's
-        own if a recording could not begin."""
+    def _send_recorded(self, finished: RecordingOutcome) -> None:
+        """Pack a finished recording and send its state.
+
+        Called by the thread that finishes recordings, or by the run's own if a recording could not
+        begin.
+        """
         self.is_recording = False
         self._clips.end_recording()
         message = self._pack(finished)
@@ -297,30 +303,30 @@ class LiveRun:
         self._outbox.put(message)
 
     def _pack(self, finished: RecordingOutcome) -> protocol.Json:
-        """Make a download of a recording, also of one that was cut off; how the page is told."""
+        """Make a download of a recording, complete or cut off; return the message about it."""
         folder, failure = finished.folder, finished.failure
         if folder is None:
-            words = f"Nothing can be recorded, because {_why_cut_off(failure)}."
-            return protocol.recording("failed", words=words)
-        words = "" if failure is None else NO_REPORT
+            text = f"Nothing can be recorded, because {_cut_off_reason(failure)}."
+            return protocol.recording("failed", text=text)
+        text = "" if failure is None else NO_REPORT
         if not finished.is_whole:
             log.warning("A visitor's recording was cut off.", exc_info=failure)
-            words = f"was cut off, because {_why_cut_off(failure)}."
-            self._outbox.put(protocol.recording("finishing", words=f"The recording {words}"))
-            words = f"It {words}"
+            text = f"was cut off, because {_cut_off_reason(failure)}."
+            self._outbox.put(protocol.recording("finishing", text=f"The recording {text}"))
+            text = f"It {text}"
             if (problem := finish_in_subprocess(folder)) is not None:
                 log.warning("A recording that was cut off has no report: %s", problem)
-                words += f" {NO_REPORT}"
+                text += f" {NO_REPORT}"
         try:
             url = self._files.add_session(folder)
         except OSError as error:
-            words = f"The recording cannot be downloaded, because {reason(error)}."
-            return protocol.recording("failed", words=words)
-        return protocol.recording("ready", folder.name, url, words or None)
+            text = f"The recording cannot be downloaded, because {reason(error)}."
+            return protocol.recording("failed", text=text)
+        return protocol.recording("ready", folder.name, url, text or None)
 
 
-def _why_cut_off(failure: RecordingError | None) -> str:
-    """Why a recording ended by itself, in words that name none of the server's folders."""
+def _cut_off_reason(failure: RecordingError | None) -> str:
+    """Return why a recording ended by itself, without a name of the server's folders."""
     cause = None if failure is None else failure.__cause__
     if cause is None or isinstance(cause, OSError):
         return reason(failure)

@@ -1,4 +1,4 @@
-"""The live part of the server: the pages' socket, and the visits' files."""
+"""Live part of the server: the sockets of pages, and the files of visits."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from realtime.web.paths import SOCKET_PATH, VISITS_PATH
 log = logging.getLogger(__name__)
 
 MESSAGES_HZ = 120.0
-"""Messages a second that are read of one page: the rate of the fastest cameras."""
+"""Most messages a second that are read from one page: the rate of the fastest cameras."""
 
 BURST = 30
-"""Messages that may come at once: what has waited while a network stood still for 0.25 s."""
+"""Messages that may come at once: as many as wait while a network stands still for 0.25 s."""
 
 HELLO_S = 10.0
-"""A page says hello at once; what says nothing for so long is none."""
+"""Longest wait for `hello`; a page sends it at once."""
 
 SEND_S = 20.0
-"""A page that does not take a message for so long does not read any more."""
+"""Longest time to send a message; a page that takes longer does not read any more."""
 
 CLOSE_S = 30.0
-"""How long the closing of one socket may take; the library itself gives up after about 20 s."""
+"""Longest time to close a socket; the library itself gives up after about 20 s."""
 
 LAST_S = 5.0
-"""How long the closing of the server waits for a recording that is being finished."""
+"""Longest wait for unfinished recordings when the server closes."""
 
 MAX_SOCKETS = 200
-"""Pages that are open at a time, running or not: each costs some memory and nothing else."""
+"""Most pages open at a time, running or not: each costs some memory and nothing else."""
 
 MAX_OWN_SOCKETS = 8
-"""Of one visitor: tabs that somebody has open at a time."""
+"""Most pages that one visitor has open at a time."""
 
 NORMAL, GOING_AWAY, TRY_AGAIN_LATER = 1000, 1001, 1013
 """Codes with which a socket is closed; RFC 6455, section 7.4.1, and its registry."""
@@ -56,8 +56,8 @@ class LiveService:
     """All visits of one server. Belongs to one event loop.
 
     `routes` go into an app whose middleware puts the visitor's name, a str, into
-    `scope["state"]["visitor"]` of requests and sockets; whoever does not have that name finds
-    nothing of his visits. `start` and `close` are called from the app's lifespan, `close` before
+    `scope["state"]["visitor"]` of requests and sockets; a visit and its files are found under the
+    same name alone. `start` and `close` are called from the app's lifespan, `close` before
     the sockets are closed otherwise.
     """
 
@@ -71,9 +71,12 @@ class LiveService:
         resume_s: float = RESUME_S,
         recording_s: float = RECORDING_S,
     ) -> None:
-        """`folder`: for the visits' files, which are removed with them. `max_sessions`: monitors
-        that run at a time. `resume_s`: how long a visit outlives its socket. `recording_s`: the
-        longest recording."""
+        """Serve visits with these models.
+
+        `folder`: for the visits' files, which are removed with them. `max_sessions`: monitors
+        that run at a time. `resume_s`: time that a visit outlives its socket. `recording_s`: the
+        longest recording.
+        """
         self.routes: list[BaseRoute] = [
             WebSocketRoute(SOCKET_PATH, self._socket),
             Route(f"{VISITS_PATH}/{{visit}}/{{kind}}/{{name}}", self._file, methods=["GET"]),
@@ -92,12 +95,12 @@ class LiveService:
 
     @property
     def visit_count(self) -> int:
-        """Visits that are there, with or without a socket."""
+        """Number of visits, with or without a socket."""
         return len(self._visits)
 
     @property
     def running_count(self) -> int:
-        """Monitors that run or are about to."""
+        """Number of monitors that run or are about to."""
         return self._admission.taken
 
     async def start(self) -> None:
@@ -105,7 +108,7 @@ class LiveService:
         await asyncio.to_thread(self._models.warm_up)
 
     async def close(self) -> None:
-        """End all visits and remove their files. Pages are told that the server goes away."""
+        """End all visits and remove their files; the sockets are closed as "going away"."""
         self._closing.set()
         for task in self._expiring.values():
             task.cancel()
@@ -128,21 +131,24 @@ class LiveService:
         try:
             await self._serve(websocket)
         except WebSocketDisconnect:
-            pass  # the page is gone, which `_serve` has taken note of
+            pass  # the page is gone, which `_serve` has handled
         except ProtocolError as error:
             await _close(websocket, error.code, str(error))
         else:
             await _close(websocket, GOING_AWAY, "the server is closed")
         finally:
-            self._sockets -= Counter({visitor: 1})  # forgets whom it counts no more
+            self._sockets -= Counter({visitor: 1})  # drops visitors without a socket
 
     async def _serve(self, websocket: WebSocket) -> None:
-        """Follow one socket until the server is closed. Raises what else ends it."""
+        """Serve one socket until the server is closed.
+
+        Raises WebSocketDisconnect and ProtocolError.
+        """
         try:
             async with asyncio.timeout(HELLO_S):
                 hello = parse_text(await _receive_text(websocket))
         except TimeoutError as error:
-            raise ProtocolError("the page did not say hello") from error
+            raise ProtocolError("the page did not send hello") from error
         if not isinstance(hello, Hello):
             raise ProtocolError("the first message was not hello")
         visit = self._visit(hello, websocket.state.visitor)
@@ -159,7 +165,7 @@ class LiveService:
                 task.result()
         except WebSocketDisconnect as gone:
             if gone.code in (NORMAL, GOING_AWAY):
-                visit.stop_soon()  # the tab was closed, which a lost network does not say
+                visit.stop_soon()  # the tab was closed, unlike with a lost network
             raise
         except ProtocolError:
             wait_s = 0.0
@@ -171,17 +177,19 @@ class LiveService:
             self._leave(visit, wait_s)
 
     async def _read(self, websocket: WebSocket, visit: Visit) -> None:
-        """Take what the page says, and no faster than MESSAGES_HZ: what it says beyond that
-        waits in its own network, and nobody else notices."""
+        """Read the page's messages, no faster than MESSAGES_HZ.
+
+        Further messages wait in the page's own network, and disturb nobody else.
+        """
         due_s = time.monotonic()
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1006))
             if (text := message.get("text")) is not None:
-                await visit.hear(parse_text(text))
+                await visit.handle(parse_text(text))
             else:
-                visit.see(parse_frame(message["bytes"]))
+                visit.put_picture(parse_frame(message["bytes"]))
             now_s = time.monotonic()
             due_s = max(due_s, now_s - BURST / MESSAGES_HZ) + 1.0 / MESSAGES_HZ
             if due_s > now_s:
@@ -194,12 +202,12 @@ class LiveService:
                     async with asyncio.timeout(SEND_S):
                         await websocket.send_text(encode(message))
                 except TimeoutError as error:
-                    raise ProtocolError("the page does not read what it is told") from error
+                    raise ProtocolError("the page does not read its messages") from error
 
     # Visits
 
     def _visit(self, hello: Hello, visitor: str) -> Visit:
-        """The visit that a page wants to go on with, or a new one if that is over."""
+        """Return the visit that a page wants to continue, or a new visit if that is over."""
         visit = None if hello.visit is None else self._visits.get(hello.visit)
         if visit is None:
             visit_id = secrets.token_urlsafe(16)
@@ -220,7 +228,7 @@ class LiveService:
         return visit
 
     def _leave(self, visit: Visit, wait_s: float) -> None:
-        """The visit's socket is gone. `wait_s`: how long its page may come back."""
+        """Let a visit without a socket wait for its page for `wait_s`, then end it."""
         visit.leave()
         if visit.id in self._visits:
             if visit.is_blank:
@@ -253,7 +261,7 @@ class LiveService:
 
 
 async def _receive_text(websocket: WebSocket) -> str:
-    """The next message, which has to be a text."""
+    """Receive the next message, which has to be a text. Raises ProtocolError."""
     message = await websocket.receive()
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", 1006))

@@ -1,4 +1,4 @@
-"""One visit: a page that was opened, what it runs, and its files."""
+"""One visit: an open page, its run of the monitor, and its files."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from realtime.web.live.visit_files import VisitFiles
 log = logging.getLogger(__name__)
 
 END_S = 120.0
-"""How long the end of a visit waits for its last recording to be finished; nobody waits for it."""
+"""Longest wait at the end of a visit for its last recording; no visitor waits for it."""
 
 STOP_S = 10.0
-"""How long a run that was told to stop is waited for: a frame under way takes milliseconds."""
+"""Longest wait for a run to stop: a frame under way takes milliseconds."""
 
 DEFECT = "The monitor stopped because of a defect, which the server has noted; start it again."
 
 _State = Literal["idle", "queued", "running", "ended"]
-"""`ended`: the run ended by itself, and the page may not have heard of it yet."""
+"""State of a visit. `ended`: the run ended by itself, and the page may not know it yet."""
 
 
 class Visit:
     """Follows one page, across sockets that come and go. Belongs to one event loop.
 
-    `hear` and `see` take what the page says, in its order; what is to be told to the page stands
-    in `outbox`, and a page that has to be cut off is so by it.
+    `handle` and `put_picture` take the page's messages, in their order; messages to the page go
+    into `outbox`, which also cuts off a page that breaks the protocol.
     """
 
     def __init__(
@@ -62,7 +62,10 @@ class Visit:
         max_faces: int,
         recording_s: float = RECORDING_S,
     ) -> None:
-        """`visitor`: who it belongs to. `folder`: for its files, made with the first of them."""
+        """Begin a visit.
+
+        `visitor`: whom it belongs to. `folder`: for its files, made with the first of them.
+        """
         self.id = visit_id
         self.visitor = visitor
         self.files = VisitFiles(visit_id, folder)
@@ -75,18 +78,18 @@ class Visit:
         self._event_ids = count(1)
         self._recording_slot = threading.Semaphore(1)
         self._state: _State = "idle"
-        self._wishes = DisplaySettings()
-        self._going: asyncio.Task[None] | None = None
+        self._settings = DisplaySettings()
+        self._task: asyncio.Task[None] | None = None
         self._run: LiveRun | None = None
         self._unfinished: set[LiveRun] = set()
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was ever run, so that nothing would be lost with the visit."""
-        return self._going is None
+        """True if nothing was ever run, so that nothing would be lost with the visit."""
+        return self._task is None
 
     def join(self) -> None:
-        """A socket of the page is there: greet it."""
+        """Greet a new socket of the page."""
         self.is_connected = True
         run = self._run
         self.outbox.greet(
@@ -98,36 +101,39 @@ class Visit:
         )
         if run is not None:
             run.camera.go_on()
-            run.tell_start()
+            run.send_started()
 
     def leave(self) -> None:
-        """The page's socket is gone. Who waits for a place leaves the queue; a run waits."""
+        """Handle the loss of the page's socket: leave the queue for a place; pause a run."""
         self.is_connected = False
         if self._run is not None:
             self._run.camera.pause()
-        elif self._going is not None:
-            self._going.cancel()
+        elif self._task is not None:
+            self._task.cancel()
 
     def stop_soon(self) -> None:
-        """Stop what runs, without waiting for it: nobody is there any more."""
+        """Stop the run without waiting for it: nobody is there any more."""
         if self._run is not None:
             self._run.stop()
 
-    async def hear(self, message: PageMessage) -> None:
-        """Do what a message asks. Returns once a run that was told to stop has stopped. Raises
-        ProtocolError for what may not be said now."""
+    async def handle(self, message: PageMessage) -> None:
+        """Carry out a message of the page.
+
+        Returns after `Stop` once the run has stopped. Raises ProtocolError for a message that must
+        not be sent now.
+        """
         match message:
             case Start():
                 self._start(message)
             case Stop():
                 await self._stop()
-            case Set(wishes):
+            case Set(settings):
                 self._check_order("queued", "running")
                 if self._run is None:
-                    self._wishes = self._wishes.then(wishes)
+                    self._settings = self._settings.then(settings)
                 else:
-                    protocol.check_classes(wishes, self._run.labels)
-                    self._run.change(wishes)
+                    protocol.check_classes(settings, self._run.labels)
+                    self._run.change(settings)
             case Record(on):
                 self._check_order("running")
                 if self._run is not None:
@@ -137,19 +143,21 @@ class Visit:
                 if self._run is not None:
                     self._run.recalibrate()
             case Hello():
-                raise ProtocolError("hello was said twice")
+                raise ProtocolError("hello was sent twice")
 
-    def see(self, picture: Picture) -> None:
-        """Take the next picture of the page's camera. Raises ProtocolError as `hear` does."""
+    def put_picture(self, picture: Picture) -> None:
+        """Take the next picture of the page's camera. Raises ProtocolError as `handle` does."""
         self._check_order("running")
         if self._run is not None:
             if not self._run.has_started:
-                raise ProtocolError("a frame came before started was said")
+                raise ProtocolError("a frame came before started was sent")
             self._run.camera.put(picture)
 
     async def end(self, within_s: float = END_S) -> None:
-        """Stop what runs, and remove the files once the last recording is finished, or after
-        `within_s`."""
+        """Stop the run, and remove the files once the last recording is finished.
+
+        Waits no longer than `within_s` for the recording.
+        """
         self.leave()
         await self._stop_run()
         if self._unfinished:
@@ -160,20 +168,23 @@ class Visit:
         await asyncio.to_thread(self.files.remove)
 
     def _check_order(self, *states: _State) -> None:
-        """What was under way when a run ended by itself is no fault."""
+        """Check that a message may come in these states. Raises ProtocolError.
+
+        A message that was under way when a run ended by itself is no fault.
+        """
         if self._state not in (*states, "ended"):
             raise ProtocolError("a message came while nothing was started")
 
     def _start(self, start: Start) -> None:
         if self._state in ("queued", "running"):
-            raise ProtocolError("start was said twice")
+            raise ProtocolError("start was sent twice")
         if start.model not in self._models.names:
             raise ProtocolError("there is no such model")
         self._state = "queued"
-        self._wishes = start.wishes
-        self._going = asyncio.create_task(self._go(start.model))
+        self._settings = start.settings
+        self._task = asyncio.create_task(self._run_admitted(start.model))
         # Not at the end of the task, which does not even begin if it is cancelled at once.
-        self._going.add_done_callback(self._over)
+        self._task.add_done_callback(self._on_end)
 
     async def _stop(self) -> None:
         if self._state in ("queued", "running"):
@@ -184,27 +195,27 @@ class Visit:
             self._state = "idle"
 
     async def _stop_run(self) -> None:
-        if self._going is None:
+        if self._task is None:
             return
         if self._run is not None:
             self._run.stop()
         else:
-            self._going.cancel()
-        _, going = await asyncio.wait([self._going], timeout=STOP_S)
-        if going:
+            self._task.cancel()
+        _, unfinished = await asyncio.wait([self._task], timeout=STOP_S)
+        if unfinished:
             log.warning("A visitor's run does not end; its place stays taken.")
 
-    async def _go(self, name: str) -> None:
-        """Wait for a place, run the monitor until it is over, give the place back."""
-        async with self._admission.admit(self._tell_place):
-            await self._monitor(name)
+    async def _run_admitted(self, name: str) -> None:
+        """Wait for a place, run the monitor until it ends, and give the place back."""
+        async with self._admission.admit(self._send_position):
+            await self._run_monitor(name)
 
-    def _over(self, going: asyncio.Task[None]) -> None:
-        """Tell the page that nothing runs any more, and why, if it did not ask for it."""
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        """Send that nothing runs any more, and why, if the page did not ask for it."""
         self._run = None
         self._state = "ended"
         why: str | None = None
-        error = None if going.cancelled() else going.exception()
+        error = None if task.cancelled() else task.exception()
         if isinstance(error, ProtocolError):
             self.outbox.fail(error)
         elif isinstance(error, KilasError):
@@ -214,15 +225,15 @@ class Visit:
             why = DEFECT
         self.outbox.put(protocol.stopped(why))
 
-    async def _monitor(self, name: str) -> None:
+    async def _run_monitor(self, name: str) -> None:
         worker = await asyncio.to_thread(self._models.get, name)
         labels = worker.network.spec.labels
-        protocol.check_classes(self._wishes, labels)
+        protocol.check_classes(self._settings, labels)
         run = LiveRun(
             worker,
             self._models.macro,
             name,
-            self._wishes,
+            self._settings,
             self.files,
             self.outbox,
             self._event_ids,
@@ -238,5 +249,5 @@ class Visit:
         run.begin()
         await asyncio.shield(asyncio.wrap_future(run.over))
 
-    def _tell_place(self, place: int) -> None:
+    def _send_position(self, place: int) -> None:
         self.outbox.put(protocol.queued(place, self._admission.limit))

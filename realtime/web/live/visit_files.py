@@ -12,25 +12,25 @@ from realtime.web.paths import VISITS_PATH
 from realtime.web.session_zip import pack
 
 CLIPS_KEPT = 200
-"""Clips of one visit; older ones are removed. A clip and its stills take about 0.4 MB."""
+"""Most clips of one visit; older ones are removed. A clip and its stills take about 0.4 MB."""
 
 SESSIONS_KEPT = 8
-"""Recordings of one visit, each at most 30 minutes long; then no further one is begun."""
+"""Most recordings of one visit, each at most 30 minutes long; then no other can be started."""
 
 SESSIONS_FOLDER = "sessions"
 
 CLIP_SUFFIXES = (".mp4", ".png")
-"""Of a clip and its stills."""
+"""Suffixes of a clip and its stills."""
 
 
 class VisitFiles:
-    """What one visit keeps on disk, and the paths under which its page finds it.
+    """Files of one visit on disk, and the paths under which its page finds them.
 
-    Any thread may call its methods. Only what was added is ever found, whatever a path says.
+    Any thread may call its methods. Only files that were added are ever found, whatever the path.
     """
 
     def __init__(self, visit_id: str, folder: Path) -> None:
-        """`folder`: the visit's own; it is made with its first file."""
+        """Keep files in `folder`, the visit's own; it is made with its first file."""
         self.folder = folder
         self.sessions_folder = folder / SESSIONS_FOLDER
         self._root = f"{VISITS_PATH}/{visit_id}"
@@ -40,13 +40,15 @@ class VisitFiles:
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many recordings as may be kept."""
+        """True if there are as many recordings as may be kept."""
         with self._lock:
             return len(self._sessions) >= SESSIONS_KEPT
 
     def add_clip(self, event_id: int) -> tuple[str, str]:
-        """The paths of an event's clip and its stills, which are in the visit's clips folder.
-        Removes the oldest ones beyond `CLIPS_KEPT`."""
+        """Add an event's clip and stills from the visit's clips folder; return their paths.
+
+        Removes the oldest ones beyond `CLIPS_KEPT`.
+        """
         names = [f"{clip_stem(event_id)}{suffix}" for suffix in CLIP_SUFFIXES]
         with self._lock:
             for name in names:
@@ -57,8 +59,10 @@ class VisitFiles:
         return video, still
 
     def copy_clip(self, session: Path, number: int, event_id: int) -> None:
-        """Take over the clip of a session's event `number` as that of `event_id`, to be added.
-        Raises OSError."""
+        """Copy the clip and stills of a session's event `number` as those of `event_id`.
+
+        They are found once `add_clip` has added them. Raises OSError.
+        """
         clips = self.folder / CLIPS_FOLDER
         clips.mkdir(parents=True, exist_ok=True)
         for suffix in CLIP_SUFFIXES:
@@ -68,7 +72,7 @@ class VisitFiles:
             )
 
     def add_session(self, session: Path) -> str:
-        """Pack a finished session folder, remove it, and give the zip's path.
+        """Pack a finished session folder, remove it, and return the zip's path.
 
         Raises OSError when the disk is full or broken; the session folder stays then.
         """
@@ -80,22 +84,22 @@ class VisitFiles:
         return f"{self._root}/{SESSIONS_FOLDER}/{packed.name}"
 
     def find(self, kind: str, name: str) -> Path | None:
-        """A file by what stands in its path behind the visit."""
+        """Return the file for the last two parts of its path; None if there is none."""
         kinds = {CLIPS_FOLDER: self._clips, SESSIONS_FOLDER: self._sessions}
         with self._lock:
             return kinds.get(kind, {}).get(name)
 
     def remove(self) -> None:
-        """Remove all of it."""
+        """Remove all files of the visit."""
         with self._lock:
             self._clips.clear()
             self._sessions.clear()
-        # Whatever cannot be removed is nobody's to find any more.
+        # A file that cannot be removed can no longer be found either.
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def reason(error: BaseException | None) -> str:
-    """Why something could not be written, in words that name none of the server's folders."""
+    """Return why something could not be written, without a name of the server's folders."""
     if is_full(error):
         return "the server's disk is full"
     return "the server could not write it to its disk"

@@ -1,8 +1,9 @@
-"""Videos that visitors upload: analysed one at a time by a process of its own, shown, removed.
+"""Analysis of uploaded videos, one at a time, each in a process of its own.
 
 The process has a low priority, so that live visitors keep the processor, and can be ended at
-any moment. Whatever an upload leaves lies below one folder of its own, which goes when its visitor
-leaves, cancels or uploads the next, when nobody looked at it for an hour, and with the server.
+any moment. All files of an upload lie below one folder of its own, which is removed when its
+visitor leaves, cancels or uploads the next video, when nobody looked at it for an hour, and with
+the server.
 """
 
 from __future__ import annotations
@@ -36,40 +37,43 @@ from realtime.web.limits import IDLE_S, MAX_VIDEO_S
 from realtime.web.session_zip import pack
 
 RECEIVED_S = 600.0
-"""After which a video is removed that was received, or is half here, and that no page takes: pages
-do so at once, and a transfer that stood still so long is not going on."""
+"""Time after which a received or incomplete video that no page takes is removed: pages take videos
+at once, and a transfer that made no progress for so long has ended."""
 
 SWEEP_S = 60.0
-"""Between two looks for such files."""
+"""Time between two searches for idle uploads and videos."""
 
 MAX_KEPT = 3
-"""Sessions of one visitor, who may have several pages open; the oldest goes for the next."""
+"""Most sessions of one visitor, who may have several pages open; the oldest is removed first."""
 
-TOLD_EVERY_S = 0.25
-"""Between two words of the process about how far it is."""
+PROGRESS_EVERY_S = 0.25
+"""Time between two progress messages of the process."""
 
 NICENESS = 10
-"""Where there is not enough for both, a tenth of what live pictures get: at 19 it was 1.5 %, and an
-analysis did not end."""
+"""Nice value of the process: on a busy processor, it gets a tenth of what live pictures get; at 19
+it was 1.5 %, and an analysis did not end."""
 
 OOM_SCORE = "1000"
-"""Linux then ends this process before any other when memory runs out."""
+"""Score with which Linux ends this process before any other when memory runs out."""
 
 END_S = 5.0
 """Longest wait for a process that was killed."""
 
 REPORT_POLICY = "sandbox allow-scripts allow-downloads; frame-ancestors 'self'"
-"""Beside the policy in the report itself: it is shown as a page of nowhere, which reaches nothing
-of this server, also when it is opened by itself."""
+"""Policy of a report besides the policy in the report itself: the browser gives it an origin of its
+own, without access to this server, also when it is opened by itself."""
 
 Owner = tuple[str, str]
-"""A visitor, and one page that they have open."""
+"""A visitor and one of their open pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far an analysis is. `share` done, 0 to 1, and `left_s` are None where nobody knows how
-    long the video is; `frames` is 0 until the first is through."""
+    """Progress of an analysis.
+
+    `frames`: frames that were analysed. `share`: part that is done, 0 to 1. `left_s`: time left.
+    Both are None where the length of the video is not known.
+    """
 
     frames: int
     t_s: float
@@ -81,7 +85,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Finishing:
-    """Every frame is through; the report is being made."""
+    """Progress when all frames were analysed and the report is being made."""
 
 
 NOT_BEGUN = Step(0, 0.0, None, None, None, None)
@@ -89,8 +93,10 @@ NOT_BEGUN = Step(0, 0.0, None, None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """An analysis that is done. `files`: their addresses on this server, by what they are:
-    `report`, `zip`, `scores` and `events`."""
+    """Finished analysis.
+
+    `files`: their addresses on this server, by kind: `report`, `zip`, `scores` and `events`.
+    """
 
     name: str
     event_count: int
@@ -99,13 +105,16 @@ class Analysed:
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    words: str
+    message: str
 
 
 @dataclass(slots=True)
 class _Upload:
-    """`folder` holds the video, the session's folder and its zip. `process`: None until it has
-    begun."""
+    """An uploaded video.
+
+    `folder` holds the video, the session's folder and its zip. `process`: None until the analysis
+    has begun.
+    """
 
     owner: Owner
     folder: Path  # its name is the upload's id
@@ -124,14 +133,14 @@ class _Upload:
 
 
 class AnalysisJobs:
-    """What visitors have uploaded, by visitor and page. Any thread may call anything.
-
-    `routes`: the files of finished sessions, each for the visitor who uploaded the video alone.
-    """
+    """Uploads of all visitors and their analyses. Any thread may call any method."""
 
     def __init__(self, folder: Path, received: Path, **options: Any) -> None:
-        """`folder`: new, for everything here. `received`: where videos lie until they are taken;
-        what stays there is removed. `options`: of `realtime.analysis.analyze`."""
+        """Keep all uploads below `folder`, which must not exist yet.
+
+        `received`: where videos lie until a page takes them; videos that stay there are removed.
+        `options`: of `realtime.analysis.analyze`.
+        """
         self.folder = folder
         self.received = received
         self._options = options
@@ -144,10 +153,11 @@ class AnalysisJobs:
 
     @property
     def routes(self) -> list[Route]:
-        return [Route("/kilas/uploads/{upload}/{name}", self._answer)]
+        """Routes of the files of finished sessions, each for the visitor who uploaded the video."""
+        return [Route("/kilas/uploads/{upload}/{name}", self._send_file)]
 
     def take(self, owner: Owner, received: Path) -> str:
-        """Take over a file that was received, instead of what this page had. Returns its name.
+        """Take over a received file in place of the upload that this page had; return its name.
 
         Raises KilasError if the file is gone.
         """
@@ -163,20 +173,20 @@ class AnalysisJobs:
             raise KilasError(f"{received.name} did not arrive whole; choose it again.") from error
         with self._lock:
             self._uploads[upload_id] = upload
-            others = [key for key, one in self._uploads.items() if one.owner[0] == owner[0]]
+            others = [key for key, other in self._uploads.items() if other.owner[0] == owner[0]]
         for key in others[:-MAX_KEPT]:
             self._remove(key)
         return received.name
 
     def analyse(self, owner: Owner) -> Iterator[Step | Finishing | Analysed]:
-        """Analyse what this page uploaded: a step a few times a second, at last what came of it.
+        """Analyse the video of this page; yield its progress a few times a second, then the result.
 
-        Ends without that when the upload was dropped meanwhile. Raises KilasError with one
-        sentence for the visitor when the video cannot be analysed; the upload is gone then.
+        Ends without a result when the upload was dropped meanwhile. Raises KilasError with one
+        sentence for the visitor when the video cannot be analysed; the upload is removed then.
         """
         upload = self._find(owner)
         if upload is None or upload.process is not None:
-            return  # it was cancelled, or replaced while it waited for its turn, and is done with
+            return  # it was cancelled or replaced while it waited for its turn
         try:
             yield from self._run(upload.folder.name, upload)
         finally:
@@ -185,13 +195,13 @@ class AnalysisJobs:
                 self._remove(upload.folder.name)
 
     def drop(self, owner: Owner) -> None:
-        """End and remove what this page has uploaded, if anything."""
+        """End and remove the upload of this page, if there is one."""
         upload = self._find(owner)
         if upload is not None:
             self._remove(upload.folder.name)
 
     def close(self) -> None:
-        """End and remove everything; may be called twice."""
+        """End and remove all uploads; may be called twice."""
         self._closing.set()
         for upload_id in list(self._uploads):
             self._remove(upload_id)
@@ -215,17 +225,17 @@ class AnalysisJobs:
             yield NOT_BEGUN
             while True:
                 try:
-                    news = receiver.recv()
+                    message = receiver.recv()
                 except EOFError:
                     break
-                if isinstance(news, _Failed):
-                    raise KilasError(news.words)
-                if isinstance(news, Step | Finishing):
-                    yield news
+                if isinstance(message, _Failed):
+                    raise KilasError(message.message)
+                if isinstance(message, Step | Finishing):
+                    yield message
                     continue
                 upload.is_done = True
                 upload.looked_at_s = time.monotonic()
-                yield Analysed(upload.video.stem, news, _addresses(upload_id, upload))
+                yield Analysed(upload.video.stem, message, _addresses(upload_id, upload))
                 return
         if upload_id in self._uploads:
             raise KilasError(
@@ -235,7 +245,7 @@ class AnalysisJobs:
 
     def _find(self, owner: Owner) -> _Upload | None:
         with self._lock:
-            return next((one for one in self._uploads.values() if one.owner == owner), None)
+            return next((known for known in self._uploads.values() if known.owner == owner), None)
 
     def _remove(self, upload_id: str) -> None:
         with self._lock:
@@ -247,7 +257,7 @@ class AnalysisJobs:
             upload.process.join(END_S)
         shutil.rmtree(upload.folder, ignore_errors=True)
 
-    async def _answer(self, request: Request) -> FileResponse:
+    async def _send_file(self, request: Request) -> FileResponse:
         upload = self._uploads.get(request.path_params["upload"])
         name = request.path_params["name"]
         is_theirs = upload is not None and upload.owner[0] == request.state.visitor
@@ -271,19 +281,20 @@ class AnalysisJobs:
             self.sweep()
 
     def sweep(self) -> None:
-        """Remove what nobody has looked at for an hour, and videos that no page has taken."""
+        """Remove uploads that nobody looked at for an hour, and videos that no page has taken."""
         now_s = time.monotonic()
         with self._lock:
             idle = [
                 key
-                for key, one in self._uploads.items()
-                if now_s - one.looked_at_s > IDLE_S and (one.is_done or one.process is None)
+                for key, upload in self._uploads.items()
+                if now_s - upload.looked_at_s > IDLE_S
+                and (upload.is_done or upload.process is None)
             ]
         for upload_id in idle:
             self._remove(upload_id)
         for entry in list(self.received.iterdir()):
-            with contextlib.suppress(OSError):  # somebody else was faster
-                written_s = max(one.lstat().st_mtime for one in (entry, *entry.rglob("*")))
+            with contextlib.suppress(OSError):  # removed or renamed meanwhile
+                written_s = max(path.lstat().st_mtime for path in (entry, *entry.rglob("*")))
                 if time.time() - written_s <= RECEIVED_S:
                     continue
                 if entry.is_dir():
@@ -303,7 +314,7 @@ def _addresses(upload_id: str, upload: _Upload) -> dict[str, str]:
 
 
 class _ProgressReporter:
-    """Says how far the analysis is, and ends one of a video that is too long."""
+    """Sends the progress of an analysis, and ends it if the video is too long."""
 
     def __init__(self, sender: Connection) -> None:
         self._sender = sender
@@ -317,11 +328,11 @@ class _ProgressReporter:
             self._first_s, self._started_s = update.frame.t_s, now_s
         self._frames += 1
         info, t_s = source.info, update.frame.t_s - self._first_s
-        if t_s > MAX_VIDEO_S:  # of a file that does not say how long it is, or lies
+        if t_s > MAX_VIDEO_S:  # of a file without a duration, or with a wrong one
             raise _too_long(info.name)
         if now_s < self._next_s:
             return
-        self._next_s = now_s + TOLD_EVERY_S
+        self._next_s = now_s + PROGRESS_EVERY_S
         share = None
         if info.frame_count:
             share = min(1.0, self._frames / info.frame_count)
@@ -334,14 +345,16 @@ class _ProgressReporter:
 def _analyse(
     sender: Connection, video: Path, folder: Path, packed: Path, options: Mapping[str, Any]
 ) -> None:
-    """Make the session, its report and the zip of both. Runs in a process of its own; tells steps,
-    and at last the count of events or why there is no session."""
+    """Make the session, its report and the zip of both, in a process of its own.
+
+    Sends the progress, then the number of events, or the reason why there is no session.
+    """
     start_process(1, quiet=False)
-    _give_way()
+    _lower_priority()
     sender.send(NOT_BEGUN)
     try:
-        _look_at(video)
-        # Here and not above: what is no video is told without waiting for them.
+        _check_video(video)
+        # Here and not above: a file that is no video is refused without waiting for these imports.
         from realtime.analysis import analyze
         from realtime.reports.session_report import write_report
 
@@ -361,8 +374,8 @@ def _analyse(
         sender.send(len(session.events))
 
 
-def _look_at(video: Path) -> None:
-    """Raises SourceError for what is no video, or too long."""
+def _check_video(video: Path) -> None:
+    """Check that the file is a video and not too long. Raises SourceError."""
     with VideoFile(video) as source:
         if (source.info.duration_s or 0.0) > MAX_VIDEO_S:
             raise _too_long(source.info.name)
@@ -374,8 +387,8 @@ def _too_long(name: str) -> SourceError:
     )
 
 
-def _give_way() -> None:
-    """To everything else that runs on this machine, as far as its system knows how."""
+def _lower_priority() -> None:
+    """Lower this process's priority below all else on this machine, as far as its system can."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     with contextlib.suppress(OSError):

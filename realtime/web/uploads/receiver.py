@@ -1,10 +1,9 @@
-"""Videos on their way here: one a request, each into a folder of its own, no more than there is
-room for.
+"""Upload handler: one video a request, each in a folder of its own, within a limit on disk space.
 
-Gradio's own way of receiving takes any number of files in one request, gives the same file to all
-who sent the same video, and leaves behind what broke off. And what it then takes for a received
-file is any path of this machine and any address of another one, unless it started the server
-itself. So both stand here instead.
+Gradio's own handler takes any number of files in one request, gives the same file to all who sent
+the same video, and leaves the files of broken uploads behind. And it takes any path of this machine
+and any address of another machine for a received file, unless Gradio itself started the server.
+This module replaces both.
 """
 
 from __future__ import annotations
@@ -31,23 +30,25 @@ from realtime.web.limits import FORM_ROOM_BYTES
 from realtime.web.paths import UPLOAD_PATH
 
 ROOM_UPLOADS = 8
-"""As many of the largest videos may lie here, their sessions and those on their way included: two
-or three visitors with an hour each, or a few dozen with minutes."""
+"""Disk space for uploads, in videos of the largest size, their sessions and videos on their way
+included: two or three visitors with an hour each, or a few dozen with minutes."""
 
 LEAST_ROOM_BYTES = 2**30
-"""However small the largest video may be: a hundred short ones and their sessions."""
+"""Least disk space for uploads, whatever the largest video: a hundred short videos and their
+sessions."""
 
 FREE_BYTES = 2**30
-"""Of the disk, left to everything else: recordings of live visitors, and sessions being made."""
+"""Disk space left to all else: recordings of live visitors, and sessions being made."""
 
 MIN_BYTES = 2**20
-"""What the smallest file counts as, so that there cannot be very many either."""
+"""Size that the smallest file counts as, so that there cannot be very many of them."""
 
 NEVER_IN_NAMES = frozenset('<>:"/\\|?*')
-"""Windows takes none of them."""
+"""Characters that Windows does not allow in file names."""
 
 MAX_STEM_BYTES, MAX_SUFFIX = 200, 16
-"""Of a name; most systems take 255 bytes, and what is made of the video gets longer names."""
+"""Longest stem in bytes and suffix in characters of a file name; most systems take 255 bytes, and
+files made from the video get longer names."""
 
 NO_ROOM = (
     "This server has no room for another video at the moment; close pages that you are done with, "
@@ -58,13 +59,10 @@ NOT_HERE = "The video is not on this server any more; choose it again."
 
 
 class UploadReceiver:
-    """Receives videos below `folder`.
-
-    `route` answers the page's requests to receive one. `holds` may be called in any thread.
-    """
+    """Receives videos below `folder`. `holds` may be called in any thread."""
 
     def __init__(self, folder: Path, kept: Path, *, max_video_bytes: int) -> None:
-        """`kept`: a folder that takes part of the same room."""
+        """Receive into `folder`. `kept`: another folder that counts against the same disk space."""
         self._folder = folder
         self._kept = kept
         self._max_video_bytes = max_video_bytes
@@ -73,10 +71,11 @@ class UploadReceiver:
 
     @property
     def route(self) -> Route:
+        """Route of the page's upload requests."""
         return Route(UPLOAD_PATH, self._receive, methods=["POST"])
 
     def holds(self, path: str) -> bool:
-        """Whether a video that was received lies at exactly that path."""
+        """Return True if a received video lies at exactly that path."""
         try:
             folder, name = Path(path).relative_to(self._folder).parts
             is_file = stat.S_ISREG(os.lstat(path).st_mode)
@@ -85,8 +84,10 @@ class UploadReceiver:
         return is_file and ".." not in (folder, name) and not (self._folder / folder).is_symlink()
 
     async def _receive(self, request: Request) -> Response:
-        """The path at which the video then lies, or why not in one sentence. The page knows how
-        far it is by `upload_id`."""
+        """Answer with the path of the received video, or with a sentence on why there is none.
+
+        The page follows the progress by `upload_id`.
+        """
         upload_id = request.query_params.get("upload_id")
         most = self._max_video_bytes + FORM_ROOM_BYTES
         byte_count = min(most, int(request.headers.get("content-length", most)))
@@ -140,7 +141,7 @@ class UploadReceiver:
         return video
 
     def _admit(self, folder: Path, byte_count: int) -> bool:
-        """Make `folder` for so many bytes, if there is room for them."""
+        """Make `folder` if there is disk space for so many bytes; return True if it was made."""
         with self._lock:
             to_come = sum(self._arriving.values()) + max(byte_count, MIN_BYTES)
             held = _held_bytes(self._folder, but=self._arriving) + _held_bytes(self._kept)
@@ -153,32 +154,35 @@ class UploadReceiver:
 
 
 class ReceivingBlocks(gr.Blocks):
-    """Blocks whose inputs name no file but those that an inbox holds."""
+    """Blocks whose inputs may name only files that the receiver holds."""
 
-    def __init__(self, inbox: UploadReceiver, **options: Any) -> None:
-        """`options`: of gradio.Blocks."""
+    def __init__(self, receiver: UploadReceiver, **options: Any) -> None:
+        """Make blocks. `options`: of `gradio.Blocks`."""
         super().__init__(**options)
-        self._inbox = inbox
+        self._receiver = receiver
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
     ) -> list[Any]:
-        """What of every event's inputs comes first, and would copy or fetch the files in them."""
-        if not all(self._inbox.holds(path) for path in _paths(inputs)):
+        """Check the files in an event's inputs before Gradio copies or fetches them.
+
+        Gradio calls this first for each event.
+        """
+        if not all(self._receiver.holds(path) for path in _paths(inputs)):
             raise gr.Error(NOT_HERE, print_exception=False)
         taken: list[Any] = await super().preprocess_data(block_fn, inputs, state, explicit_call)
         return taken
 
 
 def _paths(inputs: Any) -> Iterator[str]:
-    """Whatever may be taken for a file, at any depth."""
+    """Yield all paths in the inputs that may be taken for a file, at any depth."""
     if isinstance(inputs, dict):
         if "path" in inputs:
             yield str(inputs["path"])
         inputs = list(inputs.values())
     if isinstance(inputs, list):
-        for one in inputs:
-            yield from _paths(one)
+        for value in inputs:
+            yield from _paths(value)
 
 
 def _held_bytes(folder: Path, but: Collection[Path] = ()) -> int:
@@ -198,7 +202,7 @@ def _byte_count(path: Path) -> int:
 
 
 def _name(sent: str) -> str:
-    """A video's name as one that any system takes for a file, with something before its ending."""
-    path = Path("".join(one for one in sent if one.isprintable() and one not in NEVER_IN_NAMES))
+    """Return a video's name as any system allows it, with a stem before the suffix."""
+    path = Path("".join(char for char in sent if char.isprintable() and char not in NEVER_IN_NAMES))
     stem = path.stem.encode()[:MAX_STEM_BYTES].decode(errors="ignore").strip(". ")
     return f"{stem or 'video'}{path.suffix[:MAX_SUFFIX]}"

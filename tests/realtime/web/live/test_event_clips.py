@@ -37,7 +37,7 @@ class Maker:
 
 
 class Said(list[dict[str, Any]]):
-    say = list.append
+    put = list.append
 
     def clips(self) -> dict[int, bool]:
         told = [one for one in self if one["type"] == "clip"]

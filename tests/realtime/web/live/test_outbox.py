@@ -71,7 +71,7 @@ def test_a_thread_wakes_who_waits() -> None:
         outbox = Outbox()
         taking = asyncio.create_task(outbox.get())
         await asyncio.sleep(0)
-        thread = threading.Thread(target=outbox.say, args=(event(7),))
+        thread = threading.Thread(target=outbox.put, args=(event(7),))
         thread.start()
         assert await taking == [event(7)]
         thread.join()
