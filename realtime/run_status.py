@@ -124,8 +124,10 @@ class RunMeter:
         return self._status
 
     def _common_warning(self) -> str:
-        """Return the most common warning about the conditions, if most frames since the last status
-        had it, otherwise an empty text."""
+        """Return the most common warning about the conditions, or an empty text.
+
+        Most frames since the last status must have had it.
+        """
         text, count = next(iter(self._warned.most_common(1)), ("", 0))
         return text if 2 * count > self._frames_since else ""
 

@@ -1,5 +1,4 @@
-"""Specification of a model, stored in the model's own file: its input, and what its output
-means."""
+"""Specification of a model, stored in its file: its input, and what its output means."""
 
 from __future__ import annotations
 
@@ -82,12 +81,16 @@ class SpottingSpec:
 
 
 SENSITIVITY_LOG_ODDS = 8.0
-"""Distance between sensitivity 0 and sensitivity 1 in log-odds: at the usual 0.98 to enter,
-sensitivity 0 asks for 0.9996 and sensitivity 1 for 0.47."""
+"""Distance between sensitivity 0 and sensitivity 1 in log-odds.
+
+At the usual 0.98 to enter, sensitivity 0 asks for 0.9996 and sensitivity 1 for 0.47.
+"""
 
 LEAVE_BELOW_ENTER = 0.75
-"""Largest `leave`, as a share of `enter`, when the sensitivity moves them; if the model's own share
-is larger, that share holds."""
+"""Largest `leave`, as a share of `enter`, when the sensitivity moves them.
+
+If the model's own share is larger, that share holds.
+"""
 
 
 @dataclass(frozen=True, slots=True)

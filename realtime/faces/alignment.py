@@ -50,8 +50,7 @@ class _Similarity(NamedTuple):
     scale: complex
 
     def distance_px(self, other: _Similarity) -> float:
-        """Return the largest shift of an eye corner between the two, in pixels of the aligned
-        face."""
+        """Return the largest shift of an eye corner between the two, in aligned pixels."""
         shift = abs(self.centre - other.centre) + _LEVER_PX * abs(self.scale - other.scale)
         return shift / abs(other.scale)
 
@@ -99,8 +98,7 @@ class StableAlignment:
         self._held: npt.NDArray[np.float32] | None = None  # None: following
 
     def __call__(self, t_s: float, points_xy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the transform, float32 [2, 3], image -> aligned face, for the mesh points at
-        `t_s`.
+        """Return the transform, float32 [2, 3], image -> aligned face, for the points at `t_s`.
 
         While the head is still, the very array of the call before is returned. When time runs
         backwards, the face is aligned anew.

@@ -63,8 +63,10 @@ _INNER = 0.15
 """Share of a face's box that is cut off on each side, so that no background is measured."""
 
 _SAMPLES = 24
-"""Number of pixels that are read along each side: their mean is within a few gray levels of that of
-all pixels, in a hundredth of the time."""
+"""Number of pixels that are read along each side.
+
+Their mean is within a few gray levels of that of all pixels, in a hundredth of the time.
+"""
 
 
 def measure(frame: Frame, face: Face) -> Conditions:

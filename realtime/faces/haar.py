@@ -48,8 +48,10 @@ LARGEST_SCALE = 4.0
 """Largest enlargement of an image: anything smaller than FER2013's stills shows no face."""
 
 MARGIN = 0.25
-"""Margin around the image, as a share of its shorter side; without it, a face that fills the image
-is not found."""
+"""Margin around the image, as a share of its shorter side.
+
+Without it, a face that fills the image is not found.
+"""
 
 
 class HaarDetector:
@@ -58,8 +60,7 @@ class HaarDetector:
     def __init__(self, path: Path | None = None) -> None:
         """Load the cascade.
 
-        `path`: another cascade file than the one that OpenCV brings. Raises KilasError when there
-        is none.
+        `path`: another cascade file than OpenCV's own. Raises KilasError when there is none.
         """
         if path is None:
             # OpenCV 5 has neither the folder nor the class.

@@ -32,7 +32,7 @@ class IdentityTracker:
 
     A face is expected where constant velocity would have taken it since it was last seen, for up to
     `FORGET_S`; the boxes that are found are assigned so that the sum of the deviations is smallest.
-    A face further away than a head can have moved, or of another size, is a new one.
+    A face further away than a head can have moved, or of another size, is a new face.
     """
 
     def __init__(self) -> None:
@@ -90,8 +90,7 @@ _AT_REST = _Place(0.0, 0.0, 0.0)
 
 @dataclass(slots=True)
 class _Track:
-    """Track of one face: where it was last seen, and its velocity in the units of `_Place` a
-    second."""
+    """Last place of one face, and its velocity in the units of `_Place` a second."""
 
     face_id: int
     t_s: float
@@ -99,8 +98,7 @@ class _Track:
     velocity: _Place = _AT_REST
 
     def deviation(self, t_s: float, place: _Place) -> float:
-        """Return the distance of `place` from the predicted place, in face sizes; infinite if
-        implausible."""
+        """Return the distance from the predicted place, in face sizes; infinite if implausible."""
         elapsed_s = t_s - self.t_s
         x, y, log_size = (p + v * elapsed_s for p, v in zip(self.place, self.velocity, strict=True))
         distance = math.hypot(place.x - x, place.y - y) / math.exp(self.place.log_size)

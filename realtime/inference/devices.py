@@ -101,7 +101,7 @@ def _driver() -> ctypes.CDLL:
 
 
 def _driver_problem() -> str | None:
-    """Return why NVIDIA's driver offers no graphics card, or None when it offers one."""
+    """Return why NVIDIA's driver offers no graphics card, or None when it does."""
     try:
         driver = _driver()
     except OSError as error:

@@ -1,8 +1,8 @@
 """Model of micro-expressions, opened with ONNX Runtime on the best device that really works.
 
-ONNX Runtime silently goes on without a graphics card that it cannot use. Here the device in use is
-the one that the session itself reports, and a device that was asked for and cannot be used is an
-error that states the reason.
+ONNX Runtime silently goes on without a graphics card that it cannot use. Here the session itself
+reports the device in use, and a device that was asked for and cannot be used is an error that
+states the reason.
 """
 
 from __future__ import annotations
@@ -207,10 +207,10 @@ class Model:
 
 
 class _BoundRun:
-    """Runner of a session through input buffers that stay on the device, a buffer for each batch
-    size.
+    """Runner of a session through input buffers that stay on the device.
 
-    `device_type`: ONNX Runtime's name of the memory, such as "cuda".
+    There is a buffer for each batch size. `device_type`: ONNX Runtime's name of the memory, such as
+    "cuda".
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, device_type: str) -> None:

@@ -1,5 +1,4 @@
-"""Excerpt of a model's card: what the model is, what it was trained on, its results and its
-limits."""
+"""Excerpt of a model's card: what the model is, its training, its results and its limits."""
 
 from __future__ import annotations
 

@@ -1,2 +1,1 @@
-"""Macro-expressions of whole faces: the model, the face as it needs it, and its scores over
-time."""
+"""Macro-expressions of whole faces: the model, its face crops, and its scores over time."""

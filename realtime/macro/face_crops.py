@@ -1,5 +1,4 @@
-"""Face crops: from images and frames to the 48 x 48 gray faces that the still-image network
-scores."""
+"""Face crops: the 48 x 48 gray faces that the still-image network scores."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from realtime.spec import FACE_SIZE
 from realtime.types import Frame, UInt8Array
 
 EDGE_PX = 2
-"""Pixels of the image kept around a cut: linear interpolation reads one beside it."""
+"""Pixels of the image kept around a cut: linear interpolation reads one pixel beside it."""
 
 LARGEST_STEP = 2.0
 """Most pixels of the image from one sample of the face to the next.
@@ -41,8 +40,7 @@ another expression.
 """
 
 CutPicture = Callable[[UInt8Array], list[UInt8Array]]
-"""Function from an image, uint8 BGR [h, w, 3], to its faces, each uint8 [48, 48], the largest
-first."""
+"""Function from an image, uint8 BGR [h, w, 3], to its faces, uint8 [48, 48], largest first."""
 
 CutFrame = Callable[[Frame], list[tuple[int, UInt8Array]]]
 """Function from a frame of a stream to its faces, each with its identity over time."""
@@ -73,10 +71,9 @@ def picture_cutter(cut: Cut, max_faces: int, spec: MacroSpec) -> Iterator[CutPic
 
 @contextmanager
 def frame_cutter(cut: Cut, max_faces: int, spec: MacroSpec) -> Iterator[CutFrame]:
-    """Yield a function that cuts the faces out of the frames of one stream, in the order of their
-    time.
+    """Yield a function that cuts the faces out of the frames of one stream.
 
-    Raises and is used as `picture_cutter`.
+    The frames come in the order of their time. Raises and is used as `picture_cutter`.
     """
     if cut == "landmarks":
         with FaceTracker(max_faces) as track_faces:
@@ -127,8 +124,7 @@ def cut_box(gray: UInt8Array, box: npt.NDArray[np.int64]) -> UInt8Array:
 
 
 def shrink(gray: UInt8Array) -> UInt8Array:
-    """Scale a gray image of nothing but a face, uint8 [h, w], to the network's size: uint8 [48,
-    48].
+    """Scale a gray image of nothing but a face, uint8 [h, w], to uint8 [48, 48].
 
     A smaller image is enlarged.
     """

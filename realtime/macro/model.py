@@ -130,10 +130,10 @@ def find_macro(name_or_path: str | Path) -> Path:
 
 
 class MacroModel:
-    """Checked model file of macro-expressions and its session, on one thread of the CPU. For any
-    thread.
+    """Checked model file of macro-expressions and its session, on one thread of the CPU.
 
-    `spec`, `path`, `sha256` (of the file's bytes, hexadecimal): the file that was loaded.
+    For any thread. `spec`, `path`, `sha256` (of the file's bytes, hexadecimal): the file that was
+    loaded.
     """
 
     def __init__(self, path: Path) -> None:

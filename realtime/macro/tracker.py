@@ -26,7 +26,7 @@ KEPT_EVERY_S = 0.1
 """Seconds from one kept face to the next.
 
 Each takes some tenths of a millisecond to cut out, and the 0.1 s that are examined after an offset
-usually hold one of them.
+usually hold one kept face.
 """
 
 REMEMBERED_S = 2.0
@@ -112,11 +112,10 @@ class MacroTracker:
         return MacroScores(self._face_id, t_s, tuple(self._smoothed.tolist()))
 
     def mean(self, start_s: float, end_s: float) -> FloatArray | None:
-        """Return the mean scores, float64 [labels], of the faces seen from `start_s` to `end_s`,
-        both included.
+        """Return the mean scores, float64 [labels], of faces seen from `start_s` to `end_s`.
 
-        They are the scores of `LARGEST_MEAN` of these faces, evenly spread. None if there was no
-        face.
+        Both ends are included; `LARGEST_MEAN` of these faces are scored, evenly spread. None if
+        there was no face.
         """
         faces = [face for t_s, face in self._kept if start_s <= t_s <= end_s]
         if not faces:

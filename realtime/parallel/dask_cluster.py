@@ -1,6 +1,6 @@
-"""The same work for many tasks, done by the workers of a Dask cluster.
+"""Parallel work on a Dask cluster: the same function for many tasks, run by its workers.
 
-A scheduler and workers are started by hand, or by what a computing centre has for it, in the same
+A scheduler and workers are started by hand, or by the tools of a computing centre, in the same
 checkout of Kilas and with the same packages as here:
 
     uv run --all-extras dask scheduler --no-dashboard
@@ -9,14 +9,14 @@ checkout of Kilas and with the same packages as here:
 There are as many tasks under way as there are worker processes, whatever the number of their
 threads: trainings that shared a process would share TensorFlow's state, and analyses each have
 threads of their own. TensorFlow keeps about 30 MB of every training; `--lifetime 6h
---lifetime-restart` renews the workers. A process's processors are shared out by who starts it
+--lifetime-restart` renews the workers. A process's processors are set where it is started
 (TF_NUM_INTRAOP_THREADS, CUDA_VISIBLE_DEVICES). Tasks and results travel through the scheduler;
-files do not. What a task names, a recipe's data or a video and the folder of its results, must be
-there on every machine under the same absolute path. A task must not start processes, which Dask's
-workers may not.
+files do not. The files that a task names, such as a recipe's data or a video and the folder of its
+results, must be there on every machine under the same absolute path. A task must not start
+processes, which Dask's workers may not.
 
-Dask knows no passwords: whoever reaches a scheduler or worker can run programs there. Without TLS
-(Dask's configuration, addresses tls://) that is for networks of trusted people only.
+Dask knows no passwords: anybody who reaches a scheduler or worker can run programs there. Without
+TLS (Dask's configuration, addresses tls://) that is for networks of trusted people only.
 """
 
 from __future__ import annotations
@@ -47,16 +47,19 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 CONNECT_S = 10.0
-"""How long a scheduler may take to answer; one that is there takes milliseconds."""
+"""Longest time for a scheduler to answer; a running scheduler takes milliseconds."""
 
 LOOK_S = 1.0
-"""How often to look for workers that have joined or gone."""
+"""Time between two checks for workers that have joined or gone."""
 
 GONE_S = 60.0
-"""How long tasks may be without any worker; Dask's nanny starts a new one within seconds."""
+"""Longest time without any worker; Dask's nanny starts a new worker within seconds."""
 
 FETCH_S = 30.0
-"""How long to wait for a finished result. If its worker died in between, the task begins anew."""
+"""Longest time to wait for a finished result.
+
+If its worker died in between, the task begins anew.
+"""
 
 PACKAGES = (
     "av",
@@ -69,29 +72,30 @@ PACKAGES = (
     "opencv-python",
     "tensorflow",
 )
-"""Packages whose versions may change what a training or an analysis gives."""
+"""Packages whose versions may change the result of a training or an analysis."""
 
 _alone = threading.Lock()
+"""Lock that keeps the tasks of a worker process from running at the same time."""
 
 
 def on_cluster(
     work: Callable[[Task], Result],
     tasks: Sequence[Task],
     scheduler: str,
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
     on_killed: Callable[[Task, str], None] | None = None,
 ) -> Generator[tuple[Task, Result], None, None]:
-    """Every task and what `work`, a function of a module, makes of it, in the order in which they
-    finish.
+    """Run `work`, a function of a module, for every task; yield each task and its result.
 
-    `scheduler`: its address (tcp://HOST:PORT), or the file that `dask scheduler --scheduler-file`
-    wrote. `say` is told when there are no workers and why nothing happens. The tasks of a worker
-    that died begin anew on another. `str(task)` names a task in messages. `on_killed` is called
-    with a task that has ended one worker after the other (the scheduler's `allowed-failures`), and
-    what can be said of it ("ended 4 workers ..."); the others go on.
+    They come in the order in which they finish. `scheduler`: its address (tcp://HOST:PORT), or the
+    file that `dask scheduler --scheduler-file` wrote. `notify` is called with a message when there
+    are no workers, which is why nothing happens. The tasks of a worker that died begin anew on
+    another. `str(task)` names a task in messages. `on_killed` is called with a task that has ended
+    one worker after the other (the scheduler's `allowed-failures`), and a description ("ended 4
+    workers ..."); the others go on.
 
-    An error of `work` is raised here. It, Ctrl-C and the end of the generator take back what has
-    not begun; Dask cannot stop what has, so its workers finish it, for nobody.
+    An error of `work` is raised here. After it, Ctrl-C or the end of the generator, tasks that have
+    not begun are taken back; Dask cannot stop the others, so its workers finish them, for nobody.
 
     Raises KilasError when there is no such scheduler or it is lost, when scheduler or workers are
     of other versions, when a task has ended one worker after the other and there is no `on_killed`,
@@ -113,15 +117,15 @@ def on_cluster(
                     alone_since_s = None
                 elif alone_since_s is None:
                     alone_since_s = time.monotonic()
-                    say(f"{address} has no workers; waiting for `dask worker {address}`.")
+                    notify(f"{address} has no workers; waiting for `dask worker {address}`.")
                 elif begun and time.monotonic() - alone_since_s > GONE_S:
                     raise KilasError(
                         f"All workers of {address} are gone, and none has come back for "
-                        f"{GONE_S:.0f} s. Their logs may say why; they were at "
+                        f"{GONE_S:.0f} s. Their logs may show why; they were working on "
                         + ", ".join(map(str, begun.values()))
                         + "."
                     )
-                # One each: a worker that dies then casts suspicion on no other task.
+                # One task each: then it is clear which task ended a worker that dies.
                 while waiting and len(begun) < workers:
                     future = client.submit(_on_worker, work, waiting[0], pure=False)
                     future.add_done_callback(finished.put)
@@ -144,7 +148,7 @@ def on_cluster(
                     task = begun.pop(future)
                     why = (
                         f"ended {error.allowed_failures + 1} workers, one after the other, "
-                        "perhaps for want of memory; their logs may say why."
+                        "perhaps for lack of memory; their logs may show why."
                     )
                     if on_killed is None:
                         raise KilasError(f"{task} {why}") from error
@@ -157,8 +161,10 @@ def on_cluster(
 
 
 def _workers(client: Client, address: str, checked: set[str]) -> int:
-    """How many worker processes there are. Those that are not among the checked ones have their
-    versions checked, and are added to them."""
+    """Return the number of worker processes, and check the versions of new ones.
+
+    Workers that pass are added to `checked`.
+    """
     if client.status != "running":
         raise _lost(address)
     try:
@@ -175,12 +181,13 @@ def _workers(client: Client, address: str, checked: set[str]) -> int:
 
 
 def _lost(address: str) -> KilasError:
+    """Return the error for a scheduler that is gone."""
     return KilasError(f"The scheduler {address} is gone; start it and its workers again.")
 
 
 @contextmanager
 def _connected(address: str) -> Iterator[Client]:
-    """A client of a scheduler that has the versions that are here."""
+    """Yield a client of a scheduler that has the same versions as this machine."""
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
@@ -191,11 +198,11 @@ def _connected(address: str) -> Iterator[Client]:
         # On a thread of its own: the caller's may run an event loop, as notebooks do.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, asyncio.wait_for(_greet(address), CONNECT_S)).result()
-    except (OSError, ValueError, MemoryError) as error:  # the last: it takes other talk for sizes
+    except (OSError, ValueError, MemoryError) as error:  # MemoryError: not Dask's protocol
         raise KilasError(
             f"No scheduler answers at {address}; start one with `dask scheduler`."
         ) from error
-    # A lost scheduler is said here, without the tracebacks that Dask logs.
+    # A lost scheduler is reported here, without the tracebacks that Dask logs.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with Client(address, timeout=CONNECT_S, set_as_default=False) as client:
         try:
@@ -207,7 +214,7 @@ def _connected(address: str) -> Iterator[Client]:
 
 
 async def _greet(address: str) -> None:
-    """Shake hands with a scheduler: a client would wait without end for one that is silent."""
+    """Shake hands with a scheduler: a client would wait without end for a silent scheduler."""
     from distributed import Security
     from distributed.comm import connect
 
@@ -216,7 +223,7 @@ async def _greet(address: str) -> None:
 
 
 def _address(scheduler: str) -> str:
-    """The address itself, or the one that a scheduler's file says."""
+    """Return the address itself, or the address in a scheduler's file."""
     if "://" in scheduler:
         return scheduler
     try:
@@ -233,13 +240,17 @@ def _address(scheduler: str) -> str:
 
 
 def _on_worker(work: Callable[[Task], Result], task: Task) -> Result:
-    """Runs on a worker: one task at a time in its process."""
+    """Run a task on a worker, one at a time in its process."""
     with _alone:
         return work(task)
 
 
 def _check_versions(who: str, found: Mapping[str, str] | Exception) -> None:
-    """`found`: what `_versions` gave there, or why it could not be called."""
+    """Check that `found` is the same as the versions here; raise KilasError if not.
+
+    `found`: the result of `_versions` there, or the error of calling it. `who`: the process, for
+    the message.
+    """
     if isinstance(found, Exception):
         raise KilasError(
             f"{who} cannot run Kilas ({found}); start it in a checkout with the same "
@@ -252,14 +263,17 @@ def _check_versions(who: str, found: Mapping[str, str] | Exception) -> None:
     ]
     if others:
         raise KilasError(
-            f"{who} has other versions than this machine ({', '.join(others)}); start it anew "
-            "where they are the same."
+            f"{who} has other versions than this machine ({', '.join(others)}); install "
+            "the same versions there and start it again."
         )
 
 
 @cache
 def _versions() -> dict[str, str]:
-    """What decides what a task gives: Python, packages, and Kilas's own code by its hash."""
+    """Return the versions that decide the result of a task.
+
+    They are those of Python and of the packages, and the hash of Kilas's own code.
+    """
     root = Path(__file__).resolve().parents[2]
     code = hashlib.sha256()
     for file in sorted([*root.glob("realtime/**/*.py"), *root.glob("training/**/*.py")]):

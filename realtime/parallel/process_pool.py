@@ -1,4 +1,4 @@
-"""The same work for many tasks, done by several processes or by the workers of a Dask cluster."""
+"""Parallel work in several processes, with the workers of a Dask cluster as another choice."""
 
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 TASKS_AHEAD = 3
-"""Tasks a process that `map_ordered` has begun and not handed over: a slow one does not keep the
-other processes waiting at once, and few results are kept."""
+"""Tasks a process that `map_ordered` has begun and not handed over.
+
+A slow task does not keep the other processes waiting at once, and few results are kept.
+"""
 
 QUEUED = 2
-"""Tasks a process that `run_tasks` has begun: one at work, one that follows without a pause."""
+"""Tasks a process that `run_tasks` has begun: the current, and a second that follows at once."""
 
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 """Variables from which OpenMP, OpenBLAS and TensorFlow take the number of their threads."""
 
 
 class ProcessKilledError(KilasError):
-    """A process ended in the middle of its work."""
+    """Failure of a process that was killed in the middle of its work."""
 
 
 def map_all(
@@ -45,7 +47,7 @@ def map_all(
     description: str,
     done: int = 0,
 ) -> list[Result]:
-    """What `map_ordered` gives, all at once."""
+    """Return all results of `map_ordered`."""
     return list(map_ordered(work, tasks, jobs, description, done))
 
 
@@ -56,14 +58,14 @@ def map_ordered(
     description: str,
     done: int = 0,
 ) -> Generator[Result, None, None]:
-    """What `work`, a function of a module, makes of every task in `jobs` processes, in the order
-    of the tasks; one job is done by this process itself.
+    """Run `work`, a function of a module, for every task; yield the results in the order of the
+    tasks.
 
-    There are never more than `TASKS_AHEAD` results a process, however many tasks there are: the
-    processes wait for whoever takes the results. A progress bar shows how many were taken;
-    `done`: how many were done before.
+    `jobs` processes do the work; a single job is done by this process itself. There are never more
+    than `TASKS_AHEAD` results a process, however many tasks there are: the processes wait until
+    results are taken. A progress bar shows how many were taken; `done`: how many were done before.
 
-    An error of `work`, Ctrl-C and the end of the generator (`close`, or nobody holds it any more)
+    An error of `work`, Ctrl-C and the end of the generator (`close`, or no more references to it)
     end all processes at once. Raises KilasError when a process was killed.
     """
     with _progress(description, done, len(tasks)) as (_, advance):
@@ -103,22 +105,22 @@ def run_tasks(
 ) -> None:
     """Do tasks such as trainings and analyses, and hand over each result as soon as it is there.
 
-    `on_result` is called in this thread, once a task, in the order in which they finish. `work`,
-    a function of a module, runs in `jobs` processes of this machine, each with its share of the
+    `on_result` is called in this thread, once a task, in the order in which they finish. `work`, a
+    function of a module, runs in `jobs` processes of this machine, each with its share of the
     processors (few tasks for one job: in this process), or with `scheduler`, a Dask scheduler's
-    address or file, on that cluster's workers (`realtime.parallel.dask_cluster`). `str(task)` names a task in
-    messages. A progress bar shows how far it is, unless `bar` is False; `done`: how many were done
-    before.
+    address or file, on that cluster's workers (`realtime.parallel.dask_cluster`). `str(task)` names
+    a task in messages. A progress bar shows how far it is, unless `bar` is False; `done`: how many
+    were done before.
 
-    `tasks_per_process`: how many tasks a process of this machine does before another takes its place,
-    for work that leaves memory behind; None: any number. `quiet`: these processes' stderr is thrown
-    away, for work whose libraries write there what helps nobody.
+    `tasks_per_process`: how many tasks a process of this machine does before another takes its
+    place, for work that leaves memory behind; None: any number. `quiet`: these processes' stderr is
+    thrown away, for work whose libraries write useless messages there.
 
-    An error of `work` or `on_result` and Ctrl-C end everything; what was handed over stays.
-    A process that was killed does so too, unless `on_killed` is given. Then no task is done by
-    this process; those that were under way are begun anew, one at a time, and `on_killed` is
-    called in this thread with the one that ends its process again, and what can be said of it
-    ("ended its process ..."). The others go on.
+    An error of `work` or `on_result` and Ctrl-C end everything; results that were handed over stay.
+    A process that was killed does so too, unless `on_killed` is given. Then no task is done by this
+    process; those that were under way are begun anew, one at a time, and `on_killed` is called in
+    this thread with the task that ends its process again, and a description ("ended its process
+    ..."). The others go on.
 
     Raises KilasError when a process was killed and when the cluster cannot do the tasks.
     """
@@ -158,6 +160,11 @@ def _on_processes(
     quiet: bool,
     on_killed: Callable[[Task, str], None] | None,
 ) -> Generator[tuple[Task, Result], None, None]:
+    """Run the waiting tasks in `count` processes; yield each task and its result.
+
+    After a process was killed, the tasks that were under way run again, one at a time, to find the
+    task that ends its process; `on_killed` is called with it.
+    """
     size = None if tasks_per_process is None else tasks_per_process * count
     while waiting:
         begun: dict[Future[Result], Task] = {}
@@ -170,7 +177,7 @@ def _on_processes(
             if len(suspects) == 1:
                 on_killed(
                     suspects[0],
-                    "ended its process, perhaps for want of memory; please report it if there was "
+                    "ended its process, perhaps for lack of memory; please report it if there was "
                     "enough.",
                 )
             else:
@@ -186,8 +193,10 @@ def _on_pool(
     quiet: bool,
     begun: dict[Future[Result], Task],
 ) -> Generator[tuple[Task, Result], None, None]:
-    """Does the first `size` of the waiting tasks. `begun`, empty at first: what was taken out of
-    them and is not handed over."""
+    """Run the first `size` of the waiting tasks in one pool; yield each task and its result.
+
+    `begun`, empty at first: tasks that were taken out of `waiting` and are not handed over.
+    """
     left = len(waiting) if size is None else min(size, len(waiting))
     with _processes(count, max(1, (os.cpu_count() or 1) // count), quiet) as pool:
         while True:
@@ -205,8 +214,10 @@ def _on_pool(
 
 
 def _wait_for(future: Future[Result], unfinished: set[Future[Result]]) -> None:
-    """Wait until it is finished, and take what has finished out of the set. Raises the error of
-    any of them."""
+    """Wait until a future is finished, and remove those that have finished from the set.
+
+    Raises the error of any of them.
+    """
     while future in unfinished:
         finished, _ = wait(unfinished, return_when=FIRST_COMPLETED)
         unfinished -= finished
@@ -218,7 +229,7 @@ def _wait_for(future: Future[Result], unfinished: set[Future[Result]]) -> None:
 def _progress(
     description: str, done: int, count: int, *, is_shown: bool = True
 ) -> Iterator[tuple[Console, Callable[[], None]]]:
-    """A bar over all tasks: where to print beside it, and what to call when one is done."""
+    """Show a bar over all tasks; yield its console and the function to call when a task is done."""
     columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
     # The time left follows from all tasks so far: some take longer than the usual half minute.
     with Progress(*columns, speed_estimate_period=inf, disable=not is_shown) as progress:
@@ -231,7 +242,7 @@ def _progress(
 def _processes(
     count: int, threads: int | None = None, quiet: bool = False
 ) -> Iterator[ProcessPoolExecutor]:
-    """Processes that end at once when the block is left by an error.
+    """Yield a pool of processes that end at once when the block is left by an error.
 
     `threads`: how many each of a process's libraries may use; None: as many as they like.
     """
@@ -245,7 +256,7 @@ def _processes(
             process.terminate()
         if isinstance(error, BrokenProcessPool):
             raise ProcessKilledError(
-                "A process was killed, perhaps for want of memory; try again with fewer --jobs."
+                "A process was killed, perhaps for lack of memory; try again with fewer --jobs."
             ) from error
         raise
     finally:
@@ -253,8 +264,11 @@ def _processes(
 
 
 def start_process(threads: int | None, quiet: bool) -> None:
-    """What a process of ours does first. `threads`: how many its libraries may use, None: as they
-    like. `quiet`: throw its stderr away. The process ends with its parent, and not with Ctrl-C."""
+    """Prepare a worker process, before its first task.
+
+    `threads`: how many its libraries may use, None: as they like. `quiet`: throw its stderr away.
+    The process ends with its parent, and not with Ctrl-C.
+    """
     if threads is not None:
         os.environ.update(dict.fromkeys(THREADS, str(threads)))
         # By default TensorFlow takes a graphics card's whole memory for one process.
@@ -273,7 +287,10 @@ def start_process(threads: int | None, quiet: bool) -> None:
 
 
 def _end_with_parent() -> None:
-    """A process whose parent was killed would wait for tasks for ever, with all its memory."""
+    """Wait for the parent's end, then end this process.
+
+    A process whose parent was killed would wait for tasks for ever, with all its memory.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -23,8 +23,10 @@ GRID = FACE_SIZE // MOTION_STRIDE
 """Number of nodes of the motion grid in each direction."""
 
 BASELINE_SLOTS: Final = 9
-"""Number of slots whose median is the baseline: enough that an expression of half a second, which
-covers two or three of them, does not show in it."""
+"""Number of slots whose median is the baseline.
+
+Enough that an expression of half a second, which covers two or three of them, does not show in it.
+"""
 
 BASELINE_STEP_S = 0.25
 """Time between two slots of the baseline, which so reaches back about two seconds."""
@@ -48,8 +50,10 @@ FLOW_LIMIT_PX = 3.0
 """Largest flow; larger values are clipped, because first-order flow is not reliable beyond."""
 
 REGISTRATION_LIMIT_PX = 3.5
-"""Largest distance of a head from its baseline; further away it has other shadows and another
-shape."""
+"""Largest distance of a head from its baseline.
+
+Further away it has other shadows and another shape.
+"""
 
 # Nodes that expressions move least, for fitting the head's own motion: the bridge of the nose
 # and the strips outside the outer eye corners, as (left, top, right, bottom) in pixels of the
@@ -159,11 +163,11 @@ def _rigid_equations(
 
 
 def _fit_rigid(products: Float32Array, rigid: Float32Array) -> Float64Array:
-    """Fit the similarity that explains the rigid nodes' difference best, by the flow equation
-    itself.
+    """Fit the similarity that explains the rigid nodes' difference best.
 
-    products: float32 [G, G, 5]; rigid: float32 [G, G]. Returns float64 [4], (tx, ty, s, r) of u =
-    tx + s x - r y, v = ty + r x + s y with x, y in grid sides from the middle.
+    It solves the flow equation itself. products: float32 [G, G, 5]; rigid: float32 [G, G]. Returns
+    float64 [4], (tx, ty, s, r) of u = tx + s x - r y, v = ty + r x + s y with x, y in grid sides
+    from the middle.
     """
     normal, right = np.empty((4, 4)), np.empty(4)
     _rigid_equations(products, rigid, normal, right)
@@ -294,8 +298,8 @@ class MotionSignal:
         return _cut(self._flow, self._layout)
 
     def _compare(self, now: Float32Array) -> None:
-        """Update the products of `now` (float32 [128, 128]) and the baseline, and the head motion
-        in them."""
+        """Update the products of `now` (float32 [128, 128]) and the baseline, and the head's
+        motion."""
         _flow_products(self._baseline, now, _light(now - self._baseline), self._products)
         self._motion = _fit_rigid(self._products, self._rigid)
 

@@ -33,13 +33,13 @@ class Slot:
 
 
 class UniformClock:
-    """Clock that resamples one face's regions to slots of 1 / rate_hz seconds, from real
-    timestamps.
+    """Clock that resamples one face's regions to slots of 1 / rate_hz seconds.
 
-    A slot is the mean of the samples nearest to its centre when there are any (camera at least as
-    fast as the clock), and a linear interpolation between its neighbours when there is none (camera
-    slower). A slot is given out when the first later sample arrives. After a hole of more than
-    `max_gap_s` the clock starts anew: nothing is made up for what was not seen.
+    It goes by real timestamps. A slot is the mean of the samples nearest to its centre when there
+    are any (camera at least as fast as the clock), and a linear interpolation between its
+    neighbours when there is none (camera slower). A slot is given out when the first later sample
+    arrives. After a hole of more than `max_gap_s` the clock starts anew: nothing is made up for
+    what was not seen.
     """
 
     def __init__(self, rate_hz: float, max_gap_s: float) -> None:
@@ -80,8 +80,7 @@ class UniformClock:
         self._last = (t_s, regions)
 
     def flush(self) -> Iterator[Slot]:
-        """Yield the slot that is being filled, if any, and start anew; for the end of a
-        recording."""
+        """Yield the last slot, if any, at the end of a recording; then start anew."""
         if self._last is not None:
             yield self._finished()
         self.restart()

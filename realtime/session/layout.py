@@ -1,5 +1,4 @@
-"""Names of a session folder's files and of their columns, and of files that `analyze` writes
-beside."""
+"""Names of a session folder's files and columns, and of files that `analyze` writes beside it."""
 
 from __future__ import annotations
 
@@ -47,8 +46,10 @@ SCORES_END = "state"
 """Last column of scores.csv."""
 
 MACRO_PREFIX = "macro_"
-"""Prefix of the columns of scores.csv, after those of the labels, that hold the smoothed scores of
-macro-expressions."""
+"""Prefix of the columns of scores.csv that hold the smoothed scores of macro-expressions.
+
+They come after those of the labels.
+"""
 
 
 def scores_header(labels: Iterable[str], macro_labels: Iterable[str] = ()) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
-"""Reader of a session folder, which checks its shape once: code that gets a `Session` can rely on
-it."""
+"""Reader of a session folder.
+
+The folder's shape is checked here, once: code that gets a `Session` can rely on it.
+"""
 
 from __future__ import annotations
 

@@ -18,8 +18,10 @@ HOLE_S = 0.2
 """Longest time without a frame that still counts as seen; the default `max_gap_s` of models."""
 
 HOLE_FRAMES = 2.5
-"""Length of a hole in usual gaps, for sources slower than 1 / HOLE_S: more than one frame is
-missing then."""
+"""Length of a hole in usual gaps, for sources slower than 1 / HOLE_S.
+
+More than one frame is missing then.
+"""
 
 ROUNDING_S = 1e-6
 """Precision of the times in the tables: a microsecond."""
@@ -205,8 +207,7 @@ def per_minute(count: int, time_s: float) -> float | None:
 
 
 def _held(times_s: Float64Array, longest_s: float | None = None) -> tuple[Float64Array, float]:
-    """Return the seconds [N] that each of the frames at `times_s` lasts, and the seconds that none
-    does.
+    """Return the seconds [N] that each frame at `times_s` lasts, and the seconds that none does.
 
     A frame lasts until the next; a frame before a hole, and the last, as long as is usual.
     """

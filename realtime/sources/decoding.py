@@ -23,8 +23,10 @@ class PictureMaker:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame, rotation: int) -> UInt8Array:
-        """Return the image, uint8 [height, width, 3], turned counter-clockwise by `rotation`
-        degrees."""
+        """Return the image, uint8 [height, width, 3].
+
+        It is turned by `rotation` degrees, counter-clockwise.
+        """
         picture = np.ascontiguousarray(
             self._reformatter.reformat(frame, format="bgr24").to_ndarray(), dtype=np.uint8
         )

@@ -18,8 +18,10 @@ from realtime.types import Frame, SourceInfo, UInt8Array
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.5
-"""Time that the reader waits before `on_idle` is called, and between two calls: longer than the gap
-of any usable camera, shorter than a user's patience."""
+"""Time that the reader waits before `on_idle` is called, and between two calls.
+
+Longer than the gap of any usable camera, shorter than a user's patience.
+"""
 
 STALENESS_S = 0.1
 """Most time that a live reader may be behind; further behind, it jumps to the newest frame.
@@ -28,8 +30,7 @@ Three frames at 30 Hz, and a third of the time within which an event has to be r
 """
 
 BUFFER_S = 4.0
-"""Length of the frames that are kept for `recent`: an expression of 0.5 s with room on both
-sides."""
+"""Length of the buffer for `recent`: an expression of 0.5 s with room on both sides."""
 
 BUFFER_BYTES = 256 * 2**20
 """Upper bound of the same buffer: 4 s of 640 x 480 at 60 Hz is 221 MB."""

@@ -14,8 +14,7 @@ from realtime.sources.webcam import RECONNECT_S
 from realtime.types import UInt8Array
 
 NETWORK_OPEN_S = 8.0
-"""Longest time for a stream to answer and state its content; RTSP cameras take up to some
-seconds."""
+"""Longest time for a stream to open; RTSP cameras take up to some seconds."""
 
 NETWORK_READ_S = 5.0
 """Time without data after which a stream is lost."""
@@ -40,8 +39,10 @@ class NetworkStream(LiveSource):
         read_s: float = NETWORK_READ_S,
         reconnect_s: float = RECONNECT_S,
     ) -> None:
-        """Prepare the stream; `open_s`, `read_s`: how long it may take to open and to send more
-        data."""
+        """Prepare the stream.
+
+        `open_s`, `read_s`: how long the stream may take to open and to send more data.
+        """
         super().__init__(
             without_password(url),
             lost_cause="connection lost",

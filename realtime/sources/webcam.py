@@ -23,15 +23,19 @@ RECONNECT_S = 10.0
 """Time to wait for a lost camera or stream: long enough to plug a cable in again."""
 
 SILENCE_S = 10.0
-"""Time without a frame after which a camera or stream that is there has failed; OpenCV's V4L2
-driver waits as long for one frame."""
+"""Time without a frame after which a camera or stream that is there has failed.
+
+OpenCV's V4L2 driver waits as long for one frame.
+"""
 
 CAMERA_RATES_HZ = (60.0, 30.0)
-"""Frame rates that are requested from a camera, best first: 60 Hz puts three frames into the
-shortest micro-expression (1/25 s), and more only costs light."""
+"""Frame rates that are requested from a camera, best first.
+
+60 Hz puts three frames into the shortest micro-expression (1/25 s), and more only costs light.
+"""
 
 CAMERA_BUFFERS = 2
-"""Number of frames that the driver may hold: one is filled while the other is decoded."""
+"""Number of frames that the driver may hold: while it fills one, another is decoded."""
 
 CAMERAS_TRIED = 3
 """Number of indices that are tried on systems that do not list their cameras."""
@@ -60,8 +64,7 @@ def _quiet_opencv() -> Iterator[None]:
 
 
 def open_camera(index: int) -> VideoCapture:
-    """Open camera `index` of this machine; `isOpened()` of the result is False if it is not
-    there."""
+    """Open camera `index` of this machine; `isOpened()` is False if it is not there."""
     backend = cv2.CAP_V4L2 if _is_linux() else cv2.CAP_ANY
     with _quiet_opencv():
         return cv2.VideoCapture(index, backend)

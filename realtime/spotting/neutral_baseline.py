@@ -21,8 +21,10 @@ from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Scores
 
 CALIBRATION_S = 2.0
-"""Length of the scores that a baseline is taken from: long against a blink, short enough to sit
-still for."""
+"""Length of the scores that a baseline is taken from.
+
+Long against a blink, short enough to sit still for.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,4 @@
-"""Durable files, which a kill, a full disk or a loss of power leaves whole up to a moment
-before."""
+"""Durable files: a kill, a full disk or a loss of power leaves them whole up to a moment before."""
 
 from __future__ import annotations
 
@@ -54,8 +53,10 @@ class DiskFile:
         self.close()
 
     def write(self, data: bytes) -> int:
-        """Write `data` at the current position, or keep it for `close` if that is before the last
-        mark."""
+        """Write `data` at the current position.
+
+        A change before the last mark is kept for `close`.
+        """
         position = self._file.tell()
         if position < self._good_size:
             self._changes.append((position, bytes(data)))

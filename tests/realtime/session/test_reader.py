@@ -125,7 +125,7 @@ def test_damaged_table_is_told(folder: Path, name: str, damage: Callable[[bytes]
 @pytest.mark.parametrize("name", ["session.json", "scores.csv", "events.csv"])
 def test_missing_file_is_told(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    assert "name a folder that a recording has written" in refused(folder, name)
+    assert "choose a folder that a recording has written" in refused(folder, name)
 
 
 def test_conditions_may_be_missing(folder: Path) -> None:
