@@ -1,1 +1,1 @@
-"""Drawing of a simulated person."""
+"""Rendering of simulated people: face model, appearance and drawing kernels."""

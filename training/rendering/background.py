@@ -10,7 +10,7 @@ from training.rendering.textures import noise, to_linear
 
 
 def _muted(rng: np.random.Generator, light: tuple[int, int]) -> tuple[float, float, float]:
-    """A colour as rooms have it, sRGB."""
+    """Draw a colour as rooms have it, sRGB."""
     hue = np.array([[[rng.integers(0, 180), rng.beta(1.2, 3) * 170, rng.integers(*light)]]])
     r, g, b = cv2.cvtColor(hue.astype(np.uint8), cv2.COLOR_HSV2RGB)[0, 0]
     return float(r), float(g), float(b)
@@ -24,7 +24,7 @@ def _box(
     h: float,
     colour: tuple[float, float, float],
 ) -> None:
-    """Fills a rectangle given in shares of the picture."""
+    """Fill a rectangle given in shares of the picture."""
     height, width = picture.shape[:2]
     first = (int(x * width), int(y * height))
     last = (int((x + w) * width), int((y + h) * height))
@@ -32,7 +32,7 @@ def _box(
 
 
 def make_background(rng: np.random.Generator, size_wh: tuple[int, int]) -> Float32Array:
-    """A wall with out-of-focus furniture, linear float32 [H, W, 3]."""
+    """Draw a wall with out-of-focus furniture, linear float32 [H, W, 3]."""
     width, height = size_wh
     picture = np.empty((height, width, 3), np.float32)
     picture[:] = _muted(rng, (90, 235))

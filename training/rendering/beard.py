@@ -18,9 +18,11 @@ BEARD_ODDS = (0.65, 0.12, 0.06, 0.07, 0.10)
 
 @dataclass(frozen=True, slots=True)
 class Beard:
-    """Facial hair: `density` 0..1 is how much skin it hides, `length_cm` how far it stands off,
-    `overhang_cm` how far the moustache reaches over the upper lip, `corners` 0..1 how far it
-    closes in on the corners of the mouth."""
+    """Facial hair.
+
+    `density` 0..1: share of the skin that it hides; `length_cm`: how far it stands off;
+    `overhang_cm`: how far the moustache reaches over the upper lip; `corners` 0..1: how far it
+    closes in on the corners of the mouth; `moustache`: 1, or 0 for a goatee that has none."""
 
     style: str
     density: float
@@ -31,7 +33,7 @@ class Beard:
 
 
 def draw_beard(rng: np.random.Generator, shadow: float) -> Beard:
-    """A beard, or the `shadow` (a density) that shaving leaves."""
+    """Draw a beard, or the `shadow` (a density) that shaving leaves."""
     style = str(rng.choice(("none", *BEARDS), p=BEARD_ODDS))
     dense, long, over, corners, round_ = rng.random(5)
     match style:
@@ -49,7 +51,7 @@ def draw_beard(rng: np.random.Generator, shadow: float) -> Beard:
 
 
 def beard_cover(beard: Beard, points: Float32Array) -> Float32Array:
-    """How much of the hair grows, 0..1, at points [..., 3] of the mean face."""
+    """Return the share of the hair that grows, 0..1, at points [..., 3] of the mean face."""
     x, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
     front = smooth((z - 5.0) / 2.0)
     # The lips stay free, but for what hangs over them and creeps over their corners.
@@ -78,8 +80,9 @@ def beard_cover(beard: Beard, points: Float32Array) -> Float32Array:
 
 
 def beard_lift_cm(beard: Beard, points: Float32Array) -> Float32Array:
-    """How far the hair stands off the skin at points [..., 3] of the mean face: most at the
-    chin."""
+    """Return how far the hair stands off the skin at points [..., 3] of the mean face.
+
+    It does so most at the chin."""
     x, y = np.abs(points[..., 0]), points[..., 1]
     share = 0.35 + 0.65 * smooth((-4.8 - y) / 2.5) * smooth((6.0 - x) / 3.0)
     if beard.style == "moustache":
@@ -97,7 +100,7 @@ def paint_beard(
     hair_rgb: Float32Array,
     texel_cm: float,
 ) -> None:
-    """Paints the beard over `albedo` [H, W, 3] and `gloss` [H, W], of skin at `points`."""
+    """Paint the beard over `albedo` [H, W, 3] and `gloss` [H, W], of skin at `points`."""
     if beard.density == 0:
         return
     size = (points.shape[1], points.shape[0])

@@ -1,4 +1,4 @@
-"""The face model: a mesh that identities and expressions deform.
+"""Face model: a mesh that identities and expressions deform.
 
 Reads USC-ICT's FaceKit (Li et al., "Learning Formation of Physically-Based Face Attributes",
 CVPR 2020) as one `.npz`: `neutral` [V, 3] in centimetres, `faces` (quads, -1 pads a triangle),
@@ -40,8 +40,10 @@ FACE_HEIGHT_CM = 18.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceModel:
-    """`neutral` float32 [V, 3]; `identity` float32 [100, V, 3]; shape k moves the vertices
-    `delta_vertices[starts[k]:starts[k + 1]]` by `deltas` of the same rows.
+    """A face mesh, its identities and its expression shapes.
+
+    `neutral` float32 [V, 3]; `identity` float32 [100, V, 3]; shape k, called `names[k]`, moves the
+    vertices `delta_vertices[starts[k]:starts[k + 1]]` by `deltas` of the same rows.
 
     `triangles` int32 [T, 3], `corner_uv` float32 [T, 3, 2] with v down, `parts` int32 [T].
     `lashes` int32 [L, 3], `lash_alpha` float32 [V]: opacity, 1 at the lid, 0 at the tip.
@@ -65,7 +67,7 @@ class FaceModel:
 
 
 def spherical_harmonics(directions: Float32Array) -> Float32Array:
-    """float32 [N, 3] unit vectors to the first nine real spherical harmonics [N, 9]."""
+    """Return the first nine real spherical harmonics [N, 9] of float32 [N, 3] unit vectors."""
     x, y, z = directions[:, 0], directions[:, 1], directions[:, 2]
     basis: Float32Array = np.stack(
         [
@@ -85,6 +87,7 @@ def spherical_harmonics(directions: Float32Array) -> Float32Array:
 
 
 def _split_quads(faces: Int32Array, uv_faces: Int32Array) -> tuple[Int32Array, Int32Array]:
+    """Split quads into two triangles each; return the corners' vertices and uv, [T, 3] each."""
     quads = faces[:, 3] >= 0
     triangles = np.concatenate([faces[:, :3], faces[quads][:, [0, 2, 3]]])
     uv_triangles = np.concatenate([uv_faces[:, :3], uv_faces[quads][:, [0, 2, 3]]])
@@ -92,7 +95,7 @@ def _split_quads(faces: Int32Array, uv_faces: Int32Array) -> tuple[Int32Array, I
 
 
 def _visibility(neutral: Float32Array, triangles: Int32Array) -> tuple[Float32Array, Float32Array]:
-    """Openness [V] and transfer [V, 9] of the mean face, from depth maps over the sphere."""
+    """Compute openness [V] and transfer [V, 9] of the mean face from depth maps over the sphere."""
     count, size = 160, 224
     golden = np.pi * (3 - np.sqrt(5))
     k = np.arange(count)
@@ -126,7 +129,7 @@ def _visibility(neutral: Float32Array, triangles: Int32Array) -> tuple[Float32Ar
 def _lash_alpha(
     uv: npt.NDArray[np.floating], size: int, corners: Int32Array, uv_corners: Int32Array
 ) -> Float32Array:
-    """Opacity of the lash cards: strands run along u from the lid to the tip."""
+    """Return the opacity [size] of the lash cards: strands run from the lid to the tip."""
     alpha = np.zeros(size, np.float32)
     across = uv[uv_corners.ravel(), 1] % 1.0
     alpha[corners.ravel()] = across.astype(np.float32)
@@ -135,9 +138,14 @@ def _lash_alpha(
 
 @lru_cache(maxsize=2)
 def load_face_model(path: Path) -> FaceModel:
-    """Reads the model and prepares it for drawing; cached, because it takes about a second.
+    """Read the model and prepare it for drawing; cached, because it takes about a second.
 
-    Raises SourceError when the file is not a face model."""
+    Raises SourceError when the file is not a face model.
+
+    Example:
+        model = load_face_model(Path("ict_facekit.npz"))
+        left_smile = model.names.index("mouthSmile_L")
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             neutral = archive["neutral"].astype(np.float32)

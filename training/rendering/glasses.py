@@ -1,7 +1,6 @@
-"""What people wear before their faces: glasses, which move with the head, and beards, which move
-with the skin.
+"""Glasses of simulated people, which move with the head.
 
-A person's occluders follow from their number, and they keep them in all their clips. Lengths are
+A person's glasses follow from the person's number, and are the same in all clips. Lengths are
 centimetres, colours sRGB 0..255 until they are painted.
 """
 
@@ -47,13 +46,15 @@ _RIM_POINTS = 48
 _SOFT_CM = 0.055
 """Width over which the edge of a frame fades, so that a thin one does not flicker on pixels."""
 _VERTEX_DISTANCE_CM = 1.2
-"""From the cornea to the lens, as opticians fit them."""
+"""Distance from the cornea to the lens, as opticians fit them."""
+
 _CLEARANCE_CM = 0.15
+"""Least distance from the skin to the front of the glasses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Glasses:
-    """Spectacles that fit one face: translucent triangles which move with the head.
+    """Spectacles that fit a face: translucent triangles which move with the head.
 
     `points`, `normals` float32 [G, 3]; `triangles` int32 [T, 3], the farthest first; `alpha`
     [G]: opacity; `albedo` [G, 3], linear; `gloss`, `hardness` [G]; `mirror` [G]: share of the main
@@ -73,7 +74,7 @@ class Glasses:
 
 
 def draw_glasses(rng: np.random.Generator) -> str:
-    """One of `GLASSES`, or `none`."""
+    """Draw a shape of `GLASSES`, or `none`."""
     if rng.random() >= GLASSES_SHARE:
         return "none"
     return str(rng.choice(GLASSES, p=[0.14, 0.14, 0.18, 0.24, 0.14, 0.16]))
@@ -81,7 +82,7 @@ def draw_glasses(rng: np.random.Generator) -> str:
 
 @dataclass(slots=True)
 class _Sheets:
-    """Collects strips of vertices that become one mesh."""
+    """Strips of vertices that are collected to become one mesh."""
 
     points: list[Float32Array] = field(default_factory=list)
     normals: list[Float32Array] = field(default_factory=list)
@@ -99,7 +100,9 @@ class _Sheets:
         albedo: npt.NDArray[np.floating],
         mirror: float = 0.0,
     ) -> None:
-        """A grid [R, C, 3] of points, with alpha [R, C] and albedo that broadcasts to [R, C, 3]."""
+        """Add a grid [R, C, 3] of points.
+
+        `alpha` [R, C]; `albedo` broadcasts to [R, C, 3]."""
         rows, columns = points.shape[:2]
         index = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns) + self.count
         a, b = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
@@ -123,8 +126,9 @@ class _Sheets:
         alpha: npt.ArrayLike,
         albedo: npt.NDArray[np.floating],
     ) -> None:
-        """A band along `path` [N, 3], `width_cm` wide towards `across`, with soft edges; its
-        normals bend from -across over `facing` to +across, as if it were round."""
+        """Add a band along `path` [N, 3], `width_cm` wide towards `across`, with soft edges.
+
+        Its normals bend from -across over `facing` to +across, as if it were round."""
         half = np.broadcast_to(np.asarray(width_cm, float) / 2, len(path))[:, None]
         offset = np.concatenate([-half - _SOFT_CM, -half, half, half + _SOFT_CM], 1)
         points = path[:, None] + offset[..., None] * across[:, None]
@@ -137,9 +141,10 @@ class _Sheets:
 
 @dataclass(frozen=True, slots=True)
 class _Front:
-    """The front of a pair of glasses: a surface, bent round the head and tilted, on which rims,
-    lenses and bridge lie. Left of the middle as right of it; `centre_x`, `centre_y`: of a lens;
-    `front_z`: of the middle of the bridge."""
+    """Front of a pair of glasses: the surface on which rims, lenses and bridge lie.
+
+    It is bent round the head, tilted, and the same left and right of the middle. `centre_x`,
+    `centre_y`: of a lens; `front_z`: of the middle of the bridge."""
 
     style: str
     is_metal: bool
@@ -154,20 +159,20 @@ class _Front:
     front_z: float = 0.0
 
     def recess(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Float64Array:
-        """How far the front lies behind the middle of its bridge."""
+        """Return how far the front lies behind the middle of its bridge."""
         round_: Float64Array = np.square(np.asarray(x, float)) / (2 * self.wrap_cm)
         round_ -= self.tilt * (np.asarray(y, float) - self.centre_y)
         return round_
 
     def at(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Float64Array:
-        """Points [..., 3] of the front at x, y."""
+        """Return the points [..., 3] of the front at x, y."""
         points: Float64Array = np.stack(
             np.broadcast_arrays(np.asarray(x, float), y, self.front_z - self.recess(x, y)), -1
         )
         return points
 
     def facing(self, x: npt.NDArray[np.floating]) -> Float64Array:
-        """Normals [..., 3] of the front at x."""
+        """Return the normals [..., 3] of the front at x."""
         normals: Float64Array = np.stack(
             [x / self.wrap_cm, np.full_like(x, -self.tilt), np.ones_like(x)], -1
         )
@@ -175,7 +180,7 @@ class _Front:
 
 
 def _draw_front(rng: np.random.Generator, style: str, eyes: Float32Array) -> _Front:
-    """A front before these eyes [2, 3], at no depth yet."""
+    """Draw a front before these eyes [2, 3], at no depth yet."""
     is_metal = bool(rng.random() < (0.85 if style == "half-rim" else 0.4))
     table = _METAL_SRGB if is_metal else _PLASTIC_SRGB
     colour = to_linear(table[rng.integers(len(table))]) * np.float32(rng.uniform(0.8, 1.2))
@@ -192,7 +197,7 @@ def _draw_front(rng: np.random.Generator, style: str, eyes: Float32Array) -> _Fr
 
 
 def _seated(front: _Front, skin: Float32Array, eyes: Float32Array, eye_radius_cm: float) -> _Front:
-    """The front as close to the eyes as brows, cheeks and nose allow."""
+    """Move the front as close to the eyes as brows, cheeks and nose allow."""
     x, y, z = skin.T
     behind = (np.abs(x) < front.centre_x + front.half_w) & (
         np.abs(y - front.centre_y) < front.half_h
@@ -206,8 +211,9 @@ def _seated(front: _Front, skin: Float32Array, eyes: Float32Array, eye_radius_cm
 
 @dataclass(frozen=True, slots=True)
 class _Outline:
-    """The edge of the lens on the left, from its own middle: `x`, `y` [P]; `outward` [P, 3] unit
-    vectors; `height` [P]: -1 at the bottom, 1 at the top."""
+    """Edge of the left lens, from its own middle.
+
+    `x`, `y` [P]; `outward` [P, 3]: unit vectors; `height` [P]: -1 at the bottom, 1 at the top."""
 
     x: Float64Array
     y: Float64Array
@@ -216,7 +222,7 @@ class _Outline:
 
 
 def _outline(front: _Front) -> _Outline:
-    """A superellipse that narrows downwards."""
+    """Return a superellipse that narrows downwards."""
     _, _, power, taper = _OUTLINES[front.style]
     theta = np.linspace(0, 2 * np.pi, _RIM_POINTS + 1)
     c, s = np.cos(theta), np.sin(theta)
@@ -230,7 +236,7 @@ def _outline(front: _Front) -> _Outline:
 
 
 def _draw_shades(rng: np.random.Generator, front: _Front) -> Float64Array:
-    """Factors [P, 1, 1] of the rim's colour: one, or tortoise shell."""
+    """Draw factors [P, 1, 1] of the rim's colour: all 1, or tortoise shell."""
     theta = np.linspace(0, 2 * np.pi, _RIM_POINTS + 1)
     if front.is_metal or rng.random() >= 0.3:
         return np.ones((len(theta), 1, 1))
@@ -241,8 +247,10 @@ def _draw_shades(rng: np.random.Generator, front: _Front) -> Float64Array:
 
 @dataclass(frozen=True, slots=True)
 class _Glass:
-    """`tint`: opacity of the lenses; `albedo` [3], linear; `mirror`: see `Glasses`; `base_cm`:
-    radius of the sphere that they are slices of."""
+    """Material of both lenses.
+
+    `tint`: opacity; `albedo` [3], linear; `mirror`: see `Glasses`; `base_cm`: radius of the sphere
+    that the lenses are slices of."""
 
     tint: float
     albedo: Float32Array
@@ -251,6 +259,7 @@ class _Glass:
 
 
 def _draw_glass(rng: np.random.Generator) -> _Glass:
+    """Draw the material of the lenses: few are tinted."""
     return _Glass(
         tint=rng.uniform(0.25, 0.45) if rng.random() < 0.05 else rng.uniform(0.02, 0.09),
         albedo=to_linear(rng.uniform((70, 72, 62), (110, 105, 108))),
@@ -268,7 +277,7 @@ def _add_arm(
     hinge_y: float,
     arm_cm: float,
 ) -> None:
-    """An arm that bends from the hinge round the temple to the ear."""
+    """Add an arm that bends from the hinge round the temple to the ear."""
     x, y, z = skin.T
     outer = front.centre_x + front.half_w
     start = front.at(side * outer, hinge_y)
@@ -290,7 +299,7 @@ def _add_arm(
 def _add_lens(
     sheets: _Sheets, front: _Front, outline: _Outline, glass: _Glass, side: float
 ) -> None:
-    """A slice of a sphere, which decides what the lens mirrors."""
+    """Add a lens: a slice of a sphere, which decides what the lens mirrors."""
     rings = np.linspace(0, 1, 8)[:, None]
     x, y = rings * outline.x, rings * outline.y
     normals = np.stack(
@@ -308,6 +317,7 @@ def _add_lens(
 def _add_rim(
     sheets: _Sheets, front: _Front, outline: _Outline, shades: Float64Array, side: float
 ) -> None:
+    """Add the rim of a lens."""
     x = side * (front.centre_x + outline.x)
     path = front.at(x, front.centre_y + outline.y)
     across = outline.outward * (side, 1.0, 1.0)
@@ -321,6 +331,7 @@ def _add_rim(
 
 
 def _add_bridge(sheets: _Sheets, front: _Front, arch_cm: float) -> None:
+    """Add the bridge, which rises by `arch_cm` in its middle."""
     inner = front.centre_x - front.half_w
     x = np.linspace(-inner, inner, 9)
     arch = arch_cm * (1 - (x / inner) ** 2)
@@ -337,7 +348,7 @@ def fit_glasses(
     eye_radius_cm: float,
     ears: Float32Array,
 ) -> Glasses:
-    """Glasses of one of the styles, on the nose and ears of one face.
+    """Fit glasses of one of the styles to the nose and ears of a face.
 
     `skin` float32 [S, 3]: points of the neutral face and head, without hair; `eyes` [2, 3]: middle
     of each eyeball, with `eye_radius_cm` to the cornea; `ears` [2, 3]: where the arms rest; the
@@ -376,7 +387,7 @@ def fit_glasses(
 
 
 def frame_shade(glasses: Glasses, skin: Float32Array) -> Float32Array:
-    """Share of the light that the frame leaves to the points [S, 3] of the skin behind it."""
+    """Return the share of light that the frame leaves to points [S, 3] of the skin behind it."""
     solid = glasses.points[(glasses.mirror == 0) & (glasses.alpha > 0.9)]
     solid = solid[solid[:, 2] > solid[:, 2].max() - 3.0]
     near = (np.abs(skin[:, :2] - solid[:, :2].mean(0)) < (8.0, 4.0)).all(1) & (skin[:, 2] > 4.0)

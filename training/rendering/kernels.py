@@ -105,8 +105,9 @@ def deform_into(
     weights: Float32Array,
     out: Float32Array,
 ) -> None:
-    """Add shapes with `weights` float32 [K], as FaceModel holds them, to the points `base`
-    float32 [V, 3]; `out` has the same layout."""
+    """Add shapes of a FaceModel to the points `base` float32 [V, 3].
+
+    `weights` float32 [K]: of the shapes; `out` has the layout of `base`."""
     out[:] = base
     for k in range(weights.shape[0]):
         w = weights[k]
