@@ -1,6 +1,7 @@
 """Folds of spotting networks: trained on recordings of some people, tested on those of others.
 
-Whole recordings are tested. The thresholds are chosen on subjects of the training side that the network was not trained on.
+Whole recordings are tested. The thresholds are chosen on subjects of the training side that the
+network was not trained on.
 """
 
 from __future__ import annotations

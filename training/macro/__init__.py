@@ -1,1 +1,1 @@
-"""Still pictures of faces to the seven basic expressions: data, networks, training, model files."""
+"""Macro-expressions of still pictures: data, networks, training, model files, evaluation."""

@@ -1,7 +1,7 @@
-"""Other pictures of the same faces, drawn anew in each epoch.
+"""Random augmentation of still pictures of faces, new in each epoch.
 
-Each picture is flipped or not, turned, enlarged and moved in one warp, gets another gamma, and
-loses a rectangle (Zhong et al., 2020, "Random erasing data augmentation").
+Each picture is flipped or not, turned, scaled and moved in one warp, gets another gamma, and may
+lose a rectangle (Zhong et al., 2020, "Random erasing data augmentation").
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from realtime.types import UInt8Array
 from training.recipe import check
 
 LARGEST = {"turn_deg": 180.0, "zoom": 2.0, "move_px": FACE_PX, "gamma": 2.0, "erase": 1.0}
-"""Of what an amount may be; with more nothing is left of a face."""
+"""Largest value allowed for each amount; with more, nothing is left of a face."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far pictures are changed, each drawn evenly up to the number stated.
+    """Amounts of random changes to pictures, each drawn evenly up to the number stated.
 
-    `turn_deg`, `move_px`: either way. `zoom`: log of the factor, either way. `gamma`: log of the
-    exponent, either way. `erase`: share of the pictures that lose a rectangle of `erase_px` at
-    most on a side. `flip`: half of them are mirrored.
+    `turn_deg`, `move_px`: in both directions. `zoom`: log of the factor, in both directions.
+    `gamma`: log of the exponent, in both directions. `erase`: share of the pictures that lose a
+    rectangle, whose sides are `erase_px` at most. `flip`: half of the pictures are mirrored.
 
     Raises KilasError when an amount is out of its range.
     """
@@ -59,7 +59,7 @@ class Augmentation:
         )
 
     def __call__(self, images: UInt8Array, rng: np.random.Generator) -> UInt8Array:
-        """Gray faces, uint8 [N, H, W]: as many others."""
+        """Return a changed copy of each gray face. images: uint8 [N, H, W]."""
         count, height, width = images.shape
         turns = np.radians(rng.uniform(-self.turn_deg, self.turn_deg, count))
         zooms = np.exp(rng.uniform(-self.zoom, self.zoom, count))

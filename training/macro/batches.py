@@ -1,4 +1,4 @@
-"""Gray faces to the batches that a still-image network is trained and measured on."""
+"""Batches of gray faces that a still-image network is trained and measured on."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from training.macro.stills import LABELS, PLAIN_BATCH, Stills
 
 
 class StillBatches(PrefetchedBatches):
-    """Batches of gray faces float32 [B, 48, 48] with targets float32 [B, C] that sum to 1, and
-    weights float32 [B] where classes are balanced by weights."""
+    """Batches of gray faces with their targets, and with weights where classes are weighted.
+
+    Faces: float32 [B, 48, 48]. Targets: float32 [B, C], which sum to 1. Weights: float32 [B], only
+    where the recipe balances classes by weights.
+    """
 
     def __init__(
         self, stills: Stills, rows: npt.NDArray[np.int64], recipe: StillRecipe | None
     ) -> None:
-        """`rows`: int64 [n], those to learn from, varied and mixed as the recipe says; without a
-        recipe they are given as they are and in their order. Raises KilasError when a class that
-        is to be weighted has no picture."""
+        """Prepare batches of some of the stills.
+
+        `rows`: int64 [n], indices of the pictures, which are augmented and mixed as the recipe
+        says; without a recipe they come unchanged and in their order. Raises KilasError when a
+        class that is to be weighted has no picture.
+        """
         self._stills = stills
         self._recipe = recipe
         self._weights: Float32Array | None = None

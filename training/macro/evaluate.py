@@ -1,4 +1,4 @@
-"""A model file on labelled gray faces -> how often it is right, and whether its scores say so."""
+"""Evaluation of a model of macro-expressions on labelled gray faces."""
 
 from __future__ import annotations
 
@@ -35,15 +35,19 @@ from training.macro.stills import LABELS, NO_PART, Stills, in_parts, load_stills
 from training.provenance import sha256_of
 
 FIGURES = ("accuracy", "uf1", "uar")
-"""Of `training.evaluation.metrics.Rates`; UF1 is also called macro F1."""
+"""Rates of `training.evaluation.metrics.Rates` that are reported; UF1 is also called macro F1."""
 
 TIMED_RUNS, WARM_UP_RUNS = 200, 20
-"""Of single faces; the median of so many varies by a few percent."""
+"""Timed runs with a single face, and runs before them; the median varies by a few percent."""
 
 
 @dataclass(frozen=True, slots=True)
 class StillClassMetrics:
-    """`pictures` of the class, and how many were `said` to be; None: nothing to divide by."""
+    """Metrics of a class.
+
+    `pictures`: number of pictures of the class. `said`: number of pictures predicted as this class.
+    `precision`, `recall`: None where there is nothing to divide by.
+    """
 
     label: str
     pictures: int
@@ -53,19 +57,20 @@ class StillClassMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class PartFigures:
-    """How a model does on the pictures of a part.
+class PartMetrics:
+    """Metrics of a model on the pictures of a part.
 
     `figures`: FIGURES with 95 % intervals by bootstrap over pictures. `commonest`: accuracy of
-    always saying the class that is most common here. `confusion`: rows truth, columns said.
-    `calibration_error`: see `training.macro.calibration`.
+    always predicting the class that is most common here. `confusion`: true classes in rows,
+    predicted classes in columns. `calibration_error`: see `training.macro.calibration`.
 
-    `trained_on`: how many of the pictures the network was trained on; None where it is not known
-    on which it was. `copies`: how many of the others are exact copies of such. `without_copies`,
-    `calibration_error_without_copies`: without both, where there are such and others.
+    `trained_on`: number of these pictures that the network was trained on; None where it is not
+    known which pictures it was trained on. `copies`: number of the other pictures that are exact
+    copies of pictures of the training. `without_copies`, `calibration_error_without_copies`:
+    metrics without both, None where no picture or every picture is left out.
 
-    `temperature_chosen_here`: the temperature of the scores was chosen on these pictures, or on
-    some of them; `by_halves`: the calibration error as if it had not been (`error_by_halves`).
+    `temperature_chosen_here`: True if the temperature was chosen on these pictures or on some of
+    them. `by_halves`: the calibration error as if it had not been (`error_by_halves`).
     """
 
     name: str
@@ -86,11 +91,14 @@ class PartFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class StillFigures:
-    """`ms_a_face`: median of what a run with one face takes of one core. `notes`: what a reader has
-    to know. `about`: the model file, its training and the data."""
+class StillMetrics:
+    """Metrics of a model on all chosen parts of the data.
 
-    parts: tuple[PartFigures, ...]
+    `ms_a_face`: median time of one core that a run with one face takes. `notes`: sentences for the
+    reader of the report. `about`: metadata of the model file, its training and the data.
+    """
+
+    parts: tuple[PartMetrics, ...]
     labels: tuple[str, ...]
     ms_a_face: float
     notes: tuple[str, ...]
@@ -99,8 +107,10 @@ class StillFigures:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a network has seen: the pictures that it was trained on by a protocol and, where the
-    data are those of its training, the fold that they are in."""
+    """Pictures that a network was trained on by a protocol.
+
+    `fold`: division of the data, None where the network was trained on another file.
+    """
 
     pictures: UInt8Array
     protocol: str
@@ -113,15 +123,25 @@ def evaluate_stills(
     model: str | Path,
     parts: Sequence[str] = (),
     trained_on: Path | None = None,
-) -> StillFigures:
-    """Run a model, by its name or file, on labelled gray faces (`training.macro.stills`).
+) -> StillMetrics:
+    """Evaluate a model, given by its name or file, on labelled gray faces.
 
-    `parts`: names of those to take, all by default: FER2013's own, or the sides of the split where
-    the network was trained on a random split of just these data. `trained_on`: the data that it was
-    trained on, unless it is `data`; with these the pictures that it has seen are known.
+    `data`: a file of `training.macro.stills`. `parts`: names of the parts to evaluate, all by
+    default: FER2013's own parts, or the sides of the split where the network was trained on a
+    random split of the same file. `trained_on`: the file that the network was trained on, unless it
+    is `data`; it shows which pictures the network has seen.
 
-    Raises KilasError when a file cannot be used, has no such part, or `trained_on` is not what the
-    network was trained on.
+    Raises KilasError when a file cannot be used, has no such part, or `trained_on` is not the file
+    that the network was trained on.
+
+    Example:
+
+        from pathlib import Path
+        from training.macro.evaluate import evaluate_stills
+
+        metrics = evaluate_stills(Path("fer2013.npz"), "kilas-macro")
+        for part in metrics.parts:
+            print(part.name, part.figures["accuracy"].value)
     """
     opened = MacroModel.load(model)
     if opened.spec.labels != LABELS:
@@ -131,16 +151,16 @@ def evaluate_stills(
         )
     stills = load_stills(data)
     digest = sha256_of(data)
-    seen, notes = _what_was_seen(opened, stills, digest, trained_on)
+    seen, notes = _training_pictures(opened, stills, digest, trained_on)
     pieces = _pieces(stills, seen)
     unknown = [name for name in parts if name not in pieces]
     if unknown:
         raise KilasError(
             f"{data} has no part {', '.join(unknown)} for this model; it has {', '.join(pieces)}."
         )
-    return StillFigures(
+    return StillMetrics(
         parts=tuple(
-            _figures(name, stills, rows, in_parts(opened.run, stills.images[rows]), seen)
+            _part_metrics(name, stills, rows, in_parts(opened.run, stills.images[rows]), seen)
             for name, rows in pieces.items()
             if not parts or name in parts
         ),
@@ -162,7 +182,7 @@ def evaluate_stills(
     )
 
 
-def _what_was_seen(
+def _training_pictures(
     model: MacroModel, stills: Stills, digest: str, trained_on: Path | None
 ) -> tuple[_Seen | None, list[str]]:
     provenance = model.spec.provenance
@@ -176,9 +196,9 @@ def _what_was_seen(
                 "trained on, or leave --trained-on out."
             )
         return None, [
-            "The model was not trained on this file, or does not say on which: how many of these "
+            "The model was not trained on this file, or does not state on which: how many of these "
             "pictures it was trained on, as they are or as exact copies, is not known. "
-            "--trained-on FILE tells."
+            "--trained-on with the file that it was trained on shows it."
         ]
     settings = provenance["recipe"]["training"]
     fold = own.fold(settings["protocol"], settings["seed"], settings["validation_share"])
@@ -192,7 +212,7 @@ def _what_was_seen(
 
 
 def _pieces(stills: Stills, seen: _Seen | None) -> dict[str, npt.NDArray[np.int64]]:
-    """What is measured by itself, by its name: rows."""
+    """Return the rows of each part that is evaluated by itself, by its name."""
     if seen is not None and seen.fold is not None and seen.protocol in SPLIT_PERCENT:
         sides = {
             "training": seen.fold.train,
@@ -203,18 +223,18 @@ def _pieces(stills: Stills, seen: _Seen | None) -> dict[str, npt.NDArray[np.int6
     return {name or NO_PART: stills.part(name) for name in stills.parts}
 
 
-def _figures(
+def _part_metrics(
     name: str,
     stills: Stills,
     rows: npt.NDArray[np.int64],
-    said: Float32Array,
+    model_scores: Float32Array,
     seen: _Seen | None,
-) -> PartFigures:
-    given = said.astype(np.float64)
+) -> PartMetrics:
+    scores = model_scores.astype(np.float64)
     labels = stills.labels[rows]
-    confusion = _confusion(given, labels)
+    confusion = _confusion(scores, labels)
     named = recognition(confusion, np.zeros(len(LABELS)))
-    truths, answers = confusion.sum(axis=1), confusion.sum(axis=0)
+    true_counts, predicted_counts = confusion.sum(axis=1), confusion.sum(axis=0)
     trained_on = copies = without = error_without = chosen_here = by_halves = None
     if seen is not None:
         is_copy = stills.copies(rows, seen.pictures)
@@ -226,29 +246,29 @@ def _figures(
             chosen_here = bool(np.isin(rows, chosen).any())
         trained_on, copies = int(is_own.sum()), int((is_copy & ~is_own).sum())
         if is_copy.any() and not is_copy.all():
-            without = _estimates(_confusion(given[~is_copy], labels[~is_copy]))
-            error_without = calibration_error(given[~is_copy], labels[~is_copy])
+            without = _estimates(_confusion(scores[~is_copy], labels[~is_copy]))
+            error_without = calibration_error(scores[~is_copy], labels[~is_copy])
     if chosen_here and len(rows) > 1:
-        by_halves = error_by_halves(given, labels)
-    return PartFigures(
+        by_halves = error_by_halves(scores, labels)
+    return PartMetrics(
         name=name,
         pictures=len(rows),
         figures=_estimates(confusion),
-        commonest=float(truths.max() / len(rows)),
+        commonest=float(true_counts.max() / len(rows)),
         classes=tuple(
             StillClassMetrics(
                 label,
-                int(truths[c]),
-                int(answers[c]),
-                float(named.precision[c]) if answers[c] else None,
-                float(named.recall[c]) if truths[c] else None,
+                int(true_counts[c]),
+                int(predicted_counts[c]),
+                float(named.precision[c]) if predicted_counts[c] else None,
+                float(named.recall[c]) if true_counts[c] else None,
             )
             for c, label in enumerate(LABELS)
         ),
         confusion=confusion.tolist(),
-        log_loss=log_loss(given, labels),
-        calibration_error=calibration_error(given, labels),
-        reliability=reliability(given, labels),
+        log_loss=log_loss(scores, labels),
+        calibration_error=calibration_error(scores, labels),
+        reliability=reliability(scores, labels),
         trained_on=trained_on,
         copies=copies,
         without_copies=without,
@@ -258,15 +278,18 @@ def _figures(
     )
 
 
-def _confusion(given: FloatArray, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _confusion(scores: FloatArray, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
-    np.add.at(confusion, (labels, given.argmax(axis=1)), 1)
+    np.add.at(confusion, (labels, scores.argmax(axis=1)), 1)
     return confusion
 
 
 def _estimates(confusion: npt.NDArray[np.int64]) -> dict[str, Estimate]:
-    """FIGURES and their intervals. Nobody is named in the pictures, so that pictures are drawn,
-    which is drawing from the confusion's cells."""
+    """Return FIGURES with their bootstrap intervals.
+
+    The pictures do not name their people, so the bootstrap draws pictures, which is drawing from
+    the cells of the confusion matrix.
+    """
     count = confusion.sum()
     draws = np.random.default_rng(BOOTSTRAP_SEED).multinomial(
         count, confusion.ravel() / count, RESAMPLES

@@ -1,9 +1,9 @@
-"""A trained still-image network -> the ONNX file that the monitor loads.
+"""Export of a trained still-image network to the ONNX file that the monitor loads.
 
 Batch normalisation becomes part of the convolutions before it. Kernels are kept in half precision,
-which halves the file; the graph turns them into float32 and computes with that. Keras is given
-the same rounded kernels before the two are compared, closely; and the file is compared with the
-network as it was trained, which says what the rounding costs.
+which halves the file; the graph turns them into float32 and computes with that. The file is
+compared twice: closely with the Keras network that has the same rounded kernels, and with the
+network as it was trained, which shows what the rounding costs.
 """
 
 from __future__ import annotations
@@ -32,18 +32,23 @@ from training.models.export import BACK_END, LARGEST_DIFFERENCE, OPSET
 from training.provenance import commit
 
 SMALLEST_HALVED = 1000
-"""Numbers of a kernel that is kept in half precision; smaller ones hardly matter to the file."""
+"""Least size of a kernel kept in half precision; smaller kernels hardly add to the file."""
 
 LARGEST_CHANGE = 0.01
-"""Of a score, from the network as it was trained to the file. Half precision changes those of the
-network that ships by 8.2e-4 at most, on 3,589 pictures; so more comes from something else."""
+"""Difference of a score between the trained network and the file at which an export fails.
+
+Half precision changes the scores of the network that ships by 8.2e-4 at most, on 3,589 pictures; so
+a larger difference has another cause.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """How far a file's scores are from those of Keras, at most. `graph`: from those of the network
-    with the same rounded kernels, on random faces. `trained`: from those of the network as it was
-    trained, on `faces` pictures, of which `relabelled` get another label."""
+    """Largest differences between the scores of a file and those of Keras.
+
+    `graph`: from the network with the same rounded kernels, on random faces. `trained`: from the
+    network as it was trained, on `faces` pictures, of which `relabelled` get another label.
+    """
 
     graph: float
     trained: float
@@ -55,21 +60,29 @@ def export_still(folder: Path, path: Path, data: Path | None = None) -> Differen
     """Write the network that `train_still` left in `folder` to `path`, whole or not at all.
 
     The file has the input `faces` uint8 [N, 48, 48] and the output `scores` float32 [N, labels],
-    N free. `data`: stills (`training.macro.stills`); on the test side of the run's protocol the
-    file is compared with the network as it was trained, without it on random faces.
+    N free. `data`: a file of `training.macro.stills`, on whose test side by the run's protocol the
+    file is compared with the network as it was trained; random faces are used without it.
 
     Raises ModelError, and leaves `path` as it was, when the file's scores differ by
     LARGEST_DIFFERENCE or more from those of the same rounded kernels, or by LARGEST_CHANGE or more
     from those of the trained network, the run is not finished, or Keras runs on another back end
     than TensorFlow; KilasError when `data` does not suit the protocol.
+
+    Example:
+
+        from pathlib import Path
+        from training.macro.export import export_still
+
+        differences = export_still(Path("run"), Path("macro.onnx"), Path("fer2013.npz"))
+        print(f"{differences.relabelled} of {differences.faces} pictures get another label")
     """
     if keras.config.backend() != BACK_END:
         raise ModelError(
             f"A model cannot be exported from Keras's back end {keras.config.backend()}; "
-            f"set KERAS_BACKEND={BACK_END}, which reads what another one has trained."
+            f"set KERAS_BACKEND={BACK_END}, which reads what another back end has trained."
         )
     if not (folder / RECORD_FILE).exists():
-        raise ModelError(f"{folder} holds no finished training; train it to its end first.")
+        raise ModelError(f"{folder} holds no finished training; finish the training first.")
     record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     recipe = record["recipe"]
     faces = _random_faces() if data is None else _test_faces(data, recipe["training"])
@@ -97,8 +110,11 @@ def export_still(folder: Path, path: Path, data: Path | None = None) -> Differen
 def write_still_model(
     network: keras.Model, spec: MacroSpec, path: Path, faces: UInt8Array
 ) -> Differences:
-    """As `export_still`, of a network (`training.macro.networks.build`) in memory. `faces`: uint8
-    [n, 48, 48], on which the file is compared with it."""
+    """Write a network in memory as `export_still` does.
+
+    `network`: made by `training.macro.networks.build`. `faces`: uint8 [n, 48, 48], on which the
+    file is compared with the network.
+    """
     rounded = fold(network)
     for weight in rounded.weights:
         if int(np.prod(weight.shape)) >= SMALLEST_HALVED:
@@ -141,8 +157,11 @@ def write_still_model(
 
 
 def fold(network: keras.Model) -> keras.Model:
-    """The same function without batch normalisation: each, which has to follow a convolution
-    without a bias, is worked into that one's kernel and bias."""
+    """Return a network that computes the same without batch normalisation.
+
+    Each batch normalisation has to follow a convolution without a bias, and becomes part of that
+    convolution's kernel and bias.
+    """
     folded = {
         layer.input._keras_history.operation.name: layer
         for layer in network.layers
@@ -157,7 +176,7 @@ def fold(network: keras.Model) -> keras.Model:
         return copy
 
     def call(layer: keras.Layer, *inputs: Any, **options: Any) -> Any:
-        options.pop("mask", None)  # which batch normalisation takes, and what is in its place not
+        options.pop("mask", None)  # batch normalisation takes it, but not the layer in its place
         return layer(*inputs, **options)
 
     result = keras.models.clone_model(network, clone_function=plain, call_function=call)
@@ -177,8 +196,10 @@ def fold(network: keras.Model) -> keras.Model:
 
 
 def with_scores(network: keras.Model, spec: MacroSpec) -> keras.Model:
-    """The network with gray levels uint8 as its input and calibrated scores as its output, as
-    `training.macro.calibration.scores_of` gives them."""
+    """Return the network with uint8 gray levels as input and calibrated scores as output.
+
+    The scores are those of `training.macro.calibration.scores_of`.
+    """
     faces = layers.Input((FACE_PX, FACE_PX), dtype="uint8", name=INPUT)
     gray = ops.cast(faces, "float32")
     if spec.both_sides:
@@ -191,7 +212,7 @@ def with_scores(network: keras.Model, spec: MacroSpec) -> keras.Model:
     if spec.smoothing:
         scores = ops.maximum(scores - spec.smoothing / len(spec.labels), LEAST_LEFT)
         scores = scores / ops.sum(scores, axis=-1, keepdims=True)
-    named = layers.Identity(name=SCORES, dtype="float32")  # whatever this process trained in
+    named = layers.Identity(name=SCORES, dtype="float32")  # whatever the training's precision was
     return keras.Model(faces, named(scores))
 
 
@@ -226,7 +247,7 @@ def _halve(file: onnx.ModelProto) -> None:
 
 
 def _test_faces(data: Path, training: dict[str, Any]) -> UInt8Array:
-    """The pictures that a training with these settings is tested on."""
+    """Return the pictures that a training with these settings is tested on."""
     stills = load_stills(data)
     protocol = stills.fold(training["protocol"], training["seed"], training["validation_share"])
     return stills.images[protocol.test]

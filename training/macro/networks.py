@@ -1,4 +1,4 @@
-"""Networks that see one gray face: the three of the FER2013 paper, and one of our own.
+"""Networks for one gray face: the three of the FER2013 paper, and KilasStill.
 
 | architecture | described in | parameters with 8 outputs |
 |---|---|---|
@@ -7,15 +7,17 @@
 | StillCNN-C | the FER2013 paper, by its number of parameters only | 4,968,072 |
 | KilasStill | here | - |
 
-Of B and C the paper tells nothing but how many parameters they have. B is A with twice the width
-everywhere; C is a smaller stack of convolutions with one wide dense layer, as it is often used on
-these data. Both have the paper's number exactly; whether they are its networks is not known.
+The paper states only the number of parameters of B and C. B is A with twice the width everywhere;
+C is a smaller stack of convolutions with one wide dense layer, as it is often used on these data.
+Both have exactly the paper's number of parameters; it is not known if they are the paper's
+networks.
 
-The printed network has eight outputs, and the paper lists seven classes, those of FER2013. What
-the eighth is for it does not say. Once it names contempt (`penghinaan`) among the classes with too
-few pictures, which FER2013 does not have: so it may be that one. With FER2013's labels no picture
-is of an eighth class, and all that training teaches such an output is to be low. Here the networks
-have as many outputs as there are labels, seven; `build` takes 8 as well, which shows their size.
+The printed network has eight outputs, but the paper lists seven classes, those of FER2013, and does
+not explain the eighth. In one place it names contempt (`penghinaan`), which FER2013 does not have,
+among the classes with too few pictures; so the eighth may be contempt. With FER2013's labels no
+picture is of an eighth class, and training only teaches such an output to be low. Here the networks
+have as many outputs as there are labels, seven; `build` takes 8 as well, which gives the sizes in
+the table.
 
 Written with Keras layers and `keras.ops` only, so that every back end trains them.
 """
@@ -39,7 +41,7 @@ SQUEEZE = 8  # channels for each unit of a squeeze-and-excitation block's first 
 
 @keras.saving.register_keras_serializable("kilas")
 class StandardiseStill(layers.Layer):
-    """Gray levels [N, H, W] -> float32 [N, H, W, 1].
+    """Layer that normalises gray levels [N, H, W] to float32 [N, H, W, 1].
 
     `z-score of the face`: mean 0 and standard deviation 1 of each picture, so that neither the
     brightness nor the contrast of a camera matters. `divide by 255`: as the paper has it. Always
@@ -68,10 +70,17 @@ NORMALISATIONS = ("z-score of the face", "divide by 255")
 
 
 def build(architecture: str, outputs: int, normalisation: str, **network: Any) -> keras.Model:
-    """An untrained network: `faces` [N, 48, 48], gray levels -> `logits` float32 [N, outputs].
+    """Return an untrained network from gray levels to logits.
 
-    `network`: arguments of the architecture. Raises KilasError for an architecture that is not
-    in the table above, and for arguments that it does not have.
+    Its input is `faces` [N, 48, 48], its output `logits` float32 [N, outputs]. `network`: arguments
+    of the architecture. Raises KilasError for an architecture that is not in the table above, and
+    for arguments that it does not have.
+
+    Example:
+
+        from training.macro.networks import build
+
+        network = build("KilasStill", 7, "z-score of the face", dropout=0.3)
     """
     if architecture not in ARCHITECTURES:
         raise KilasError(
@@ -91,7 +100,7 @@ def build(architecture: str, outputs: int, normalisation: str, **network: Any) -
 
 
 def in_float32(network: keras.Model) -> keras.Model:
-    """The same network in float32, whatever precision it was trained in."""
+    """Return the same network in float32, whatever precision it was trained in."""
     config = network.get_config()
     for layer in config["layers"]:
         layer["config"]["dtype"] = "float32"
@@ -103,7 +112,7 @@ def in_float32(network: keras.Model) -> keras.Model:
 def _plain_stack(
     x: Any, stages: tuple[tuple[int, ...], ...], dense: tuple[int, ...], dropout: float
 ) -> Any:
-    """Convolutions 3x3 with ReLU, each stage ended by pooling 2x2, then dense layers."""
+    """Add stages of 3x3 convolutions with ReLU, each ended by 2x2 pooling, then dense layers."""
     for filters in stages:
         for count in filters:
             x = layers.Conv2D(count, 3, padding="same", activation="relu")(x)
@@ -135,10 +144,10 @@ def _kilas_still(
     blocks: tuple[int, ...] = (1, 2, 2, 1),
     dropout: float = 0.2,
 ) -> Any:
-    """A small residual network (He et al., 2016) with squeeze and excitation (Hu et al., 2018).
+    """Add a small residual network (He et al., 2016) with squeeze and excitation (Hu et al., 2018).
 
-    `stem`: filters at full size. Then, for each of `widths`, half the size and `blocks` residual
-    blocks; at last the mean over the picture.
+    `stem`: filters at full size. Each of `widths` then halves the size and has its number of
+    residual blocks from `blocks`; the mean over the picture comes last.
     """
     x = _convolution(x, stem)
     x = _convolution(x, widths[0], stride=2)

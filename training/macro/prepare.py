@@ -1,4 +1,4 @@
-"""FER2013, or pictures sorted like it, to the one file that still-image networks are trained on."""
+"""Preparation of FER2013, or of pictures sorted by class, as one file of gray faces."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ NO_FACE = "No face was found in it; give a picture of a face from in front"
 Task = tuple[Sequence[StillRow | StillFile], Cut, MacroSpec]
 
 SUFFIX = ".npz"
-"""Of a file of stills."""
+"""Suffix of a file of stills."""
 
-PICTURES_A_TASK = 64  # so many that what goes between the processes is little beside the work
+PICTURES_A_TASK = 64  # enough that sending data between processes costs little beside the work
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What `prepare_stills` wrote. `skipped`: each row or picture that is left out, and why;
-    `notes`: what is odd but was used."""
+    """Result of `prepare_stills`.
+
+    `skipped`: each row or picture that is left out, and why. `notes`: oddities of pictures that
+    were used.
+    """
 
     stills: Stills
     skipped: tuple[Skipped, ...]
@@ -41,15 +44,23 @@ class Prepared:
 
 
 def prepare_stills(root: Path, out: Path, faces: Cut, jobs: int) -> Prepared:
-    """Write what `training.macro.stills.load_stills` reads to `out`.
+    """Write the gray faces of a dataset to `out`, as `training.macro.stills.load_stills` reads it.
 
     `root`: fer2013.csv, its folder, or a folder with a folder of pictures for each class. `faces`:
-    how the face is cut out of each picture, the largest if there are several; by landmarks as the
-    monitor does it for the model that ships. A part that is called `test` mixes FER2013's two; it
-    stays `Test`, which the protocol `official` refuses.
+    method that cuts the face out of each picture, the largest face if there are several;
+    `landmarks` cuts as the monitor does for the model that ships. A part that is called `test`
+    mixes FER2013's two test parts; it stays `Test`, which the protocol `official` refuses.
 
     Raises KilasError when the root cannot be used or nothing is left of it, and where `out` does
-    not end in SUFFIX, is or lies within the root, or is a file already that holds something else.
+    not end in SUFFIX, is or lies within the root, or is an existing file that holds something else.
+
+    Example:
+
+        from pathlib import Path
+        from training.macro.prepare import prepare_stills
+
+        prepared = prepare_stills(Path("fer2013.csv"), Path("fer2013.npz"), "cropped", jobs=4)
+        print(len(prepared.stills), "faces")
     """
     _refuse(root, out)
     found = find_stills(root)
@@ -76,8 +87,8 @@ def prepare_stills(root: Path, out: Path, faces: Cut, jobs: int) -> Prepared:
             images.append(one)
     if not rows:
         raise KilasError(
-            f"No face is left of {root}, {len(skipped)} pictures were skipped ({skipped[0].where}: "
-            f"{skipped[0].why}); give pictures of faces from in front."
+            f"No face is left of {root}; {len(skipped)} pictures were skipped ({skipped[0].where}: "
+            f"{skipped[0].why}). Give pictures of faces from in front."
         )
     kept = found.table.iloc[rows]
     place = {label: n for n, label in enumerate(LABELS)}
@@ -91,7 +102,7 @@ def prepare_stills(root: Path, out: Path, faces: Cut, jobs: int) -> Prepared:
 
 
 def _refuse(root: Path, out: Path) -> None:
-    """Raises KilasError when `out` may not be written."""
+    """Raise KilasError if `out` may not be written."""
     if out.suffix.lower() != SUFFIX:
         raise KilasError(f"{out} does not end in {SUFFIX}; choose another --out.")
     if out.resolve().is_relative_to(root.resolve()):
@@ -101,20 +112,22 @@ def _refuse(root: Path, out: Path) -> None:
             load_stills(out)
         except KilasError as error:
             raise KilasError(
-                f"{out} is a file of something else and would be replaced; choose another --out."
+                f"{out} exists and is no file of stills; choose another --out, or remove it."
             ) from error
 
 
 def format_summary(prepared: Prepared, out: Path) -> str:
-    """What `prepare_stills` did, in words: pictures by part and class, exact copies, and what was
-    skipped as `training.datasets.records.format_skipped` has it."""
+    """Format a summary of `prepare_stills`: pictures by part and class, and exact copies.
+
+    Skipped pictures are listed as by `training.datasets.records.format_skipped`.
+    """
     stills = prepared.stills
     lines = [f"{out}: {len(stills)} faces."]
     for part in stills.parts:
         rows = stills.part(part)
         classes = zip(LABELS, stills.counts(rows), strict=True)
-        words = ", ".join(f"{label} {count}" for label, count in classes)
-        lines.append(f"{part or NO_PART}: {len(rows)}; {words}.")
+        class_counts = ", ".join(f"{label} {count}" for label, count in classes)
+        lines.append(f"{part or NO_PART}: {len(rows)}; {class_counts}.")
     for one in stills.all_copies():
         part, of = one.part or NO_PART, one.of or NO_PART
         where = f"within {part}" if one.part == one.of else f"in {part} of pictures in {of}"
@@ -127,7 +140,7 @@ def format_summary(prepared: Prepared, out: Path) -> str:
 
 
 def _read_task(task: Task) -> list[UInt8Array | str]:
-    """A gray face uint8 [48, 48] of each picture, or why there is none."""
+    """Return a gray face, uint8 [48, 48], of each picture, or the reason why there is none."""
     pictures, faces, spec = task
     found: list[UInt8Array | str] = []
     with picture_cutter(faces, 1, spec) as cut:
@@ -141,7 +154,7 @@ def _read_task(task: Task) -> list[UInt8Array | str]:
 
 
 def _read(picture: StillRow | StillFile) -> UInt8Array:
-    """uint8 BGR [h, w, 3]. Raises SourceError when it cannot be read."""
+    """Read a picture, uint8 BGR [h, w, 3]. Raises SourceError when it cannot be read."""
     if isinstance(picture, StillFile):
         image_bgr = read_picture(picture.path)
         if image_bgr is None:

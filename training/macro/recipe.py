@@ -1,4 +1,4 @@
-"""A recipe of a still-image network: all that decides its training, read from one TOML file."""
+"""Recipes of still-image networks: all settings of a training, read from one TOML file."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _TABLES = ("model", "network", "training", "augmentation")
 
 @dataclass(frozen=True, slots=True)
 class StillTraining(TrainingSettings):
-    """How the weights are found, besides what `TrainingSettings` says.
+    """Settings of the training besides those of `TrainingSettings`.
 
-    `protocol`: `official` (FER2013's own parts) or `split-80-20` (the FER2013 paper's).
-    `optimizer`: Adam, or `sgd` with Nesterov momentum 0.9; `weight_decay`: of the kernels, with
-    `sgd`. `label_smoothing`: share of the truth that is spread over all classes. `mixup`: alpha of
-    the beta distribution that two pictures are mixed by (Zhang et al., 2018), 0 for none.
-    `average`: momentum of the running mean of the weights that is kept in the end, 0 for none;
-    with the epoch `last` only.
-    `balance`: `weights` as in `training.batches.balancing`, or `none`. `precision`: Keras's dtype policy;
-    `auto`: the one that this machine gains from.
+    `protocol`: `official` (FER2013's own parts) or `split-80-20` (the split of the FER2013 paper).
+    `optimizer`: `adam`, or `sgd` with Nesterov momentum 0.9. `weight_decay`: decay of the kernels,
+    with `sgd` only. `label_smoothing`: share of the truth that is spread over all classes. `mixup`:
+    alpha of the beta distribution by which two pictures are mixed (Zhang et al., 2018), 0 for none.
+    `average`: momentum of the running mean of the weights that is kept in the end, 0 for none; with
+    the epoch `last` only. `balance`: `weights` as in `training.batches.balancing`, or `none`.
+    `precision`: Keras's dtype policy; `auto`: mixed precision on graphics cards that gain from it,
+    else float32.
     """
 
     protocol: Literal["official", "split-80-20"] = "official"
@@ -78,9 +78,12 @@ class StillTraining(TrainingSettings):
 
 @dataclass(frozen=True, slots=True)
 class StillRecipe:
-    """`name`, `version`: of the model to be. `architecture`, `network`, `normalisation`: see
-    `training.macro.networks.build`. `both_sides`: the model file gives the mean scores of a
-    face and its mirror image. `augmentation`: None for none."""
+    """Settings of a still-image network, its training and its model file.
+
+    `name`, `version`: those of the model file. `architecture`, `network`, `normalisation`: see
+    `training.macro.networks.build`. `both_sides`: True if the model file gives the mean scores of a
+    face and its mirror image. `augmentation`: None for no augmentation.
+    """
 
     name: str
     version: str
@@ -113,9 +116,11 @@ class StillRecipe:
 
 
 def _check_network(architecture: str, network: Mapping[str, Any]) -> None:
-    """Raises KilasError for a value that is not of the kind of the usual one, and where lists do
-    not fit each other. Whether there are such an architecture and argument is asked when it is
-    built."""
+    """Check the types and values of an architecture's arguments.
+
+    Raises KilasError for a value that is not of the same kind as the default, and where lists have
+    different lengths. Unknown architectures and arguments are found when the network is built.
+    """
     if architecture not in ARCHITECTURES:
         return
     parameters = inspect.signature(ARCHITECTURES[architecture]).parameters.values()
@@ -135,6 +140,7 @@ def _check_network(architecture: str, network: Mapping[str, Any]) -> None:
 
 
 def _problem(name: str, value: object, usual: object) -> tuple[bool, str]:
+    """Return True if the value does not fit, and the message that states its rule."""
     if isinstance(usual, tuple):
         is_list = isinstance(value, tuple) and len(value) > 0
         fits = is_list and all(map(_is_count, cast(tuple[object, ...], value)))
@@ -150,10 +156,16 @@ def _is_count(value: object) -> bool:
 
 
 def load_still_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> StillRecipe:
-    """A recipe of the project by its name, or a file, with some settings changed: `changes` has
-    values for dotted keys such as `training.epochs`.
+    """Load a recipe of the project by its name, or from a TOML file, with some settings changed.
 
-    Raises KilasError when it is not there or does not fit.
+    `changes`: values for dotted keys such as `training.epochs`. Raises KilasError when the recipe
+    does not exist or does not fit.
+
+    Example:
+
+        from training.macro.recipe import load_still_recipe
+
+        recipe = load_still_recipe("kilas-macro", {"training.epochs": 20})
     """
     path = Path(name_or_path)
     if not path.suffix:

@@ -1,31 +1,28 @@
-"""The page of a model's figures on still pictures, and the same as JSON and in a few words."""
+"""Report of an evaluation on still pictures: HTML page, JSON file and summary."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
 
+from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from realtime.drawing.palette import BLUE
+from realtime.drawing.palette import BLUE, css_colour
+from realtime.reports.formatting import NOTHING, counted, lines_of
 from training.evaluation.metrics import Estimate
-from training.macro.evaluate import FIGURES, PartFigures, StillFigures
+from training.macro.evaluate import FIGURES, PartMetrics, StillMetrics
 from training.provenance import write_json
 from training.reports.html import (
     FAINT,
     INK,
-    NOTHING,
-    Html,
     Row,
     beside,
     confusion_table,
-    counted,
-    css_colour,
+    estimate_text,
     figure_cell,
     heading,
     interval,
-    lines_of,
-    number,
     page,
     paragraph,
     plots,
@@ -41,58 +38,60 @@ TITLES = {"accuracy": "Accuracy", "uf1": "UF1 (macro F1)", "uar": "UAR"}
 LEFT_IN = 0.5  # room for the numbers beside a plot
 
 
-def write_report(folder: Path, figures: StillFigures) -> Path:
-    """Write evaluation.json and report.html into `folder`; give the page's path."""
-    values = dataclasses.asdict(figures)
-    for part, one in zip(values["parts"], figures.parts, strict=True):
+def write_report(folder: Path, metrics: StillMetrics) -> Path:
+    """Write evaluation.json and report.html into `folder`; return the page's path."""
+    values = dataclasses.asdict(metrics)
+    for part, one in zip(values["parts"], metrics.parts, strict=True):
         part["reliability"] = [bin_._asdict() for bin_ in one.reliability]
     write_json(folder / EVALUATION_FILE, values)
     report = folder / REPORT_FILE
-    report.write_text(report_page(figures), encoding="utf-8")
+    report.write_text(report_page(metrics), encoding="utf-8")
     return report
 
 
-def summary(figures: StillFigures) -> str:
-    """A line a part."""
+def summary(metrics: StillMetrics) -> str:
+    """Format a summary with one line a part."""
     lines = []
-    for part in figures.parts:
+    for part in metrics.parts:
         accuracy = part.figures["accuracy"]
-        words = [
-            f"{part.name}: accuracy {number(accuracy)} ({interval(accuracy)}) of "
+        items = [
+            f"{part.name}: accuracy {estimate_text(accuracy)} ({interval(accuracy)}) of "
             f"{counted(part.pictures, 'picture')}",
-            f"UF1 {number(part.figures['uf1'])}, UAR {number(part.figures['uar'])}",
+            f"UF1 {estimate_text(part.figures['uf1'])}, UAR {estimate_text(part.figures['uar'])}",
             f"calibration error {part.calibration_error:.3f}",
         ]
         if part.without_copies is not None:
-            words.append(f"without copies accuracy {number(part.without_copies['accuracy'])}")
-        lines.append("; ".join((*words, *_cautions(part))) + ".")
-    lines.append(f"{figures.ms_a_face:.2f} ms a face on one core.")
-    return "\n".join((*lines, *figures.notes))
+            items.append(
+                f"without copies accuracy {estimate_text(part.without_copies['accuracy'])}"
+            )
+        lines.append("; ".join((*items, *_cautions(part))) + ".")
+    lines.append(f"{metrics.ms_a_face:.2f} ms a face on one core.")
+    return "\n".join((*lines, *metrics.notes))
 
 
-def report_page(figures: StillFigures) -> str:
-    """The page."""
-    model = figures.about["model"]
-    body = [paragraph(note, "warning") for note in figures.notes]
-    body += [block for part in figures.parts for block in _part(part, figures)]
+def report_page(metrics: StillMetrics) -> str:
+    """Return the HTML page of an evaluation."""
+    model = metrics.about["model"]
+    body = [paragraph(note, "warning") for note in metrics.notes]
+    body += [block for part in metrics.parts for block in _part(part, metrics)]
     body += [
         heading("How it was measured"),
         paragraph(
-            "Nobody is named in the pictures, so intervals are by bootstrap over pictures; several "
-            "pictures of one person would make them wider."
+            "The pictures do not name their people, so intervals are by bootstrap over pictures; "
+            "several pictures of one person would make them wider."
         ),
-        table(("setting", "value"), [Row(line) for line in lines_of(figures.about)], style="text"),
+        table(("setting", "value"), [Row(line) for line in lines_of(metrics.about)], style="text"),
     ]
     return page(
         f"{model['name']} {model['version']} on still pictures",
-        f"{figures.ms_a_face:.2f} ms a face on one core (median); the file has "
+        f"{metrics.ms_a_face:.2f} ms a face on one core (median); the file has "
         f"{model['bytes'] / 1e6:.2f} MB. In small letters: 95 % intervals.",
         body,
     )
 
 
-def _cautions(part: PartFigures) -> list[str]:
-    """What makes a part's figures look better than they are."""
+def _cautions(part: PartMetrics) -> list[str]:
+    """Return the reasons why a part's metrics look better than they are."""
     cautions = []
     if part.trained_on:
         cautions.append(f"{part.trained_on} of these pictures were trained on")
@@ -102,27 +101,27 @@ def _cautions(part: PartFigures) -> list[str]:
     return cautions
 
 
-def _part(part: PartFigures, figures: StillFigures) -> list[Html]:
+def _part(part: PartMetrics, metrics: StillMetrics) -> list[Markup]:
     cautions = _cautions(part)
-    facts = [
-        (number(one), TITLES[name], interval(one))
+    values = [
+        (estimate_text(one), TITLES[name], interval(one))
         for name in FIGURES
         for one in [part.figures[name]]
     ]
-    facts += [
+    values += [
         (f"{part.calibration_error:.3f}", "Calibration error", "ECE, 15 bins"),
         (f"{part.log_loss:.3f}", "Log loss", "nats a picture"),
-        (f"{part.commonest:.3f}", "Commonest class", "accuracy of always saying it"),
+        (f"{part.commonest:.3f}", "Commonest class", "accuracy of always predicting it"),
     ]
     return [
         heading(f"{part.name}: {counted(part.pictures, 'picture')}"),
         *([paragraph(f"Beware: {'; '.join(cautions)}.", "warning")] if cautions else []),
-        tiles(facts),
+        tiles(values),
         *_copies(part),
         *_halves(part),
-        confusion_table(figures.labels, part.confusion),
+        confusion_table(metrics.labels, part.confusion),
         table(
-            ("class", "pictures", "said", "precision", "recall"),
+            ("class", "pictures", "predicted", "precision", "recall"),
             [
                 Row((one.label, one.pictures, one.said, _share(one.precision), _share(one.recall)))
                 for one in part.classes
@@ -132,15 +131,18 @@ def _part(part: PartFigures, figures: StillFigures) -> list[Html]:
     ]
 
 
-def _copies(part: PartFigures) -> list[Html]:
+def _copies(part: PartMetrics) -> list[Markup]:
     if part.trained_on is None or part.copies is None:
         return []
     seen = part.trained_on + part.copies
     if not seen:
         return [paragraph("None of these pictures was trained on, nor an exact copy of it.")]
-    words = f"Trained on: {part.trained_on}; exact copies of what was trained on: {part.copies}."
+    statement = (
+        f"Trained on: {part.trained_on}; exact copies of pictures that were trained on: "
+        f"{part.copies}."
+    )
     if part.without_copies is None:
-        return [paragraph(words)]
+        return [paragraph(statement)]
     rows = [
         Row((title, *(figure_cell(one[name]) for name in FIGURES), figure_cell(Estimate(error))))
         for title, one, error in (
@@ -149,12 +151,12 @@ def _copies(part: PartFigures) -> list[Html]:
         )
     ]
     return [
-        paragraph(words),
+        paragraph(statement),
         table(("pictures", *(TITLES[name] for name in FIGURES), "calibration error"), rows),
     ]
 
 
-def _halves(part: PartFigures) -> list[Html]:
+def _halves(part: PartMetrics) -> list[Markup]:
     if part.by_halves is None:
         return []
     return [
@@ -170,7 +172,7 @@ def _share(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.3f}"
 
 
-def _reliability_plot(part: PartFigures) -> Html:
+def _reliability_plot(part: PartMetrics) -> Markup:
     bins = part.reliability
 
     def draw(axes: Axes) -> None:
@@ -189,12 +191,12 @@ def _reliability_plot(part: PartFigures) -> Html:
         axes.set_xlabel("highest score; larger dots: more pictures")
         axes.set_ylabel("share that is right")
 
-    words = ", ".join(f"{one.right:.2f} at {one.score:.2f}" for one in bins)
-    alt = f"Share that is right: {words}"
-    return plot("Do scores mean what they say?", alt, 2.4, draw, LEFT_IN)
+    points = ", ".join(f"{one.right:.2f} at {one.score:.2f}" for one in bins)
+    alt = f"Share that is right: {points}"
+    return plot("Calibration of the scores", alt, 2.4, draw, LEFT_IN)
 
 
-def _reliability_table(part: PartFigures) -> Html:
+def _reliability_table(part: PartMetrics) -> Markup:
     return table(
         ("score from", "mean score", "right", "pictures"),
         [

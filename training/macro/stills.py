@@ -1,4 +1,4 @@
-"""Labelled gray faces in one file, and which of them are the same picture twice."""
+"""Labelled gray faces in one file, and exact copies among them."""
 
 from __future__ import annotations
 
@@ -25,30 +25,34 @@ LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven classes of FER2013, in its order."""
 
 EYES_APART_PX, EYES_Y_PX = 25.0, 18.7
-"""Where FER2013's faces have their outer eye corners: medians of 2357 of 2500 pictures, drawn at
-random, in which MediaPipe finds a face (25.0 px apart, 18.7 px from the upper edge, around the
-middle)."""
+"""Place of the outer eye corners in FER2013's faces.
+
+They are medians of the 2357 of 2500 pictures, drawn at random, in which MediaPipe finds a face:
+25.0 px apart, 18.7 px from the upper edge, around the middle.
+"""
 
 _DAMAGE = (
     *(KeyError, TypeError, ValueError, EOFError, OSError, RuntimeError, SyntaxError),
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
-"""What NumPy and its unpacking raise for a file that is none of theirs, or is damaged."""
+"""Errors that NumPy and its unpacking raise for a damaged file, or for a file of another kind."""
 
 NO_PART = "-"
-"""What reports call the part of pictures that are in none."""
+"""Name in reports for the pictures that are in no part."""
 
 PLAIN_BATCH = 256
-"""Faces that a network sees at a time where it only measures: the figures do not depend on it."""
+"""Faces in a batch where a network is only measured; the results do not depend on it."""
 
 _Real = TypeVar("_Real", bound=np.floating[Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """`pictures` of a part that are exact copies of a picture of the part `of`; where that is the
-    same part, of one that comes before. `other_labels`: those of them that have a label that none
-    of their originals has."""
+    """Exact copies in the part `part` of pictures in the part `of`.
+
+    `pictures`: number of the copies; within one part, a copy is a picture that comes after its
+    original. `other_labels`: number of the copies whose label none of their originals has.
+    """
 
     part: str
     of: str
@@ -58,9 +62,11 @@ class Copies:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stills:
-    """Gray faces. `images`: uint8 [N, 48, 48]; `labels`: int64 [N], place in LABELS; `usage`:
-    str [N], the part that each is in: one of `training.evaluation.protocols.USAGES`, MIXED_PART, or
-    nothing."""
+    """Labelled gray faces.
+
+    `images`: uint8 [N, 48, 48]. `labels`: int64 [N], index in LABELS. `usage`: str [N], the part of
+    each face: one of `training.evaluation.protocols.USAGES`, MIXED_PART, or an empty text.
+    """
 
     images: UInt8Array
     labels: npt.NDArray[np.int64]
@@ -71,22 +77,25 @@ class Stills:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Those that have a picture, FER2013's own first."""
+        """Names of the parts that have a picture, FER2013's own first."""
         there = set(self.usage.tolist())
         own = [name for name in USAGES if name in there]
         return (*own, *sorted(there - set(own)))
 
     def part(self, name: str) -> npt.NDArray[np.int64]:
-        """Places of the pictures in a part, int64 [n]."""
+        """Return the indices of the pictures in a part, int64 [n]."""
         return np.flatnonzero(self.usage == name)
 
     def counts(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """How many of the pictures `rows` are of each class, int64 [C]."""
+        """Count the pictures `rows` of each class, int64 [C]."""
         return np.bincount(self.labels[rows], minlength=len(LABELS))
 
     def fold(self, protocol: str, seed: int, validation_share: float) -> Fold:
-        """Who is trained on and who is tested: see `training.evaluation.protocols.plan_folds`, which raises
-        KilasError where the protocol does not suit these pictures."""
+        """Divide the pictures into training, validation and test by a protocol.
+
+        Raises KilasError, as `training.evaluation.protocols.plan_folds` does, where the protocol
+        does not suit these pictures.
+        """
         table = pd.DataFrame(
             {
                 "dataset": "fer2013",
@@ -99,13 +108,18 @@ class Stills:
         return fold
 
     def copies(self, rows: npt.NDArray[np.int64], originals: UInt8Array) -> npt.NDArray[np.bool_]:
-        """Which of the pictures `rows` are exact copies of one of the `originals`, uint8
-        [M, 48, 48]: bool [n]."""
+        """Return True for each of the pictures `rows` that is an exact copy of an original.
+
+        originals: uint8 [M, 48, 48]. Result: bool [n].
+        """
         others = set(map(digest, originals))
         return np.array([digest(self.images[row]) in others for row in rows], bool)
 
     def all_copies(self) -> tuple[Copies, ...]:
-        """Of each part in itself and in those before it, where there are copies."""
+        """Count the copies that each part has of its own pictures and of earlier parts' pictures.
+
+        Pairs of parts without copies are left out.
+        """
         digests = [digest(image) for image in self.images]
         found = []
         for place, part in enumerate(self.parts):
@@ -129,31 +143,41 @@ class Stills:
 def in_parts(
     network: Callable[[UInt8Array], npt.NDArray[_Real]], faces: UInt8Array
 ) -> npt.NDArray[_Real]:
-    """What a network says of gray faces, uint8 [n >= 1, 48, 48] -> [n, C], without room for all of
-    them at once."""
+    """Run a network on gray faces in batches, so that they need not fit into memory at once.
+
+    faces: uint8 [n >= 1, 48, 48]. Result: [n, C].
+    """
     parts = np.array_split(faces, -(-len(faces) // PLAIN_BATCH))
     return np.concatenate([network(part) for part in parts])
 
 
 def load_stills(path: Path) -> Stills:
-    """Read a file of `X` uint8 [N, 48, 48], `y` [N], `usage` [N] and, if it has it, `classes`.
+    """Read a file of `X` uint8 [N, 48, 48], `y` [N], `usage` [N] and, optionally, `classes`.
 
-    Raises KilasError when there is no such file or it holds something else.
+    Raises KilasError when the file does not exist or holds something else.
+
+    Example:
+
+        from pathlib import Path
+        from training.macro.stills import load_stills
+
+        stills = load_stills(Path("fer2013.npz"))
+        print(len(stills), stills.parts)
     """
     try:
         with np.load(path, allow_pickle=False) as held:
             images, labels, usage = held["X"], held["y"], held["usage"]
             classes = held["classes"] if "classes" in held.files else np.array(LABELS)
     except FileNotFoundError as error:
-        raise KilasError(f"There is no file {path}; make it with macro prepare.") from error
+        raise KilasError(f"There is no file {path}; write it with macro prepare.") from error
     except _DAMAGE as error:
         raise KilasError(
-            f"{path} holds no stills ({error}); make it with macro prepare."
+            f"{path} holds no stills ({error}); write it again with macro prepare."
         ) from error
     if images.dtype != np.uint8 or images.shape[1:] != (FACE_PX, FACE_PX) or not len(images):
         raise KilasError(
             f"{path} must hold pictures uint8 [N, {FACE_PX}, {FACE_PX}], and holds {images.dtype} "
-            f"{list(images.shape)}; make it with macro prepare."
+            f"{list(images.shape)}; write it again with macro prepare."
         )
     if classes.tolist() != list(LABELS):
         raise KilasError(f"{path} has the classes {classes.tolist()}, not {list(LABELS)}.")
@@ -165,14 +189,17 @@ def load_stills(path: Path) -> Stills:
     )
     if not is_right:
         raise KilasError(
-            f"{path} is damaged: it must hold y, places in {list(LABELS)}, and usage, texts, of "
-            f"each of its {len(images)} pictures; make it with macro prepare."
+            f"{path} is damaged: it must hold y, an index in {list(LABELS)}, and usage, a text, "
+            f"for each of its {len(images)} pictures; write it again with macro prepare."
         )
     return Stills(images, labels.astype(np.int64), usage)
 
 
 def save_stills(path: Path, stills: Stills) -> None:
-    """Write what `load_stills` reads, whole or not at all; its folder is made if need be."""
+    """Write the file that `load_stills` reads, whole or not at all.
+
+    Its folder is made if it does not exist.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.unfinished")
     try:

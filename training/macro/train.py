@@ -1,4 +1,4 @@
-"""Labelled gray faces and a recipe to a trained still-image network that is calibrated."""
+"""Training of a still-image network on labelled gray faces, and calibration of its scores."""
 
 from __future__ import annotations
 
@@ -29,13 +29,22 @@ RECORD_FILE = "training.json"
 
 
 def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
-    """Train the recipe's network; `out` gets `model.keras`, which gives logits, and
-    `training.json`, with the temperature and the number of pictures of each side.
+    """Train the recipe's network and calibrate it; write both into the folder `out`.
 
-    `data`: see `training.macro.stills`. The temperature is chosen on the protocol's validation
-    part or, where it has none, on its test part, which the record says. An interrupted call goes
-    on; a finished one is not repeated. Raises KilasError when data or recipe do not fit, the
+    `out` gets `model.keras`, which gives logits, and `training.json`, which has the temperature and
+    the number of pictures of each side. `data`: a file of `training.macro.stills`. The temperature
+    is chosen on the protocol's validation part or, where it has none, on its test part;
+    `training.json` states on which. An interrupted training continues with the next call; a
+    finished training is not repeated. Raises KilasError when data or recipe do not fit, the
     training diverges, or `out` holds a run of another recipe or other data.
+
+    Example:
+
+        from pathlib import Path
+        from training.macro.recipe import load_still_recipe
+        from training.macro.train import train_still
+
+        train_still(Path("fer2013.npz"), load_still_recipe("kilas-macro"), Path("run"))
     """
     console = Console()
     stills = load_stills(data)
@@ -76,7 +85,7 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
         keep=True,
         console=console,
     )
-    # As the model file will compute, whatever the precision of the training.
+    # The model file computes in float32, whatever the precision of the training.
     network = in_float32(network)
     settle(network, stills.images[fold.train], settings.seed)
     logits = run(network, stills.images[measured], both_sides=recipe.both_sides)
@@ -103,11 +112,13 @@ def train_still(data: Path, recipe: StillRecipe, out: Path) -> None:
 
 
 def settle(network: keras.Model, images: UInt8Array, seed: int) -> None:
-    """Give batch normalisation the statistics that the weights have on pictures, uint8
-    [n, 48, 48], as they are: those from the training are of weights before the averaging, and of
-    varied pictures (Izmailov et al. 2018, "Averaging weights leads to wider optima and better
-    generalization"). `seed`: of how they are mixed, since files may be sorted by class, and a batch
-    of one class has other statistics."""
+    """Set the statistics of batch normalisation to those of the final weights on plain pictures.
+
+    images: uint8 [n, 48, 48]. The statistics from the training are of the weights before the
+    averaging, and of augmented pictures (Izmailov et al. 2018, "Averaging weights leads to wider
+    optima and better generalization"). `seed`: seed of the pictures' order, which is random because
+    files may be sorted by class, and a batch of one class has other statistics.
+    """
     norms = [one for one in network.layers if isinstance(one, keras.layers.BatchNormalization)]
     if not norms:
         return
@@ -119,7 +130,7 @@ def settle(network: keras.Model, images: UInt8Array, seed: int) -> None:
     order = np.random.default_rng(seed).permutation(len(images))
     for number, rows in enumerate(np.array_split(order, -(-len(order) // PLAIN_BATCH))):
         for norm in norms:
-            norm.momentum = number / (number + 1)  # so that it becomes the mean of all parts
+            norm.momentum = number / (number + 1)  # the result is the mean over all batches
         network(images[rows].astype(np.float32), training=True)
     for dropout, rate in zip(dropouts, rates, strict=True):
         dropout.rate = rate
@@ -128,8 +139,10 @@ def settle(network: keras.Model, images: UInt8Array, seed: int) -> None:
 
 
 def run(network: keras.Model, faces: UInt8Array, *, both_sides: bool) -> FloatArray:
-    """Logits float64 [S, n, C] of gray faces, uint8 [n, 48, 48], and, with `both_sides`, of their
-    mirror images."""
+    """Return the logits of gray faces and, with `both_sides`, of their mirror images.
+
+    faces: uint8 [n, 48, 48]. Result: float64 [S, n, C], S = 2 with `both_sides`, else 1.
+    """
 
     def logits(part: UInt8Array) -> FloatArray:
         return np.asarray(network.predict_on_batch(part.astype(np.float32)), np.float64)
