@@ -249,5 +249,5 @@ def test_nobody_is_known_in_stills_so_subjects_cannot_be_left_out(
     write_stills(tmp_path / "root", picture)
     data = tmp_path / "fer2013.npz"
     prepare("fer2013", tmp_path / "root", data, load_recipe("mer-3dcnn").spec, jobs=1)
-    with pytest.raises(KilasError, match="does not say who"):
+    with pytest.raises(KilasError, match="does not name the person"):
         run_grid(single("mer-3dcnn", "loso", {}), [data], tmp_path / "out", jobs=1)

@@ -1,1 +1,1 @@
-"""Measures of how well a model does, and the protocols behind them."""
+"""Metrics of a model's quality, and the protocols behind them."""

@@ -1,7 +1,7 @@
-"""Whole labelled videos through the live chain, and how well their events were found.
+"""Evaluation of a model on whole labelled videos that run through the live chain.
 
-`evaluate` watches the videos; `measure` makes all figures from tables of what was true and what
-was spotted, without a video.
+`evaluate` spots events in the videos; `measure` computes all metrics from tables of true and
+spotted events, without a video.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from training.provenance import commit, sha256_of
 
 
 def spot(video: Path, monitor: Monitor) -> tuple[list[Event], float]:
-    """All events of one video, and its length in seconds, by the chain that `analyze` runs."""
+    """Return all events of a video, and its length in seconds, by the chain that `analyze` runs."""
     events: list[Event] = []
     end_s = 0.0
     with VideoFile(video) as source:
@@ -50,7 +50,7 @@ def _spot_task(task: tuple[Path, str, float, bool]) -> tuple[list[Event], float]
         return spot(video, monitor)
 
 
-def _macro_facts() -> dict[str, str]:
+def _macro_metadata() -> dict[str, str]:
     loaded = MacroModel.load()
     return {
         "name": loaded.spec.name,
@@ -67,7 +67,10 @@ def spot_videos(
     sensitivity: float = 0.5,
     macro: bool = True,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The clips with their `length_s`, and a row of EVENT_COLUMNS for each spotted event."""
+    """Spot the events of all clips.
+
+    Returns the clips with their `length_s`, and a row of EVENT_COLUMNS for each spotted event.
+    """
     tasks = [(videos / clip, model, sensitivity, macro) for clip in clips["clip"]]
     found = map_all(_spot_task, tasks, jobs, "watching clips")
     rows = [
@@ -87,14 +90,13 @@ def evaluate(
     sensitivity: float = 0.5,
     macro: bool = True,
 ) -> tuple[Figures, pd.DataFrame]:
-    """Figures of one model on a folder of labelled videos, and its spotted events.
+    """Evaluate a model on a folder of labelled videos; return its metrics and spotted events.
 
-    `videos`: the clips, and clips.csv and activities.csv where there are; `labels_csv`: see
-    `read_truth`.
-    `sensitivity`: see `SpottingSpec.at`; `macro`: whether the spotter knows of macro-expressions,
-    as it does in `analyze`. Raises KilasError when the tables cannot be used, a video
-    is missing, or the model knows one of the people: it was trained, or its thresholds chosen, on
-    them.
+    `videos`: the clips, and clips.csv and activities.csv where they exist; `labels_csv`: see
+    `read_truth`; `sensitivity`: see `SpottingSpec.at`; `macro`: true if the spotter takes
+    macro-expressions into account, as in `analyze`. Raises KilasError when the tables cannot be
+    used, a video is missing, or the model was trained, or its thresholds were chosen, on any of the
+    people.
     """
     clips, truth, activities = read_clips(videos), read_truth(labels_csv), read_activities(videos)
     loaded = Model.load(model, device="cpu")
@@ -103,7 +105,7 @@ def evaluate(
     _check(clips, truth, classes)
     check_subjects_unseen(spec, clips.get("subject", ()), with_thresholds=True)
     clips, spotted = spot_videos(videos, clips, model, jobs, sensitivity, macro)
-    figures, spotted = measure(clips, truth, spotted, classes, activities)
+    measures, spotted = measure(clips, truth, spotted, classes, activities)
     beside = (videos / "clips.csv", labels_csv, videos / "activities.csv")
     tables = [path for path in beside if path.is_file()]
     about = {
@@ -126,7 +128,7 @@ def evaluate(
             # Earlier results would otherwise nest into each other at each export.
             "provenance": {k: v for k, v in spec.provenance.items() if k != "results"},
         },
-        "macro_model": _macro_facts() if macro else None,
+        "macro_model": _macro_metadata() if macro else None,
         "data": {
             "sha256": {path.name: sha256_of(path) for path in tables},
             "seeds": [] if "seed" not in clips else sorted(clips["seed"].astype(str).unique()),
@@ -134,17 +136,17 @@ def evaluate(
         "device": loaded.device,
         "commit": commit(),
     }
-    return dataclasses.replace(figures, about=about), spotted
+    return dataclasses.replace(measures, about=about), spotted
 
 
-def model_results(figures: Figures) -> dict[str, Any]:
-    """What a model file keeps of its figures: not the lists of single events."""
+def model_results(measures: Figures) -> dict[str, Any]:
+    """Return the metrics that a model file keeps: all but the groups and lists of events."""
     kept = ("whole", "classes", "confusion", "missed", "about")
-    return {name: value for name, value in dataclasses.asdict(figures).items() if name in kept}
+    return {name: value for name, value in dataclasses.asdict(measures).items() if name in kept}
 
 
 def _check(clips: pd.DataFrame, truth: pd.DataFrame, classes: Sequence[str]) -> None:
-    """Raise KilasError for labels that no clip or no class belongs to, before hours of work."""
+    """Check, before hours of work, that every label has a clip and a class. Raises KilasError."""
     lost = sorted(set(truth["clip"]) - set(clips["clip"]))
     if lost:
         raise KilasError(
@@ -159,34 +161,34 @@ def _check(clips: pd.DataFrame, truth: pd.DataFrame, classes: Sequence[str]) -> 
         )
 
 
-def summary(figures: Figures) -> str:
-    """The figures as text, for a terminal and a model card."""
-    whole = figures.whole
-    labels = [one.label for one in figures.classes]
-    confusion = pd.DataFrame(figures.confusion, labels, labels)
-    confusion["missed"] = figures.missed
+def summary(measures: Figures) -> str:
+    """Return the metrics as text, for a terminal and a model card."""
+    whole = measures.whole
+    labels = [item.label for item in measures.classes]
+    confusion = pd.DataFrame(measures.confusion, labels, labels)
+    confusion["missed"] = measures.missed
     counts: dict[str, int] = {}
-    for event in figures.false_events:
+    for event in measures.false_events:
         counts[event["cause"]] = counts.get(event["cause"], 0) + 1
     causes = ", ".join(f"{cause} {n}" for cause, n in sorted(counts.items(), key=lambda c: -c[1]))
-    value = {name: _text(one) for name, one in whole.figures.items()}
+    value = {name: _text(estimate) for name, estimate in whole.figures.items()}
     lines = [
-        figures.source,
+        measures.source,
         f"{whole.micro_expressions} micro-expressions in {whole.clips} clips "
         f"({whole.minutes:.1f} minutes)",
         f"spotting at IoU {MATCH_IOU}: precision {value['precision']}, "
         f"recall {value['recall']}, F1 {value['f1']}",
-        f"recognition, missed ones as errors: UF1 {value['uf1']}, UAR {value['uar']}; "
+        f"recognition, with missed expressions as errors: UF1 {value['uf1']}, UAR {value['uar']}; "
         f"STRS {value['strs']}",
         f"false events a minute: {value['false_per_minute']} ({causes or 'none'})",
     ]
     lines += [
-        f"{time} error: median {one.median_ms:.0f} ms, 95 % within {one.p95_ms:.0f} ms"
-        for time, one in whole.timing.items()
+        f"{time} error: median {timing.median_ms:.0f} ms, 95 % within {timing.p95_ms:.0f} ms"
+        for time, timing in whole.timing.items()
     ]
     below = [
         (group.part.micro_expressions, f"{groups.title} {group.name}: {group.points:+.1f} points")
-        for groups in (*figures.clip_groups, *figures.event_groups)
+        for groups in (*measures.clip_groups, *measures.event_groups)
         for group in groups.groups
         if group.is_below
     ]
@@ -197,7 +199,7 @@ def summary(figures: Figures) -> str:
             "largest of them:"
         )
         lines += [f"  {text} ({n} micro-expressions)" for n, text in below[:5]]
-    return "\n".join([*lines, *figures.notes, confusion.to_string()])
+    return "\n".join([*lines, *measures.notes, confusion.to_string()])
 
 
 def _text(estimate: Estimate) -> str:

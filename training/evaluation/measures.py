@@ -1,4 +1,4 @@
-"""Measures of spotting: what was found and missed, and under which conditions."""
+"""Measures of spotting: found, missed and false events, and their conditions."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ import pandas as pd
 from training.evaluation.metrics import Counts, Estimate, estimates, match, recognition
 
 BELOW_POINTS = 5.0
-"""A group that is further below the whole than this, in points (hundredths), is marked."""
+"""Distance below the whole, in points (hundredths), from which a group is marked."""
 
 POOR_OVERLAP, MACRO = "poor overlap", "macro-expression"
-"""Causes of false events that meet a true expression; other causes are what went on."""
+"""Causes of false events that meet a true expression; other causes are activities."""
 
 STILL, UNKNOWN = "still", "unknown"
-"""Causes of other false events where nothing went on, and where no table says what did."""
+"""Causes of other false events: without any activity, and where no table lists activities."""
 
 BY_EPISODE = (
-    "Any other counts for all that went on at its apex, as activities.csv has it; minutes of a "
-    "kind are the sum of its episodes."
+    "Any other counts for all activities at its apex, by activities.csv; minutes of a kind are the "
+    "sum of its episodes."
 )
 BY_CLIP = (
-    "Any other counts for all that its clip shows, as clips.csv has it, since there is no "
+    "Any other counts for all activities of its clip, by clips.csv, since there is no "
     "activities.csv; minutes of a kind are those of the clips that show it."
 )
 
 SIMULATOR_COLUMNS = {"seed", "skin"}
-"""Columns of clips.csv that only `simulate` has; of photographs it cannot fill in `skin`."""
+"""Columns of clips.csv that only `simulate` writes; `skin` is empty where it uses photographs."""
 
 SIMULATED_NOTE = (
-    "The people in these videos are simulated. Figures on simulated people are not accuracy on "
-    "people: they say how well the model reads the simulator's faces, and no more."
+    "The people in these videos are simulated. Measures on simulated people are not accuracy on "
+    "people: they show only how well the model reads the simulator's faces."
 )
 PHOTOGRAPHED = (
-    "These videos are photographs of people, moved by simulated expressions. Figures on them are "
-    "not accuracy on people: the faces are real, what they do is not."
+    "These videos are photographs of people, moved by simulated expressions. Measures on them are "
+    "not accuracy on people: the faces are real, their expressions are not."
 )
 RECORDED = (
-    "Nothing marks these videos as simulated. The figures hold for people, cameras and labels "
+    "Nothing marks these videos as simulated. The measures hold for people, cameras and labels "
     "like these."
 )
 
@@ -55,12 +55,12 @@ TIMES = ("onset", "apex", "offset")
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """One way to divide the clips or the true events.
+    """Way to divide the clips or the true events into groups.
 
     `column`: of clips.csv or events.csv. `sort`: `continuous` numbers are divided at `edges`,
-    `whole` ones are rounded before; the first and the last bin are open, so that nothing falls
-    out. A `category` is its own group; `units` are action units joined by +, each a group.
-    `names`: of the bins, where their edges say too little.
+    `whole` numbers are rounded before; the first and the last bin are open, so that all numbers
+    have a bin. A `category` is its own group; `units` are action units joined by +, each a group.
+    `names`: of the bins, where their edges are not clear enough.
     """
 
     title: str
@@ -72,8 +72,10 @@ class Grouping:
     names: tuple[str, ...] = ()
 
     def groups(self, values: pd.Series) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-        """Name and members, bool [N], of each group that has any, in order. Values that are
-        missing belong to none."""
+        """Yield name and members, bool [N], of each group that has any, in order.
+
+        Missing values belong to no group.
+        """
         if self.sort == "category":
             texts = values.where(values.isna(), values.astype(str))
             for name in sorted(texts.dropna().unique()):
@@ -81,7 +83,7 @@ class Grouping:
         elif self.sort == "units":
             sets = [action_units(text) for text in values]
             for unit in sorted(set().union(*sets), key=lambda unit: (len(unit), unit)):
-                yield f"AU {unit}", np.array([unit in one for one in sets])
+                yield f"AU {unit}", np.array([unit in units for units in sets])
         else:
             numbers = pd.to_numeric(values, errors="coerce").to_numpy(float)
             numbers = np.abs(numbers) if self.is_absolute else numbers
@@ -119,7 +121,7 @@ CLIP_GROUPINGS = (
     ),
     Grouping("H.264 of the file", "crf", "CRF", (18, 21, 24, 27), "whole"),
 )
-"""Whole clips by what they show; face heights as they stand in clips.csv."""
+"""Groupings of whole clips by their content; face heights are those of clips.csv."""
 
 EVENT_GROUPINGS = (
     Grouping("Label", "label", sort="category"),
@@ -127,14 +129,16 @@ EVENT_GROUPINGS = (
     Grouping("Intensity", "intensity", "of the full range", (0.1, 0.2, 0.3, 0.45, 0.65)),
     Grouping("Action unit", "units", sort="units"),
 )
-"""True micro-expressions by what they are. No false event belongs to such a group, so only
-recall, class and times mean anything there."""
+"""Groupings of true micro-expressions.
+
+No false event belongs to such a group, so only recall, class and times are meaningful there.
+"""
 
 EVENT_FIGURES = ("recall", "accuracy")
 
 
 def action_units(text: object) -> set[str]:
-    """Numbers of the units in text as `simulate` writes it: `1+2L+5*0.6` is {1, 2, 5}."""
+    """Return the numbers of the action units in text: `1+2L+5*0.6` gives {1, 2, 5}."""
     if not isinstance(text, str):
         return set()
     return {token.partition("*")[0].strip().rstrip("LR") for token in text.split("+")}
@@ -142,8 +146,11 @@ def action_units(text: object) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Error of spotted times in ms: median and 95th percentile of its size, and its median with
-    its sign (`bias_ms`, positive: too late)."""
+    """Error of spotted times in ms.
+
+    Median and 95th percentile of its size, and its median with its sign (`bias_ms`, positive: too
+    late).
+    """
 
     median_ms: float
     p95_ms: float
@@ -152,10 +159,10 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Figures of some clips, or of some true events.
+    """Measures of some clips, or of some true events.
 
-    `figures`: of `metrics.Rates`. `timing`: of onset, apex and offset; empty when nothing was
-    matched. `subjects`: None when clips.csv does not name them.
+    `figures`: fields of `metrics.Rates`. `timing`: of onset, apex and offset; empty when nothing
+    was matched. `subjects`: number of subjects, None when clips.csv does not name them.
     """
 
     clips: int
@@ -170,8 +177,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`points`: hundredths by which the grouping's figure lies above the whole's; None without a
-    micro-expression. `is_below`: by more than BELOW_POINTS below."""
+    """Group of clips or of true events.
+
+    `points`: hundredths by which the grouping's metric lies above that of the whole; None without a
+    micro-expression. `is_below`: true if it lies more than BELOW_POINTS below.
+    """
 
     name: str
     part: Part
@@ -181,7 +191,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """All groups of one grouping. `figure`: what they are compared by, `f1` or `recall`."""
+    """All groups of a grouping. `figure`: metric that compares them, `f1` or `recall`."""
 
     title: str
     column: str
@@ -192,7 +202,7 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """False events of one cause, and the minutes in which they could have been."""
+    """Number of false events of a cause, and the minutes in which they could occur."""
 
     cause: str
     events: int
@@ -202,7 +212,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class EventClassMeasures:
-    """One class, missed ones as errors."""
+    """Measures of a class, with missed expressions as errors."""
 
     label: str
     micro_expressions: int
@@ -214,11 +224,11 @@ class EventClassMeasures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All that `evaluate` found.
+    """All measures that `evaluate` computes.
 
-    `source`: a sentence on whose faces these are. `notes`: what could not be told and why.
-    `causes`: BY_EPISODE or BY_CLIP, a sentence on what false events were put down to.
-    `confusion`: rows truth, columns said, in the order of `classes`; `missed`: of each class.
+    `source`: a sentence on the origin of the faces. `notes`: measures that are missing, and why.
+    `causes`: BY_EPISODE or BY_CLIP, a sentence on the causes of false events.
+    `confusion`: rows truth, columns prediction, in the order of `classes`; `missed`: of each class.
     `errors_ms`: signed errors of the matched onsets, apexes and offsets. `about`: model, data,
     protocol, settings and commit.
     """
@@ -246,22 +256,22 @@ def measure(
     classes: Sequence[str],
     activities: pd.DataFrame | None = None,
 ) -> tuple[Figures, pd.DataFrame]:
-    """All figures, and `spotted` with `matched` (bool) and `cause` (of a false one).
+    """Compute all measures; return also `spotted` with `matched` (bool) and `cause` (if false).
 
-    clips: `clip, length_s`, and of clips.csv what there is; truth: see `read_truth`; spotted:
-    EVENT_COLUMNS; classes: the labels that a micro-expression can have; activities: see
+    `clips`: `clip, length_s`, and all columns of clips.csv; `truth`: see `read_truth`; `spotted`:
+    EVENT_COLUMNS; `classes`: the labels that a micro-expression can have; `activities`: see
     `read_activities`.
     """
     notes: list[str] = []
     causes = BY_CLIP if activities is None else BY_EPISODE
     if "subject" not in clips:
-        notes.append("Nothing says who is in a clip, so intervals are over clips, not people.")
+        notes.append("No table names the subjects, so intervals are over clips, not people.")
     if activities is not None:
         activities = _with_stillness(clips, activities)
     elif "kind" in clips:
         activities = _throughout(clips, clips["kind"].fillna(UNKNOWN))
     else:
-        notes.append("Nothing says what else a clip shows, so false events have no kind.")
+        notes.append("No table lists the activities in a clip, so false events have no kind.")
         activities = _throughout(clips, pd.Series(UNKNOWN, clips.index))
     micro, spotted = _pair(clips, truth, spotted, activities)
     whole = _describe(clips, micro, spotted, classes)
@@ -290,15 +300,15 @@ def measure(
     ]
     if lacking:
         notes.append(
-            f"There are no figures by {', '.join(grouping.title for grouping in lacking)}: the "
+            f"There are no measures by {', '.join(grouping.title for grouping in lacking)}: the "
             f"tables lack {', '.join(grouping.column for grouping in lacking)}."
         )
 
     counts = _counts(clips, micro, spotted, classes)
     confusion = counts.confusion.sum(axis=0).astype(int)
     missed = counts.missed.sum(axis=0).astype(int)
-    named = recognition(confusion, missed)
-    figures = Figures(
+    recognised = recognition(confusion, missed)
+    measures = Figures(
         source=_source(clips),
         notes=notes,
         causes=causes,
@@ -308,7 +318,9 @@ def measure(
                 label,
                 int(confusion[n].sum() + missed[n]),
                 int(confusion[n].sum()),
-                *(float(figure[n]) for figure in (named.precision, named.recall, named.f1)),
+                float(recognised.precision[n]),
+                float(recognised.recall[n]),
+                float(recognised.f1[n]),
             )
             for n, label in enumerate(classes)
         ],
@@ -319,36 +331,38 @@ def measure(
         false_by_cause=_causes(clips, micro, truth, false, classes, activities),
         false_events=_rows(false, [*EVENT_COLUMNS, "cause"]),
         missed_events=_rows(
-            micro[micro["said"].isna()],
+            micro[micro["predicted"].isna()],
             ["clip", "onset_s", "offset_s", "label", "units", "intensity", "poor_overlap"],
         ),
         errors_ms={time: micro[f"{time}_error_ms"].dropna().round(1).to_list() for time in TIMES},
     )
-    return figures, spotted
+    return measures, spotted
 
 
 def _source(clips: pd.DataFrame) -> str:
-    """The sentence on whose faces these clips show."""
+    """Return the sentence on the origin of the faces in these clips."""
     if not set(clips.columns) >= SIMULATOR_COLUMNS:
         return RECORDED
     return PHOTOGRAPHED if clips["skin"].isna().all() else SIMULATED_NOTE
 
 
 def _throughout(clips: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
-    """Activities as of `read_activities`, when each clip shows its kinds, joined by +, from its
-    first frame to its last."""
+    """Return activities as from `read_activities` that last for the whole of each clip.
+
+    `kinds`: kinds of each clip's activities, joined by +.
+    """
     table = clips[["clip"]].assign(start_s=0.0, end_s=clips["length_s"], kind=kinds.str.split("+"))
     return table.explode("kind", ignore_index=True)
 
 
 def _with_stillness(clips: pd.DataFrame, activities: pd.DataFrame) -> pd.DataFrame:
-    """The activities, and an episode of STILL wherever a clip has none."""
+    """Add an episode of STILL wherever a clip has no activity."""
     columns = ["clip", "start_s", "end_s", "kind"]
     episodes = sorted(activities[columns].itertuples(index=False, name=None))
     still: list[tuple[str, float, float, str]] = []
     for clip, length_s in zip(clips["clip"], clips["length_s"], strict=True):
         at_s = 0.0
-        for _, start_s, end_s, _ in (one for one in episodes if one[0] == clip):
+        for _, start_s, end_s, _ in (episode for episode in episodes if episode[0] == clip):
             if min(start_s, length_s) > at_s:
                 still.append((clip, at_s, min(start_s, length_s), STILL))
             at_s = max(at_s, end_s)
@@ -358,7 +372,7 @@ def _with_stillness(clips: pd.DataFrame, activities: pd.DataFrame) -> pd.DataFra
 
 
 def _rows(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows with those of the columns that the table has, as JSON can hold them."""
+    """Return the rows, with those of the columns that the table has, in types that JSON has."""
     present = table[[column for column in columns if column in table]]
     return [
         {str(name): None if pd.isna(value) else value for name, value in row.items()}
@@ -369,13 +383,16 @@ def _rows(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
 def _pair(
     clips: pd.DataFrame, truth: pd.DataFrame, spotted: pd.DataFrame, activities: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The true micro-expressions with `said` (the label of the matched event, or none),
+    """Match true micro-expressions and spotted events.
+
+    Returns the true micro-expressions with `predicted` (the label of the matched event, or none),
     `poor_overlap` and the errors of their times, and the spotted events with `matched` and
-    `cause`."""
+    `cause`.
+    """
     micro = truth[truth["kind"] == "micro"].reset_index(drop=True)
     macro = truth[truth["kind"] == "macro"]
     spotted = spotted.reset_index(drop=True)
-    said: list[str | None] = [None] * len(micro)
+    predicted: list[str | None] = [None] * len(micro)
     errors_ms = np.full((len(micro), len(TIMES)), np.nan)
     poor_overlap = np.zeros(len(micro), bool)
     matched = np.zeros(len(spotted), bool)
@@ -392,11 +409,11 @@ def _pair(
         slow = macro_times[macro_rows.get(clip, none)][:, [0, 2]]
         spans, intervals = true_times[own][:, [0, 2]], spotted_times[events][:, [0, 2]]
         for i, j in match([(a, b) for a, b in spans], [(a, b) for a, b in intervals]):
-            said[own[i]] = spotted["label"].iloc[events[j]]
+            predicted[own[i]] = spotted["label"].iloc[events[j]]
             matched[events[j]] = True
             errors_ms[own[i]] = (spotted_times[events[j]] - true_times[own[i]]) * 1e3
         for i, span in zip(own, spans, strict=True):
-            poor_overlap[i] = said[i] is None and _meets(span, intervals)
+            poor_overlap[i] = predicted[i] is None and _meets(span, intervals)
         for j, interval in zip(events, intervals, strict=True):
             if not matched[j]:
                 met = [(POOR_OVERLAP, spans), (MACRO, slow)]
@@ -405,24 +422,26 @@ def _pair(
                 cause[j] = next((name for name, has in met if _meets(interval, has)), kinds)
     errors = {f"{time}_error_ms": errors_ms[:, n] for n, time in enumerate(TIMES)}
     return (
-        micro.assign(said=pd.Series(said, dtype=object), poor_overlap=poor_overlap, **errors),
+        micro.assign(
+            predicted=pd.Series(predicted, dtype=object), poor_overlap=poor_overlap, **errors
+        ),
         spotted.assign(matched=matched, cause=cause),
     )
 
 
 def _times_s(events: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """float64 [N, 3]: onset, apex, offset."""
+    """Return onset, apex and offset of each event, float64 [N, 3]."""
     return events[[f"{time}_s" for time in TIMES]].to_numpy(np.float64)
 
 
 def _kinds_at(activities: pd.DataFrame, t_s: float) -> str:
-    """What goes on at a moment of the clip with these activities, joined by +."""
+    """Return the kinds of the activities at a moment of their clip, joined by +."""
     is_on = (activities["start_s"] <= t_s) & (t_s <= activities["end_s"])
     return "+".join(sorted(set(activities["kind"][is_on])))
 
 
 def _meets(interval: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> bool:
-    """Whether an interval, [2], shares time with any of the others, [N, 2]."""
+    """Return True if an interval, [2], shares time with any of the others, [N, 2]."""
     shared = np.minimum(others[:, 1], interval[1]) - np.maximum(others[:, 0], interval[0])
     return bool((shared > 0).any())
 
@@ -430,7 +449,7 @@ def _meets(interval: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -
 def _counts(
     clips: pd.DataFrame, micro: pd.DataFrame, spotted: pd.DataFrame, classes: Sequence[str]
 ) -> Counts:
-    """What happened in each of the clips, to which all events belong."""
+    """Count the events in each of the clips, to which all events belong."""
 
     def places(names: Sequence[str], wanted: pd.Series) -> npt.NDArray[np.intp]:
         return pd.Index(list(names)).get_indexer(pd.Index(wanted))
@@ -438,9 +457,9 @@ def _counts(
     names = clips["clip"].to_list()
     confusion = np.zeros((len(clips), len(classes), len(classes)))
     missed = np.zeros((len(clips), len(classes)))
-    found, lost = micro[micro["said"].notna()], micro[micro["said"].isna()]
-    said = places(classes, found["said"])
-    np.add.at(confusion, (places(names, found["clip"]), places(classes, found["label"]), said), 1)
+    found, lost = micro[micro["predicted"].notna()], micro[micro["predicted"].isna()]
+    truths, predicted = places(classes, found["label"]), places(classes, found["predicted"])
+    np.add.at(confusion, (places(names, found["clip"]), truths, predicted), 1)
     np.add.at(missed, (places(names, lost["clip"]), places(classes, lost["label"])), 1)
     false = places(names, spotted["clip"][~spotted["matched"].astype(bool)])
     return Counts(
@@ -454,11 +473,11 @@ def _counts(
 def _describe(
     clips: pd.DataFrame, micro: pd.DataFrame, spotted: pd.DataFrame, classes: Sequence[str]
 ) -> Part:
-    """Figures of these clips, to which all events belong."""
-    # Someone who is not named is nobody else.
+    """Compute the measures of these clips, to which all events belong."""
+    # A clip without a subject counts as a person of its own.
     names = clips["subject"].fillna(clips["clip"]) if "subject" in clips else clips["clip"]
     subjects = names.astype(str).to_numpy(str)
-    matched = micro[micro["said"].notna()]
+    matched = micro[micro["predicted"].notna()]
     timing: dict[str, Timing] = {}
     if len(matched):
         for time in TIMES:
@@ -484,7 +503,7 @@ def _describe(
 def _of_clips(
     clips: pd.DataFrame, micro: pd.DataFrame, spotted: pd.DataFrame, classes: Sequence[str]
 ) -> Part:
-    """Figures of these clips, whatever other clips the events belong to."""
+    """Compute the measures of these clips, whatever other clips the events belong to."""
     return _describe(
         clips,
         micro[micro["clip"].isin(clips["clip"])],
@@ -494,24 +513,24 @@ def _of_clips(
 
 
 def _of_events(clips: pd.DataFrame, micro: pd.DataFrame, classes: Sequence[str]) -> Part:
-    """Figures of these true events; false ones are nobody's."""
+    """Compute the measures of these true events, to which no false event belongs."""
     nothing = pd.DataFrame({"clip": [], "matched": []})
     own = clips[clips["clip"].isin(micro["clip"])]
     part = _describe(own, micro, nothing, classes)
-    figures = {name: part.figures[name] for name in EVENT_FIGURES}
-    return dataclasses.replace(part, spotted=part.matched, figures=figures)
+    kept = {name: part.figures[name] for name in EVENT_FIGURES}
+    return dataclasses.replace(part, spotted=part.matched, figures=kept)
 
 
 def _compare(
-    grouping: Grouping, figure: str, parts: Sequence[tuple[str, Part]], whole: Part
+    grouping: Grouping, metric: str, parts: Sequence[tuple[str, Part]], whole: Part
 ) -> Groups:
-    reference = whole.figures[figure].value
+    reference = whole.figures[metric].value
     groups: list[Group] = []
     for name, part in parts:
-        value = part.figures[figure].value
+        value = part.figures[metric].value
         points = None if value is None or reference is None else 100 * (value - reference)
         groups.append(Group(name, part, points, points is not None and points < -BELOW_POINTS))
-    return Groups(grouping.title, grouping.column, grouping.unit, figure, groups)
+    return Groups(grouping.title, grouping.column, grouping.unit, metric, groups)
 
 
 def _causes(
@@ -522,8 +541,10 @@ def _causes(
     classes: Sequence[str],
     activities: pd.DataFrame,
 ) -> list[Cause]:
-    """False events by cause, most a minute first; each in the clips that had the expression, or
-    in the episodes of the activity."""
+    """Count false events by cause, most a minute first.
+
+    Each is counted in the clips that had the expression, or in the episodes of the activity.
+    """
     length_s = clips["length_s"]
     macro = truth["clip"][truth["kind"] == "macro"]
     chosen = [
@@ -538,7 +559,7 @@ def _causes(
     for name, seconds in chosen:
         shown = clips.assign(length_s=seconds)[seconds > 0]
         if len(shown):
-            events = false[np.array([name in one for one in kinds], bool)]
+            events = false[np.array([name in own for own in kinds], bool)]
             part = _describe(shown, micro[:0], events, classes)
             rate = part.figures["false_per_minute"]
             causes.append(Cause(name, len(events), part.minutes, rate))

@@ -1,4 +1,4 @@
-"""Figures of spotting and recognition, as the field's challenges define them (MEGC 2019 on)."""
+"""Metrics of spotting and recognition, as the field's challenges define them (MEGC 2019 on)."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 Interval = tuple[float, float]
-"""Onset and offset in seconds. MEGC counts frames, the first and the last included; its overlaps
-are those of intervals that end where the frame after the last one begins."""
+"""Onset and offset in seconds.
+
+MEGC counts frames, the first and the last included; its overlaps are those of intervals that end
+where the frame after the last begins.
+"""
 
 MATCH_IOU = 0.5
-"""Overlap from which a spotted interval counts as a true one (MEGC)."""
+"""Least overlap with which a spotted interval counts as a true interval (MEGC)."""
 
 RESAMPLES = 1000
-"""Draws of a bootstrap; its ends then vary by less than they mean."""
+"""Draws of a bootstrap: enough that the ends of the interval vary little."""
 
 BOOTSTRAP_SEED = 0
-"""The same counts give the same intervals."""
+"""Seed of the bootstrap: the same counts give the same intervals."""
 
 INTERVAL_PERCENT = (2.5, 97.5)
-"""Percentiles that a 95 % interval lies between."""
+"""Percentiles at the ends of a 95 % interval."""
 
 
 def iou(a: Interval, b: Interval) -> float:
-    """Intersection over union of two intervals; 0 when they do not meet."""
+    """Return the intersection over union of two intervals; 0 when they do not meet."""
     shared = min(a[1], b[1]) - max(a[0], b[0])
     if shared <= 0:
         return 0.0
@@ -39,11 +42,11 @@ def iou(a: Interval, b: Interval) -> float:
 def match(
     truth: Sequence[Interval], spotted: Sequence[Interval], least: float = MATCH_IOU
 ) -> list[tuple[int, int]]:
-    """Pairs (index of truth, index of spotted) of at least that overlap, best first; each at
-    most once."""
-    overlaps = [
-        (iou(one, other), i, j) for i, one in enumerate(truth) for j, other in enumerate(spotted)
-    ]
+    """Match true and spotted intervals whose overlap is `least` or more, best first.
+
+    Returns pairs (index of truth, index of spotted); each interval is matched at most once.
+    """
+    overlaps = [(iou(a, b), i, j) for i, a in enumerate(truth) for j, b in enumerate(spotted)]
     pairs: list[tuple[int, int]] = []
     for overlap, i, j in sorted(overlaps, reverse=True):
         if overlap >= least and all(i != k and j != n for k, n in pairs):
@@ -52,13 +55,13 @@ def match(
 
 
 def ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> FloatArray:
-    """part / whole, element by element; 0 where nothing was there to divide by."""
+    """Divide part by whole, element by element; 0 where the whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, float), np.asarray(whole, float))
     return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
 
 
 class Detection(NamedTuple):
-    """Spotting figures; 0 where nothing was there to divide by."""
+    """Metrics of spotting; 0 where the divisor is 0."""
 
     precision: float
     recall: float
@@ -66,7 +69,7 @@ class Detection(NamedTuple):
 
 
 def detection(matched: int, truths: int, spotted: int) -> Detection:
-    """Precision, recall and F1 from counts pooled over the whole set."""
+    """Compute precision, recall and F1 from counts pooled over the whole set."""
     return Detection(
         precision=float(ratio(matched, spotted)),
         recall=float(ratio(matched, truths)),
@@ -75,8 +78,11 @@ def detection(matched: int, truths: int, spotted: int) -> Detection:
 
 
 class Recognition(NamedTuple):
-    """Per-class precision, recall and F1 [..., C]; UF1 (also called macro F1), UAR and macro
-    precision [...], their unweighted means."""
+    """Metrics of recognition.
+
+    Precision, recall and F1 of each class, [..., C]; UF1 (also called macro F1), UAR and macro
+    precision, [...], their unweighted means.
+    """
 
     precision: FloatArray
     recall: FloatArray
@@ -87,22 +93,24 @@ class Recognition(NamedTuple):
 
 
 def recognition(confusion: npt.ArrayLike, missed: npt.ArrayLike) -> Recognition:
-    """From counts [..., C, C] (rows: truth, columns: said) and [..., C], truths that were not
-    even spotted and so count as errors of their class.
+    """Compute the metrics of recognition from counts.
 
-    Folds and clips are pooled first: the figures of their sum are not the mean of theirs. A class
-    that does not occur, neither as a truth nor as said, is left out of the means. One that was
-    said but has no truth has an F1 and a precision of 0 and no recall, so it counts in all means
-    but UAR. Without any truth the means are 0.
+    `confusion`: [..., C, C], rows truth, columns prediction; `missed`: [..., C], truths that were
+    not even spotted and so count as errors of their class.
+
+    Folds and clips are pooled first: the metrics of their sum are not the mean of their metrics. A
+    class that does not occur, neither as truth nor as prediction, is left out of the means. A class
+    that was predicted but has no truth has an F1 and a precision of 0 and no recall, so it counts
+    in all means but UAR. Without any truth the means are 0.
     """
     confusion, missed = np.asarray(confusion), np.asarray(missed)
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    said = confusion.sum(axis=-2)
+    predicted = confusion.sum(axis=-2)
     truths = confusion.sum(axis=-1) + missed
-    precision = ratio(hits, said)
+    precision = ratio(hits, predicted)
     recall = ratio(hits, truths)
-    f1 = ratio(2 * hits, truths + said)
-    occurs = truths + said > 0
+    f1 = ratio(2 * hits, truths + predicted)
+    occurs = truths + predicted > 0
     return Recognition(
         precision,
         recall,
@@ -113,18 +121,18 @@ def recognition(confusion: npt.ArrayLike, missed: npt.ArrayLike) -> Recognition:
     )
 
 
-def _mean_of(figure: FloatArray, counted: npt.NDArray[np.bool_]) -> FloatArray:
-    """The mean [...] of a figure [..., C] over the classes that count; 0 where none does."""
-    return ratio(np.where(counted, figure, 0.0).sum(axis=-1), counted.sum(axis=-1))
+def _mean_of(values: FloatArray, counted: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return the mean [...] of values [..., C] over the counted classes; 0 where there is none."""
+    return ratio(np.where(counted, values, 0.0).sum(axis=-1), counted.sum(axis=-1))
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What was counted: in each of K clips, or pooled over them. Any leading axes.
+    """Counts of each of K clips, or pooled over them, with any leading axes.
 
-    `confusion`: [..., C, C], spotted micro-expressions (rows: truth, columns: said); `missed`:
-    [..., C], those that were not; `false`: [...], spotted events without a truth; `seconds`:
-    [...], how much was watched.
+    `confusion`: [..., C, C], spotted micro-expressions (rows: truth, columns: prediction);
+    `missed`: [..., C], those that were not spotted; `false`: [...], spotted events without a truth;
+    `seconds`: [...], length of the evaluated video.
     """
 
     confusion: FloatArray
@@ -134,12 +142,12 @@ class Counts:
 
     @property
     def truths(self) -> FloatArray:
-        """[...]: micro-expressions that were there."""
+        """Number of true micro-expressions, [...]."""
         truths: FloatArray = self.confusion.sum(axis=(-2, -1)) + self.missed.sum(axis=-1)
         return truths
 
     def pooled(self, weights: FloatArray) -> Self:
-        """Sums over the clips, which count as often as `weights` [..., K] says."""
+        """Sum the counts over the clips, which count as often as in `weights` [..., K]."""
         return type(self)(
             np.einsum("...k,kcd->...cd", weights, self.confusion),
             weights @ self.missed,
@@ -149,32 +157,35 @@ class Counts:
 
 
 def counts_by_subject(
-    labels: Sequence[str], said: Sequence[str], subjects: Sequence[str], classes: Sequence[str]
+    labels: Sequence[str],
+    predicted: Sequence[str],
+    subjects: Sequence[str],
+    classes: Sequence[str],
 ) -> tuple[Counts, npt.NDArray[np.str_]]:
-    """What a network said of N given samples, for each of the K subjects, and who these are [K].
+    """Count a network's predictions of N given samples by subject; return also their names [K].
 
-    labels, said, subjects: [N], of the tested samples of all folds together; classes: in the
-    order of the confusion's rows. Subjects of different datasets need different names
-    (`training.evaluation.protocols.people`). With these `estimates` gives RECOGNITION_FIGURES of the pooled
-    folds, with intervals over subjects.
+    `labels`, `predicted`, `subjects`: [N], of the tested samples of all folds together; `classes`:
+    in the order of the confusion's rows. Subjects of different datasets need different names
+    (`training.evaluation.protocols.people`). From these counts `estimates` computes
+    RECOGNITION_FIGURES of the pooled folds, with intervals over subjects.
     """
     place = {name: number for number, name in enumerate(classes)}
     names, who = np.unique(np.asarray(subjects, np.str_), return_inverse=True)
     confusion = np.zeros((len(names), len(classes), len(classes)))
-    for subject, truth, answer in zip(who, labels, said, strict=True):
+    for subject, truth, answer in zip(who, labels, predicted, strict=True):
         confusion[subject, place[truth], place[answer]] += 1
     nothing = np.zeros(len(names))
     return Counts(confusion, np.zeros((len(names), len(classes))), nothing, nothing), names
 
 
 class Rates(NamedTuple):
-    """All figures of a set, [...]; 0 where nothing was there to divide by.
+    """All metrics of a set, [...]; 0 where the divisor is 0.
 
     `precision`, `recall`, `f1`: of spotting. `accuracy`, `uf1`, `uar`, `macro_precision`,
-    `error_rate` (1 - accuracy): of the class, missed ones as errors. `strs`: spotting F1 times
-    the macro F1 of what was spotted (MEGC's spot-then-recognise score), the mean over all classes
-    that occur in the set: one of which nothing was spotted counts 0. (MEAN's public code takes
-    the harmonic mean of macro precision and macro recall for that macro F1.)
+    `error_rate` (1 - accuracy): of the class, missed expressions as errors. `strs`: spotting F1
+    times the macro F1 of the spotted expressions (MEGC's spot-then-recognise score), the mean over
+    all classes that occur in the set: a class of which nothing was spotted counts 0. (MEAN's public
+    code takes the harmonic mean of macro precision and macro recall for that macro F1.)
     `false_per_minute`: spotted events without a truth.
     """
 
@@ -191,15 +202,15 @@ class Rates(NamedTuple):
 
 
 RECOGNITION_FIGURES = ("accuracy", "error_rate", "uf1", "uar", "macro_precision")
-"""What of `Rates` means something where every sample is given and nothing is spotted."""
+"""Fields of `Rates` that are meaningful where every sample is given and nothing is spotted."""
 
 
 def rates(pooled: Counts) -> Rates:
-    """All figures from pooled counts."""
+    """Compute all metrics from pooled counts."""
     matched = pooled.confusion.sum(axis=(-2, -1))
     spotted = matched + pooled.false
     hits = np.trace(pooled.confusion, axis1=-2, axis2=-1)
-    named = recognition(pooled.confusion, pooled.missed)
+    recognised = recognition(pooled.confusion, pooled.missed)
     f1 = ratio(2 * matched, pooled.truths + spotted)
     f1_of_spotted = recognition(pooled.confusion, np.zeros_like(pooled.missed)).f1
     occurs = pooled.confusion.sum(axis=-1) + pooled.confusion.sum(axis=-2) + pooled.missed > 0
@@ -208,18 +219,18 @@ def rates(pooled: Counts) -> Rates:
         recall=ratio(matched, pooled.truths),
         f1=f1,
         accuracy=ratio(hits, pooled.truths),
-        uf1=named.uf1,
-        uar=named.uar,
+        uf1=recognised.uf1,
+        uar=recognised.uar,
         strs=f1 * _mean_of(f1_of_spotted, occurs),
         false_per_minute=ratio(pooled.false, pooled.seconds / 60),
-        macro_precision=named.macro_precision,
+        macro_precision=recognised.macro_precision,
         error_rate=ratio(pooled.truths - hits, pooled.truths),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its 95 % interval; None where there is nothing to take it from."""
+    """Value of a metric and its 95 % interval; None where there is no data for it."""
 
     value: float | None
     low: float | None = None
@@ -227,12 +238,12 @@ class Estimate:
 
 
 def estimates(counts: Counts, subjects: npt.NDArray[np.str_]) -> dict[str, Estimate]:
-    """Every figure of `Rates` over K clips, with its bootstrap interval over subjects.
+    """Compute each metric of `Rates` over K clips, with its bootstrap interval over subjects.
 
-    counts: of each clip; subjects: [K], who is in it. Clips of one person resemble each other,
-    so people are drawn, with all their clips. One person gives no interval. Without a
-    micro-expression only `false_per_minute` has a value, and draws without one are left out of
-    the intervals of the other figures.
+    `counts`: of each clip; `subjects`: [K], subject of each clip. Clips of the same person resemble
+    each other, so people are drawn, with all their clips. A single person gives no interval.
+    Without a micro-expression only `false_per_minute` has a value, and draws without
+    micro-expressions are left out of the intervals of the other metrics.
     """
     if not len(subjects):
         return {name: Estimate(None) for name in Rates._fields}

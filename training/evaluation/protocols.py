@@ -1,7 +1,7 @@
-"""Who is trained on and who is tested on: protocols of the field, and of the dissertation.
+"""Protocols of the field and of the dissertation, which divide samples into training and test.
 
-A table of samples, one row each, becomes folds: rows to train on, rows to choose the epoch by and
-rows to test. Nothing else decides that, and no fold leaves here unchecked.
+A table of samples, a row for each, becomes folds: rows to train on, rows to choose the epoch by and
+rows to test. Nothing else decides that, and every fold is checked.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ import pandas as pd
 from realtime.errors import KilasError
 
 Rows = npt.NDArray[np.int64]
-"""Places of samples in their table, from 0, in order."""
+"""Row numbers of samples in their table, from 0, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """`statement`: what every report of it says. `is_subject_independent`: nobody who is tested
-    was seen in training."""
+    """Protocol by which samples are divided into training and test.
+
+    `statement`: text on it in every report. `is_subject_independent`: true if no tested person was
+    seen in training.
+    """
 
     name: str
     title: str
@@ -33,7 +36,7 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One training and its test. `name` is unique in its plan; `validation` may be empty."""
+    """Fold: a training and its test. `name` is unique in its plan; `validation` may be empty."""
 
     name: str
     train: Rows
@@ -45,8 +48,8 @@ SPLIT_PERCENT = {
     **{"split-80-10-10": (10, 10), "split-70-15-15": (15, 15)},
     "split-80-20": (0, 20),
 }
-"""Percent of each class that is for validation and for test: the dissertation's splits, and that
-of the FER2013 paper."""
+"""Percent of each class for validation and for test: the splits of the dissertation and of the
+FER2013 paper."""
 
 
 def _split_protocol(name: str, validated: int, tested: int) -> Protocol:
@@ -59,15 +62,15 @@ def _split_protocol(name: str, validated: int, tested: int) -> Protocol:
         statement=(
             f"The samples of each class were divided at random into {into}, "
             f"{shares}. This is not subject-independent: one person can be on all sides, so "
-            "the figures do not hold for people whom the network has never seen."
+            "the metrics do not hold for people whom the network has never seen."
         ),
         is_subject_independent=False,
     )
 
 
 PROTOCOLS = {
-    one.name: one
-    for one in (
+    protocol.name: protocol
+    for protocol in (
         *(_split_protocol(name, *percent) for name, percent in SPLIT_PERCENT.items()),
         Protocol(
             "loso",
@@ -104,7 +107,7 @@ PROTOCOLS = {
             statement=(
                 "FER2013's own parts: trained on Training, tested on PrivateTest with PublicTest "
                 "for validation, or tested on PublicTest where the data has no PrivateTest. The "
-                "dataset does not say who is in a picture, so this is not known to be "
+                "dataset does not name the people in the pictures, so this is not known to be "
                 "subject-independent."
             ),
             is_subject_independent=False,
@@ -113,7 +116,7 @@ PROTOCOLS = {
 }
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
-"""Values of the column `usage`, as FER2013 calls its parts."""
+"""Values of the column `usage`: FER2013's names of its parts."""
 
 COMPOSITE = {
     "casme2": {"negative": 88, "positive": 32, "surprise": 25},
@@ -123,36 +126,41 @@ COMPOSITE = {
 """Published number of samples of each class in each dataset of the composite (MEGC 2019)."""
 
 COMPOSITE_TITLES = {"casme2": "CASME II", "samm": "SAMM", "smic": "SMIC"}
-"""What people call these datasets."""
+"""Usual names of these datasets."""
 
 COMPOSITE_SUBJECTS = 68
-"""Published number of its subjects (MEGC 2019)."""
+"""Published number of subjects of the composite (MEGC 2019)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Subjects:
-    """Everybody in the samples. `names`: [P], in order. `of_sample`: int64 [N], place in `names`.
-    `shown`: int64 [P, C], how many samples of each class each of them has."""
+    """Subjects of the samples.
+
+    `names`: [P], in order. `of_sample`: int64 [N], place in `names`. `shown`: int64 [P, C], number
+    of samples of each class of each subject.
+    """
 
     names: npt.NDArray[np.str_]
     of_sample: npt.NDArray[np.int64]
     shown: npt.NDArray[np.int64]
 
     def rows(self, chosen: npt.NDArray[np.bool_]) -> Rows:
-        """All samples of the chosen ones, bool [P]."""
+        """Return all samples of the chosen subjects, bool [P]."""
         return np.flatnonzero(chosen[self.of_sample])
 
 
 def find_protocol(name: str) -> Protocol:
-    """Raises KilasError when there is no protocol of this name."""
+    """Find a protocol by its name. Raises KilasError when there is none of this name."""
     if name not in PROTOCOLS:
         raise KilasError(f"There is no protocol {name}; there are {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]
 
 
 def people(samples: pd.DataFrame) -> npt.NDArray[np.str_]:
-    """Who is in each sample, [N]: dataset and subject, because a name means somebody else in
-    another dataset. Empty where the dataset does not say."""
+    """Return the person in each sample, [N]; empty where the dataset does not name the person.
+
+    Names are dataset and subject, because a subject's name means another person in another dataset.
+    """
     subjects = samples["subject"].fillna("").astype(str)
     names = samples["dataset"].astype(str) + " " + subjects
     return names.where(subjects != "", "").to_numpy(np.str_)
@@ -166,24 +174,29 @@ def plan_folds(
     validation_share: float = 0.0,
     folds: int = 5,
 ) -> list[Fold]:
-    """The folds of a protocol, each checked by `check_fold`.
+    """Plan the folds of a protocol, each checked by `check_fold`.
 
-    samples: `dataset, subject, label`, and `usage` (USAGES) for `official`.
+    `samples`: `dataset, subject, label`, and `usage` (USAGES) for `official`.
 
-    validation_share: 0 for no validation part. Of a subject-independent protocol it is a share of
+    `validation_share`: 0 for no validation part. Of a subject-independent protocol it is a share of
     the training subjects, at least one; fewer than the share where training would else lack a
     class. The splits have their own share. `official` takes it from Training, where PublicTest is
-    the test. folds: how many groups `leave-subjects-out` makes.
+    the test. `folds`: number of groups of `leave-subjects-out`.
 
-    A plan follows from protocol, samples and seed. The order of the rows is nothing to it, but
-    for rows of the same subject and class where samples are divided and not subjects.
+    A plan follows from protocol, samples and seed. The order of the rows has no effect, except for
+    rows of the same subject and class where samples are divided and not subjects.
 
     Raises KilasError when the protocol is unknown or the samples do not suit it.
+
+    Example:
+        samples = pd.DataFrame({"dataset": "own", "subject": list("aabb"), "label": list("pnpn")})
+        plan_folds("loso", samples, seed=1)  # a fold for each of the subjects a and b
     """
     chosen = find_protocol(protocol)
     if not 0 <= validation_share < 1:
         raise KilasError(
-            f"A validation share of {validation_share:g} cannot be; give one from 0 to below 1."
+            f"A validation share of {validation_share:g} is impossible; give a share from 0 to "
+            "below 1."
         )
     if protocol == "megc2019":
         _check_composite(samples)
@@ -210,9 +223,12 @@ def plan_folds(
 
 
 def check_fold(fold: Fold, samples: pd.DataFrame, protocol: str) -> None:
-    """Raise KilasError when a sample is on two sides of a fold or twice on one, there is nothing
-    to train on or to test, or the protocol is subject-independent and a subject is on two sides
-    or unknown."""
+    """Check a fold against its protocol.
+
+    Raises KilasError when a sample is on two sides of the fold or twice on the same side, there is
+    nothing to train on or to test, or the protocol is subject-independent and a subject is on two
+    sides or unknown.
+    """
     chosen = find_protocol(protocol)
     sides = {"training": fold.train, "validation": fold.validation, "test": fold.test}
     for side in ("training", "test"):
@@ -244,9 +260,9 @@ def check_fold(fold: Fold, samples: pd.DataFrame, protocol: str) -> None:
 
 
 def composite_note(samples: pd.DataFrame) -> str:
-    """How the samples compare with the published MEGC 2019 composite, dataset by dataset.
+    """Compare the samples with the published MEGC 2019 composite, dataset by dataset.
 
-    samples: as for `plan_folds`.
+    `samples`: as for `plan_folds`. Returns a sentence for reports.
     """
     found = samples.groupby(["dataset", "label"]).size().to_dict()
     parts: list[str] = []
@@ -264,27 +280,27 @@ def composite_note(samples: pd.DataFrame) -> str:
 
 
 def _random(seed: int, name: str) -> np.random.Generator:
-    """Its own source of randomness for each fold or class, whatever others there are."""
+    """Return a random generator of its own for a fold or class, whatever others there are."""
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 def _known_people(samples: pd.DataFrame, protocol: Protocol) -> npt.NDArray[np.str_]:
-    """`people`. Raises KilasError when one is unknown."""
+    """Return the person in each sample as `people` does. Raises KilasError if any is unknown."""
     who = people(samples)
     if (who == "").any():
         dataset = samples["dataset"].to_numpy()[(who == "").argmax()]
         others = ", ".join(
-            name for name, one in PROTOCOLS.items() if not one.is_subject_independent
+            name for name, other in PROTOCOLS.items() if not other.is_subject_independent
         )
         raise KilasError(
-            f"{dataset} does not say who is in each sample, which {protocol.name} must know; take "
+            f"{dataset} does not name the person in each sample, which {protocol.name} needs; take "
             f"another protocol: {others}."
         )
     return who
 
 
 def _subjects(samples: pd.DataFrame, protocol: Protocol) -> _Subjects:
-    """Raises KilasError when one is unknown or there are fewer than two."""
+    """Collect the subjects. Raises KilasError when any is unknown or there are fewer than two."""
     names, of_sample = np.unique(_known_people(samples, protocol), return_inverse=True)
     if len(names) < 2:
         raise KilasError(
@@ -298,11 +314,12 @@ def _subjects(samples: pd.DataFrame, protocol: Protocol) -> _Subjects:
 
 
 def _even_groups(shown: npt.NDArray[np.int64], folds: int, seed: int) -> npt.NDArray[np.int64]:
-    """The group, 0 to folds - 1, of each subject, [P].
+    """Divide the subjects into groups with even classes; return each subject's group, [P].
 
-    shown: [P, C], see `_Subjects`. Each subject, those with most samples first, joins the group
-    that has least of its classes: the greedy way of scikit-learn's StratifiedGroupKFold, which up
-    to 1.7 forgets who has which samples when it is to shuffle and may leave a group empty.
+    Groups are numbered from 0. `shown`: [P, C], see `_Subjects`. Each subject, those with most
+    samples first, joins the group that has least of its classes: the greedy way of scikit-learn's
+    StratifiedGroupKFold, which up to 1.7 mixes up the subjects' samples when it shuffles and may
+    leave a group empty.
     """
     if not 2 <= folds <= len(shown):
         raise KilasError(
@@ -328,7 +345,7 @@ def _leave_out(
     validation_share: float,
     random: np.random.Generator,
 ) -> Fold:
-    """The fold that tests these subjects, bool [P]."""
+    """Return the fold that tests these subjects, bool [P]."""
     validated = np.zeros_like(tested)
     others = np.flatnonzero(~tested)
     if validation_share > 0:
@@ -345,11 +362,11 @@ def _leave_out(
 def _for_validation(
     shown: npt.NDArray[np.int64], share: float, random: np.random.Generator
 ) -> list[int]:
-    """Which of the training subjects choose the epoch, at least one.
+    """Draw the training subjects that choose the epoch, at least one.
 
-    shown: [P, C], see `_Subjects`. They are drawn, and one without whom training would lack a
-    class is passed over, so there may be fewer than the share. Only where nobody can be spared so
-    is it one of those who take the fewest classes with them.
+    `shown`: [P, C], see `_Subjects`. A subject without whom training would lack a class is passed
+    over, so there may be fewer than the share. Only where nobody can be spared is it a subject that
+    takes the fewest classes away.
     """
     if len(shown) < 2:
         raise KilasError(
@@ -372,7 +389,7 @@ def _for_validation(
 
 
 def _rows_of_classes(samples: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
-    """Each class and its samples, those of one subject together."""
+    """Yield each class and its samples, those of the same subject together."""
     who, labels = people(samples), samples["label"].to_numpy(np.str_)
     by_subject = np.argsort(who, kind="stable")
     for label in np.unique(labels).tolist():
@@ -380,9 +397,11 @@ def _rows_of_classes(samples: pd.DataFrame) -> Iterator[tuple[str, Rows]]:
 
 
 def _split(samples: pd.DataFrame, validated: int, tested: int, seed: int) -> Fold:
-    """So many percent of each class for validation and for test, at least one sample each, unless
-    it is 0. But training comes first, then the test: of one sample of a class nothing is tested,
-    of two nothing validates."""
+    """Split the samples of each class at random, by percent for validation and for test.
+
+    Each part has at least one sample, unless its percentage is 0. But training comes first, then
+    the test: of one sample of a class nothing is tested, of two nothing validates.
+    """
     train: list[Rows] = []
     validation: list[Rows] = []
     test: list[Rows] = []
@@ -402,8 +421,11 @@ def _joined(parts: list[Rows]) -> Rows:
 
 
 def _official(samples: pd.DataFrame, validation_share: float, seed: int) -> Fold:
-    """See the statement of the protocol. Where PublicTest is the test, the validation part is
-    this share of each class of Training, which keeps at least one sample."""
+    """Return the fold of the dataset's own parts: see the statement of the protocol.
+
+    Where PublicTest is the test, the validation part is this share of each class of Training, which
+    keeps at least one sample.
+    """
     usage = samples.get("usage", pd.Series("", samples.index)).fillna("").to_numpy(np.str_)
     if not (usage != "").any():
         raise KilasError(
@@ -430,7 +452,7 @@ def _official(samples: pd.DataFrame, validation_share: float, seed: int) -> Fold
 
 
 def _check_composite(samples: pd.DataFrame) -> None:
-    """Raise KilasError when these are not the three datasets in the three classes."""
+    """Check that these are the three datasets in the three classes. Raises KilasError."""
     datasets = sorted(set(samples["dataset"]))
     if datasets != sorted(COMPOSITE):
         raise KilasError(
@@ -447,8 +469,11 @@ def _check_composite(samples: pd.DataFrame) -> None:
 
 
 def _check_classes(plan: list[Fold], samples: pd.DataFrame) -> None:
-    """Raise KilasError when every fold that tests a class lacks it in training: all its answers
-    would be wrong. (A class that no fold tests must be in training somewhere.)"""
+    """Check that each class can be trained on in a fold that tests it. Raises KilasError.
+
+    Otherwise all predictions of the class would be wrong. (A class that no fold tests must be in
+    training somewhere.)
+    """
     labels = samples["label"].to_numpy(np.str_)
     trained = [set(labels[fold.train].tolist()) for fold in plan]
     tested = [set(labels[fold.test].tolist()) for fold in plan]

@@ -1,8 +1,8 @@
-"""Figures that others published of the same systems and datasets, as they printed them.
+"""Results that others published of the same systems and datasets, as they printed them.
 
 Those of the systems of the dissertation and its two papers are of random splits by sample: the
-same person can be on both sides. What their text calls SAMM stands here under `samm-lv`: both
-papers say no more than "SAMM", and the dissertation repeats the figures under SAMM-LV.
+same person can be on both sides. Their results on SAMM are listed here under `samm-lv`: both papers
+write only "SAMM", and the dissertation repeats the numbers under SAMM-LV.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from training.evaluation.results import ProtocolRun
 TABLE = Path(__file__).parent / "published.csv"
 
 WHOLE = ("", "14", "MER-DACWB3DCNNST")
-"""Experiments that are a system with all its parts, not one that lacks some of them."""
+"""Names of the experiments with a whole system, without missing parts."""
 
 SPOTTING = "spotting"
-"""Stands for a protocol where spotting was published."""
+"""Value of `protocol` where results of spotting were published."""
 
 NOT_COMPARABLE = (
-    "Published figures of these systems come from random splits of the samples: the same person, "
+    "Published results of these systems come from random splits of the samples: the same person, "
     "and where copies were made before the split even the same clip, may be in training and in "
-    "test. They say nothing about people who were never seen, so they can only be compared with "
-    "runs under the same split, and never with figures that are subject-independent. How the F1 "
-    "of several classes was averaged, the documents do not say."
+    "test. They do not hold for people who were never seen, so they can only be compared with runs "
+    "under the same split, and never with results that are subject-independent. The documents do "
+    "not state how the F1 of several classes was averaged."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published figure. `experiment`: what its authors call it, empty where there is only one.
+    """Published result.
 
-    `accuracy_percent`, `f1`, `uar`, `strs`: as printed, None where nothing was. `f1` is that of
-    the classes, and under a protocol of spotting that of spotting. `source`: where it was printed
-    and what has to be known about it.
+    `experiment`: its authors' name for it, empty where there is only one. `accuracy_percent`, `f1`,
+    `uar`, `strs`: as printed, None where nothing was printed. `f1` is that of the classes, and
+    under a protocol of spotting that of spotting. `source`: document, with remarks.
     """
 
     system: str
@@ -55,7 +55,7 @@ class Published:
 
 @cache
 def published() -> tuple[Published, ...]:
-    """All of them."""
+    """Read all published results."""
     with TABLE.open(encoding="utf-8", newline="") as file:
         return tuple(
             Published(
@@ -73,48 +73,51 @@ def published() -> tuple[Published, ...]:
         )
 
 
-def _printed(figure: str) -> Decimal | None:
-    return Decimal(figure) if figure else None
+def _printed(text: str) -> Decimal | None:
+    return Decimal(text) if text else None
 
 
 def published_of(run: ProtocolRun) -> Published | None:
-    """What was published of the run's own system on its dataset under its protocol.
+    """Return the published result of a run's system on its dataset under its protocol, if any.
 
-    A run is of the experiment that its name begins with, as in `experiment 14, batch 64`. One
-    that names none is of the whole system, unless parts of it vary in its grid; how large a batch
-    is and how many epochs there are is no part.
+    A run belongs to the experiment with which its name begins, as in `experiment 14, batch 64`. A
+    run without such a name is of the whole system, unless parts of the system vary in its grid;
+    plain numbers, such as the batch size and the number of epochs, are no parts.
     """
     found = [
-        one
-        for one in published()
-        if (one.system, one.dataset, one.protocol) == (run.system, run.dataset, run.protocol)
+        result
+        for result in published()
+        if (result.system, result.dataset, result.protocol)
+        == (run.system, run.dataset, run.protocol)
     ]
-    for one in found:
-        pattern = rf"(experiment )?{re.escape(one.experiment)}(?![\w-])"
-        if one.experiment and re.match(pattern, run.name):
-            return one
+    for result in found:
+        pattern = rf"(experiment )?{re.escape(result.experiment)}(?![\w-])"
+        if result.experiment and re.match(pattern, run.name):
+            return result
     if not all(map(is_number, run.varied.values())):
         return None
-    return next((one for one in found if one.experiment in WHOLE), None)
+    return next((result for result in found if result.experiment in WHOLE), None)
 
 
 def published_whole(system: str, dataset: str) -> Published | None:
-    """What was published of a whole system on a dataset, whatever the protocol; where there are
-    several figures, the first that its authors print."""
+    """Return the published result of a whole system on a dataset, whatever the protocol, if any.
+
+    Where there are several, it is the first that the authors print.
+    """
     return next(
         (
-            one
-            for one in published()
-            if (one.system, one.dataset) == (system, dataset)
-            and one.experiment in WHOLE
-            and one.protocol != SPOTTING
+            result
+            for result in published()
+            if (result.system, result.dataset) == (system, dataset)
+            and result.experiment in WHOLE
+            and result.protocol != SPOTTING
         ),
         None,
     )
 
 
 def base_name(run: ProtocolRun) -> str:
-    """A run's name without the plain numbers that vary in its grid: `14` of `14, batch 64`."""
+    """Return a run's name without the plain numbers that vary: `14` of `14, batch 64`."""
     numbers = {
         f"{key.rpartition('.')[2].replace('_', ' ')} {value}"
         for key, value in run.varied.items()
@@ -124,5 +127,5 @@ def base_name(run: ProtocolRun) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Whether a setting is a plain number; true and false are none."""
+    """Return True if a setting is a plain number; true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""What a run of a protocol leaves behind: every prediction, and how the network was trained."""
+"""Results of a run of a protocol: every prediction, and the course of the training."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from training.provenance import write_json
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a network said of one sample that it was not trained on.
+    """Prediction of a network for a sample that it was not trained on.
 
-    `sample`: row of the samples' table. `label`, `said`: classes. `probabilities`: one a class,
-    in the order of the run's labels. `is_copy`: see `training.preparation.sequence_file.TABLE_COLUMNS`.
+    `sample`: row of the samples' table. `label`, `said`: true and predicted class. `probabilities`:
+    of each class, in the order of the run's labels. `is_copy`: see
+    `training.preparation.sequence_file.TABLE_COLUMNS`.
     """
 
     sample: int
@@ -31,16 +32,16 @@ class Prediction:
 
 
 Expression = tuple[float, float, str]
-"""A micro-expression, true or spotted: onset_s, offset_s and class."""
+"""Onset and offset in seconds and class of a micro-expression, true or spotted."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedSequence:
-    """What a network that spots made of one clip that it was not trained on.
+    """Events that a network spotted in a clip that it was not trained on.
 
-    `seconds`: how much of it was watched, 0 where no face was found. `truths`: its
-    micro-expressions; those whose emotion is of no class are left out, and so is what was spotted
-    on them. `events`: what was spotted.
+    `seconds`: length of the clip's part that was scored, 0 where no face was found. `truths`: its
+    micro-expressions; those whose emotion has no class are left out, and so are events spotted on
+    them. `events`: the spotted events.
     """
 
     dataset: str
@@ -53,9 +54,11 @@ class WatchedSequence:
 
 @dataclass(frozen=True, slots=True)
 class FoldPart:
-    """One side of a fold: how many samples and subjects, and how many samples of each class. Of
-    networks that spot, samples are whole recordings, and classes those of the micro-expressions in
-    them."""
+    """Side of a fold: number of samples and subjects, and of samples of each class.
+
+    For networks that spot, samples are whole recordings, and classes those of the micro-expressions
+    in them.
+    """
 
     samples: int
     subjects: int
@@ -64,9 +67,9 @@ class FoldPart:
 
 @dataclass(frozen=True, slots=True)
 class FoldResult:
-    """One fold, trained and tested.
+    """Result of a fold that was trained and tested.
 
-    `history`: figures of each epoch (`loss`, `accuracy`, and with a validation part `val_loss`,
+    `history`: metrics of each epoch (`loss`, `accuracy`, and with a validation part `val_loss`,
     `val_accuracy`). `epoch`: number, from 1, of the epoch whose weights were tested. `commit`: of
     the code that trained it.
     """
@@ -85,12 +88,12 @@ class FoldResult:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolRun:
-    """One setting of one recipe on one dataset under one protocol, with its finished folds.
+    """Run of a recipe with certain settings on a dataset under a protocol, with its finished folds.
 
-    `name`: short and unique in its grid for one dataset and protocol, such as `14` or `batch 32,
-    256 epochs`; `title` says more in words. `dataset`: of the data file, or `composite`. `data`:
-    the prepared files and the SHA-256 of each. `settings`: the whole recipe as
-    nested values. `varied`: the settings that differ between the runs of the grid.
+    `name`: short and unique in its grid for a dataset and protocol, such as `14` or `batch 32,
+    256 epochs`; `title`: longer description. `dataset`: of the data file, or `composite`. `data`:
+    the prepared files and the SHA-256 of each. `settings`: the whole recipe as nested values.
+    `varied`: the settings that differ between the runs of the grid.
     """
 
     name: str
@@ -107,22 +110,22 @@ class ProtocolRun:
 
 
 def write_fold(path: Path, result: FoldResult) -> None:
-    """Keep a finished fold."""
+    """Write the result of a finished fold to a file."""
     write_json(path, dataclasses.asdict(result))
 
 
 def read_fold(path: Path) -> FoldResult:
-    """A fold that `write_fold` kept. Raises KilasError when the file is something else."""
+    """Read the result of a fold that `write_fold` wrote. Raises KilasError for other files."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         parts = {name: FoldPart(**values[name]) for name in ("train", "validation", "test")}
         lists: dict[str, Any] = {
             "predictions": tuple(
-                Prediction(**{**one, "probabilities": tuple(one["probabilities"])})
-                for one in values["predictions"]
+                Prediction(**{**item, "probabilities": tuple(item["probabilities"])})
+                for item in values["predictions"]
             ),
             "history": {name: tuple(curve) for name, curve in values["history"].items()},
-            "watched": tuple(_read_watched(one) for one in values["watched"]),
+            "watched": tuple(_read_watched(item) for item in values["watched"]),
         }
         return FoldResult(**{**values, **parts, **lists})
     except (ValueError, TypeError, KeyError, AttributeError) as error:

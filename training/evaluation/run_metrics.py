@@ -1,6 +1,6 @@
-"""What the predictions of a run come to, and what was spotted.
+"""Metrics of a run, from its predictions or from the events that it spotted.
 
-All folds are pooled: the figures of a run are those of all its tested samples together, never the
+All folds are pooled: the metrics of a run are those of all its tested samples together, never the
 mean of its folds.
 """
 
@@ -27,17 +27,20 @@ from training.evaluation.metrics import (
 from training.evaluation.results import Prediction, ProtocolRun, WatchedSequence
 
 FIGURES = ("accuracy", "uf1", "uar")
-"""What runs are compared by."""
+"""Metrics that compare runs."""
 
 WORST = 6
-"""Clips of a run to look at; enough to see whether they have something in common."""
+"""Number of a run's wrong clips to look at; enough to see what they may have in common."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassMetrics:
-    """`samples`: tested ones that are of the class; `said`: those that were said to be; `right`:
-    those that were both. None: there is nothing to divide by. Of a run that spots, samples are
-    micro-expressions, which are said to be something only where they were spotted."""
+    """Metrics of a class; None where the divisor is 0.
+
+    `samples`: number of tested samples of the class; `said`: number predicted as the class;
+    `right`: number of both. For a run that spots, samples are micro-expressions, which have a
+    prediction only where they were spotted.
+    """
 
     label: str
     samples: int
@@ -50,7 +53,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True, slots=True)
 class SubjectFigures:
-    """How many samples of somebody were tested, and how many of these were named rightly."""
+    """Number of tested samples of a subject, and of those predicted rightly."""
 
     dataset: str
     subject: str
@@ -60,14 +63,14 @@ class SubjectFigures:
 
 @dataclass(frozen=True, slots=True)
 class RunFigures:
-    """What a run's pooled predictions come to.
+    """Metrics of a run's pooled predictions.
 
-    `subjects`: None where the dataset does not say who is who. `figures`: RECOGNITION_FIGURES.
-    `commonest`: FIGURES of always saying the class that is most common among the tested samples.
-    `confusion`: rows truth, columns said. `by_dataset`: RECOGNITION_FIGURES, where there are
-    several datasets. `by_subject`: the best first. `copies`: how many of the samples are copies of
-    pictures of the dataset's part Training; `without_copies`: RECOGNITION_FIGURES of the others,
-    where there are copies and others.
+    `subjects`: number of subjects, None where the dataset does not name them. `figures`:
+    RECOGNITION_FIGURES. `commonest`: FIGURES of a constant prediction, the class that is most
+    common among the tested samples. `confusion`: rows truth, columns prediction. `by_dataset`:
+    RECOGNITION_FIGURES, where there are several datasets. `by_subject`: the best first. `copies`:
+    number of samples that are copies of pictures of the dataset's part Training; `without_copies`:
+    RECOGNITION_FIGURES of the others, where there are copies and others.
     """
 
     samples: int
@@ -83,15 +86,17 @@ class RunFigures:
 
 
 def run_figures(run: ProtocolRun) -> RunFigures:
-    """All figures of a run, from its folds' predictions together."""
+    """Compute all metrics of a run, from its folds' predictions together."""
     predictions = predictions_of(run)
-    found, confusion = _figures_of(predictions, run.labels)
-    datasets = list(dict.fromkeys(one.dataset for one in predictions))
+    found, confusion = _metrics_of(predictions, run.labels)
+    datasets = list(dict.fromkeys(prediction.dataset for prediction in predictions))
     by_subject: dict[tuple[str, str], list[bool]] = {}
-    for one in predictions:
-        by_subject.setdefault((one.dataset, one.subject), []).append(one.said == one.label)
+    for prediction in predictions:
+        by_subject.setdefault((prediction.dataset, prediction.subject), []).append(
+            prediction.said == prediction.label
+        )
     is_known = all(subject for _, subject in by_subject)
-    originals = [one for one in predictions if not one.is_copy]
+    originals = [prediction for prediction in predictions if not prediction.is_copy]
     copies = len(predictions) - len(originals)
     return RunFigures(
         samples=len(predictions),
@@ -101,54 +106,60 @@ def run_figures(run: ProtocolRun) -> RunFigures:
         confusion=confusion.astype(int).tolist(),
         classes=_classes(run.labels, confusion, np.zeros(len(run.labels))),
         by_dataset={
-            name: _figures_of([one for one in predictions if one.dataset == name], run.labels)[0]
+            name: _metrics_of(
+                [prediction for prediction in predictions if prediction.dataset == name],
+                run.labels,
+            )[0]
             for name in datasets * (len(datasets) > 1)
         },
         by_subject=tuple(
             SubjectFigures(dataset, subject, len(rights), sum(rights))
             for (dataset, subject), rights in sorted(
-                by_subject.items(), key=lambda one: (-np.mean(one[1]), -len(one[1]), one[0])
+                by_subject.items(), key=lambda item: (-np.mean(item[1]), -len(item[1]), item[0])
             )
         )
         * is_known,
         copies=copies,
-        without_copies=_figures_of(originals, run.labels)[0] if copies and originals else {},
+        without_copies=_metrics_of(originals, run.labels)[0] if copies and originals else {},
     )
 
 
 def _classes(
     labels: Sequence[str], confusion: npt.NDArray[np.float64], missed: npt.NDArray[np.float64]
 ) -> tuple[ClassMetrics, ...]:
-    """confusion: [C, C]; missed: [C], see `training.evaluation.metrics.recognition`."""
-    named = recognition(confusion, missed)
-    truths, said = confusion.sum(axis=1) + missed, confusion.sum(axis=0)
+    """Compute the metrics of each class.
+
+    `confusion`: [C, C]; `missed`: [C], see `training.evaluation.metrics.recognition`.
+    """
+    recognised = recognition(confusion, missed)
+    truths, predicted = confusion.sum(axis=1) + missed, confusion.sum(axis=0)
     return tuple(
         ClassMetrics(
             label,
             samples=int(truths[k]),
-            said=int(said[k]),
+            said=int(predicted[k]),
             right=int(confusion[k, k]),
-            precision=float(named.precision[k]) if said[k] else None,
-            recall=float(named.recall[k]) if truths[k] else None,
-            f1=float(named.f1[k]) if said[k] + truths[k] else None,
+            precision=float(recognised.precision[k]) if predicted[k] else None,
+            recall=float(recognised.recall[k]) if truths[k] else None,
+            f1=float(recognised.f1[k]) if predicted[k] + truths[k] else None,
         )
         for k, label in enumerate(labels)
     )
 
 
 def predictions_of(run: ProtocolRun) -> list[Prediction]:
-    """Of all folds."""
-    return [one for fold in run.folds for one in fold.predictions]
+    """Return the predictions of all folds."""
+    return [prediction for fold in run.folds for prediction in fold.predictions]
 
 
-def _figures_of(
+def _metrics_of(
     predictions: Sequence[Prediction], labels: Sequence[str]
 ) -> tuple[dict[str, Estimate], npt.NDArray[np.float64]]:
-    """RECOGNITION_FIGURES, and the confusion [C, C]."""
+    """Compute RECOGNITION_FIGURES, and the confusion [C, C]."""
     counts, subjects = counts_by_subject(
-        [one.label for one in predictions],
-        [one.said for one in predictions],
-        [f"{one.dataset} {one.subject}" for one in predictions],
+        [prediction.label for prediction in predictions],
+        [prediction.said for prediction in predictions],
+        [f"{prediction.dataset} {prediction.subject}" for prediction in predictions],
         labels,
     )
     found = estimates(counts, subjects)
@@ -156,37 +167,45 @@ def _figures_of(
 
 
 def _commonest(truths: npt.NDArray[np.float64]) -> dict[str, float]:
-    """FIGURES of always saying the most common class; truths: [C], samples of each."""
+    """Compute FIGURES of a constant prediction, the most common class.
+
+    `truths`: [C], number of samples of each class.
+    """
     confusion = np.zeros((len(truths), len(truths)))
     confusion[:, truths.argmax()] = truths
-    named = recognition(confusion, np.zeros(len(truths)))
+    recognised = recognition(confusion, np.zeros(len(truths)))
     return {
         "accuracy": float(ratio(truths.max(), truths.sum())),
-        "uf1": float(named.uf1),
-        "uar": float(named.uar),
+        "uf1": float(recognised.uf1),
+        "uar": float(recognised.uar),
     }
 
 
 def worst_predictions(run: ProtocolRun, count: int = WORST) -> list[Prediction]:
-    """The samples that were named wrongly with the highest probability for what was said."""
-    wrong = [one for one in predictions_of(run) if one.said != one.label]
-    return sorted(wrong, key=lambda one: -confidence(run, one))[:count]
+    """Return the wrong predictions with the highest probabilities, the highest first."""
+    wrong = [
+        prediction for prediction in predictions_of(run) if prediction.said != prediction.label
+    ]
+    return sorted(wrong, key=lambda prediction: -confidence(run, prediction))[:count]
 
 
-def confidence(run: ProtocolRun, one: Prediction) -> float:
-    """The probability of what was said."""
-    return one.probabilities[run.labels.index(one.said)]
+def confidence(run: ProtocolRun, prediction: Prediction) -> float:
+    """Return the probability of the predicted class."""
+    return prediction.probabilities[run.labels.index(prediction.said)]
 
 
 def spots(run: ProtocolRun) -> bool:
-    """Whether the run's networks watch whole recordings, and are not given each expression."""
+    """Return True if the run's networks spot in whole recordings, instead of given expressions."""
     return NONE_LABEL in run.labels
 
 
 @dataclass(frozen=True, slots=True)
 class SpottedSubject:
-    """How many micro-expressions somebody showed, how many of these were spotted, how many of
-    those were named rightly, and how many events were spotted that were none."""
+    """Counts of a subject.
+
+    `truths`: micro-expressions; `spotted`: those that were spotted; `right`: spotted ones with the
+    right class; `false`: spotted events that were no micro-expressions.
+    """
 
     dataset: str
     subject: str
@@ -197,17 +216,18 @@ class SpottedSubject:
 
     @property
     def f1(self) -> float:
-        """Of spotting."""
+        """F1 of spotting."""
         return detection(self.spotted, self.truths, self.spotted + self.false).f1
 
 
 @dataclass(frozen=True, slots=True)
 class SpottingFigures:
-    """What a run has spotted in whole recordings, those of all folds together.
+    """Metrics of a run that spots in whole recordings, those of all folds together.
 
-    `truths`, `spotted`, `false`: see `SpottedSubject`. `figures`: those of
-    `training.evaluation.metrics.Rates`. `confusion`: rows truth, columns said, of what was spotted; `missed`:
-    how many were not, of each class. `by_subject`: the best first.
+    `truths`, `spotted`, `false`: see `SpottedSubject`. `figures`: fields of
+    `training.evaluation.metrics.Rates`. `confusion`: rows truth, columns prediction, of spotted
+    micro-expressions; `missed`: number of those not spotted, of each class. `by_subject`: the best
+    first.
     """
 
     recordings: int
@@ -224,15 +244,15 @@ class SpottingFigures:
 
 
 def spotting_figures(run: ProtocolRun) -> SpottingFigures:
-    """All figures of a run that spots, with intervals over subjects."""
+    """Compute all metrics of a run that spots, with intervals over subjects."""
     labels = [label for label in run.labels if label != NONE_LABEL]
-    watched = [one for fold in run.folds for one in fold.watched]
+    watched = [clip for fold in run.folds for clip in fold.watched]
     counts = _spotting_counts(watched, labels)
     confusion, missed = counts.confusion.sum(axis=0), counts.missed.sum(axis=0)
-    whose = [(one.dataset, one.subject) for one in watched]
+    subjects = [(clip.dataset, clip.subject) for clip in watched]
     by_subject = [
-        _spotted_subject(*who, counts.pooled(np.array([float(other == who) for other in whose])))
-        for who in dict.fromkeys(whose)
+        _spotted_subject(*name, counts.pooled(np.array([float(own == name) for own in subjects])))
+        for name in dict.fromkeys(subjects)
     ]
     return SpottingFigures(
         recordings=len(watched),
@@ -241,12 +261,15 @@ def spotting_figures(run: ProtocolRun) -> SpottingFigures:
         truths=int(counts.truths.sum()),
         spotted=int(confusion.sum()),
         false=int(counts.false.sum()),
-        figures=estimates(counts, np.array([" ".join(who) for who in whose])),
+        figures=estimates(counts, np.array([" ".join(name) for name in subjects])),
         classes=_classes(labels, confusion, missed),
         confusion=confusion.astype(int).tolist(),
         missed=missed.astype(int).tolist(),
         by_subject=tuple(
-            sorted(by_subject, key=lambda one: (-one.f1, one.false, one.dataset, one.subject))
+            sorted(
+                by_subject,
+                key=lambda found: (-found.f1, found.false, found.dataset, found.subject),
+            )
         ),
     )
 
@@ -263,17 +286,17 @@ def _spotted_subject(dataset: str, subject: str, counts: Counts) -> SpottedSubje
 
 
 def _spotting_counts(watched: Sequence[WatchedSequence], labels: Sequence[str]) -> Counts:
-    """Of each clip."""
+    """Count the events of each clip."""
     confusion = np.zeros((len(watched), len(labels), len(labels)))
     missed = np.zeros((len(watched), len(labels)))
     false = np.zeros(len(watched))
-    for place, one in enumerate(watched):
-        pairs = match([t[:2] for t in one.truths], [e[:2] for e in one.events])
+    for place, clip in enumerate(watched):
+        pairs = match([t[:2] for t in clip.truths], [e[:2] for e in clip.events])
         for truth, event in pairs:
-            said = labels.index(one.events[event][2])
-            confusion[place, labels.index(one.truths[truth][2]), said] += 1
+            predicted = labels.index(clip.events[event][2])
+            confusion[place, labels.index(clip.truths[truth][2]), predicted] += 1
         matched = {truth for truth, _ in pairs}
-        for number, (_, _, label) in enumerate(one.truths):
+        for number, (_, _, label) in enumerate(clip.truths):
             missed[place, labels.index(label)] += number not in matched
-        false[place] = len(one.events) - len(pairs)
-    return Counts(confusion, missed, false, np.array([one.seconds for one in watched]))
+        false[place] = len(clip.events) - len(pairs)
+    return Counts(confusion, missed, false, np.array([clip.seconds for clip in watched]))

@@ -344,8 +344,8 @@ def test_the_composite_is_compared_with_the_published_one() -> None:
     [
         ("kfold", table(("a", "x")), {}, "no protocol kfold; there are split-80-10-10, .*official"),
         ("loso", table(("a", "x"), ("a", "y")), {}, "at least 2 subjects and the samples have 1"),
-        ("loso", stills("Training"), {}, "fer2013 does not say who .*split-80-10-10.*official"),
-        ("leave-subjects-out", stills("Training"), {}, "fer2013 does not say who"),
+        ("loso", stills("Training"), {}, "fer2013 does not name the person .*split-80-10-10.*official"),
+        ("leave-subjects-out", stills("Training"), {}, "fer2013 does not name the person"),
         ("leave-subjects-out", table(("a", "x"), ("b", "x")), {}, "2 subjects .*5 groups"),
         ("loso", table(("a", "x"), ("b", "x"), ("b", "y")), {}, "tests the class y"),
         ("split-80-10-10", table(("a", "x")), {}, "no sample for test"),
@@ -371,9 +371,9 @@ def test_what_cannot_be_planned_is_said(
 
 def test_an_unknown_subject_among_known_ones_is_no_subject() -> None:
     samples = table(("a", "x"), ("", "x"), ("b", "x"))
-    with pytest.raises(KilasError, match="samm does not say who"):
+    with pytest.raises(KilasError, match="samm does not name the person"):
         plan_folds("loso", samples, seed=0)
-    with pytest.raises(KilasError, match="samm does not say who"):
+    with pytest.raises(KilasError, match="samm does not name the person"):
         plan_folds("loso", samples.replace("", None), seed=0)
 
 
