@@ -1,1 +1,1 @@
-"""HTML pages and pictures about training runs."""
+"""Reports on prepared data, training runs and evaluations: HTML pages and pictures."""

@@ -1,4 +1,4 @@
-"""Samples as rows of small pictures: what the networks are given to see."""
+"""Contact sheet: samples as rows of small pictures, as the networks get them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from realtime.drawing.text import lettering, shorten
 from realtime.types import UInt8Array
 
 SLOTS = 8
-"""Pictures of a row; more would be too small for a page."""
+"""Most pictures in a row; more would be too small for a page."""
 
 TILE_PX = 112
 """Side of a picture; a row then fits on a page of usual width."""
@@ -23,27 +23,30 @@ STRIP_PX = TILE_PX + 6
 """Height of a row, with the line under the apex."""
 
 GAIN = 6
-"""What the difference is multiplied by. A micro-expression moves an edge of the face by about a
-pixel, which changes some 10 of 255 gray levels there."""
+"""Factor of the amplified difference.
+
+A micro-expression moves an edge of the face by about a pixel, which changes some 10 of 255 gray
+levels there.
+"""
 
 SMOOTHING_PX = 1.0
-"""Of the difference, before it is amplified; without it one sees the noise of the camera."""
+"""Blur of the difference before it is amplified; without it camera noise would be visible."""
 
 UNCHANGED = 128
 """Gray level of the difference where nothing changed."""
 
 PER_CLASS = 6
-"""Samples of a class on a sheet."""
+"""Most samples of a class on a sheet."""
 
 MARGIN_PX, CAPTIONS_PX, HEADER_PX, TEXT_PX = 16, 180, 34, 15
-"""Layout of a sheet: around it, to the left of a row, above a class, height of letters."""
+"""Layout of a sheet: margin, width of the captions, height of a class's header, text height."""
 
 INK, PALE_INK = 225, 165
-"""How much darker than white letters are: contrast 15 : 1 and 6 : 1."""
+"""Gray levels by which letters are darker than white: contrast 15 : 1 and 6 : 1."""
 
 
 def chosen_slots(slots: int, apex_slot: int) -> list[int]:
-    """At most SLOTS of a sample's slots, evenly spread, with the first, the apex and the last."""
+    """Choose at most SLOTS of a sample's slots, evenly spread, with first, apex and last slot."""
     spread = np.linspace(0, slots - 1, min(SLOTS, slots)).round().astype(int)
     if apex_slot not in spread:
         inner = spread[1:-1]
@@ -52,9 +55,9 @@ def chosen_slots(slots: int, apex_slot: int) -> list[int]:
 
 
 def difference(faces: UInt8Array, apex_slot: int) -> UInt8Array:
-    """Apex minus first slot, amplified GAIN times around mid gray: uint8 [H, W].
+    """Return apex minus first slot, amplified GAIN times around mid gray: uint8 [H, W].
 
-    faces: uint8 [T, H, W]. Brighter than mid gray is what became brighter.
+    faces: uint8 [T, H, W]. Places that became brighter are brighter than mid gray.
     """
     change = faces[apex_slot].astype(np.float32) - faces[0].astype(np.float32)
     smooth = cv2.GaussianBlur(change, (0, 0), SMOOTHING_PX)
@@ -63,16 +66,15 @@ def difference(faces: UInt8Array, apex_slot: int) -> UInt8Array:
 
 
 def strip(faces: UInt8Array, apex_slot: int) -> UInt8Array:
-    """One sample as a row: up to SLOTS of its slots, the apex underlined, and what changed from
-    the first to it. uint8 [STRIP_PX, W].
+    """Draw a sample as a row: up to SLOTS of its slots, and the difference up to the apex.
 
-    faces: uint8 [T, H, W].
+    faces: uint8 [T, H, W]. The apex is underlined. Result: uint8 [STRIP_PX, W].
     """
     slots = chosen_slots(len(faces), apex_slot)
     tiles = [_tile(faces[slot], is_apex=slot == apex_slot) for slot in slots]
     gap = np.full((STRIP_PX, GAP_PX), 255, np.uint8)
     parts = [part for tile in tiles for part in (tile, gap)]
-    # The difference stands apart.
+    # A wider gap separates the difference.
     return np.hstack([*parts, gap, gap, _tile(difference(faces, apex_slot), is_apex=False)])
 
 
@@ -85,8 +87,11 @@ def _tile(face: UInt8Array, *, is_apex: bool) -> UInt8Array:
 
 
 def pick(labels: Sequence[str], subjects: Sequence[str], per_class: int = PER_CLASS) -> list[int]:
-    """Indices of up to `per_class` samples of each class, of as many subjects as there are: the
-    first of each subject, then the second of each. Samples of a class come in their own order."""
+    """Choose up to `per_class` samples of each class, of as many subjects as possible.
+
+    The first sample of each subject is taken, then the second of each, and so on. Returns indices;
+    those of a class are in ascending order.
+    """
     picked: list[int] = []
     for label in dict.fromkeys(labels):
         seen: dict[str, int] = {}
@@ -107,11 +112,11 @@ def draw_sheet(
     labels: Sequence[str],
     captions: Sequence[str],
 ) -> UInt8Array:
-    """All given samples under their classes, as a picture on white: uint8 BGR [H, W, 3].
+    """Draw samples under their classes, on white: uint8 BGR [H, W, 3].
 
-    faces: N samples, uint8 [T, h, w] each; apex_slots: [N]; labels: [N], each one of `classes`,
-    whose order gives the colours; captions: [N], one line or more each, such as subject and clip.
-    A class without a sample says so.
+    faces: N samples, uint8 [T, h, w] each; apex_slots: [N]; labels: [N], each in `classes`, whose
+    order gives the colours; captions: [N], one or more lines each, such as subject and clip. The
+    header of a class shows how many samples follow, or that there are none.
     """
     rows = [strip(one, slot) for one, slot in zip(faces, apex_slots, strict=True)]
     widest = max([row.shape[1] for row in rows], default=SLOTS * TILE_PX)
@@ -157,7 +162,7 @@ def _sample(width: int, row: UInt8Array, caption: str) -> UInt8Array:
 
 
 def _letter(image: UInt8Array, text: str, x: int, y: int, size_px: int, ink: int) -> None:
-    """Dark letters on white; what lies outside the image is cut off."""
+    """Draw dark letters on white; parts outside the image are cut off."""
     picture = lettering(text, size_px, ink)
     target = image[y : y + picture.shape[0], x : x + picture.shape[1]]
     np.minimum(target, 255 - picture[: target.shape[0], : target.shape[1]], out=target)

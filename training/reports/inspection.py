@@ -1,4 +1,4 @@
-"""What prepared data hold, as a recipe sees them: counts, and a picture of samples."""
+"""Inspection of prepared data as a recipe sees them: counts, and a contact sheet of samples."""
 
 from __future__ import annotations
 
@@ -19,15 +19,24 @@ from training.reports.contact_sheet import draw_sheet, pick
 
 
 def inspect(prepared: Sequence[Path], recipe: Recipe, sheet: Path | None) -> str:
-    """Counts in words; with `sheet`, draw some samples of each class into that picture.
+    """Format the counts of prepared data; with `sheet`, draw some samples of each class.
 
-    Raises KilasError when the data do not fit the recipe, it does not recognise gray faces, or
-    the picture cannot be written.
+    `sheet`: the picture file to write. Raises KilasError when the data do not fit the recipe, the
+    recipe does not recognise gray faces, or the picture cannot be written.
+
+    Example:
+
+        from pathlib import Path
+        from training.recipe import load_recipe
+        from training.reports.inspection import inspect
+
+        recipe = load_recipe("triplepath-ha3dnet")
+        print(inspect([Path("casme2.npz")], recipe, Path("sheet.png")))
     """
     if recipe.samples is None or recipe.spec.signal != "gray":
         raise KilasError(
-            "Only recipes that recognise gray faces have samples to look at; give one of those, "
-            "such as triplepath-ha3dnet."
+            "Only recipes that recognise gray faces have samples to look at; give such a recipe "
+            "with --recipe, for example triplepath-ha3dnet."
         )
     lines = []
     for file in load_files(prepared, recipe.spec):
@@ -44,9 +53,9 @@ def inspect(prepared: Sequence[Path], recipe: Recipe, sheet: Path | None) -> str
     table = samples.table.assign(person=people(samples.table))
     counts = pd.crosstab([table["dataset"], table["emotion"]], table["label"], margins=True)
     lines += [
-        f"{len(samples)} samples; a row an emotion, a column a class:",
+        f"{len(samples)} samples; emotions in rows, classes in columns:",
         counts.to_string(),
-        *_tell_people(table["person"]),
+        *_format_people(table["person"]),
         *(f"Left out: {one.count}, {one.why}." for one in left_out),
     ]
     if sheet is not None:
@@ -55,10 +64,10 @@ def inspect(prepared: Sequence[Path], recipe: Recipe, sheet: Path | None) -> str
     return "\n".join(lines)
 
 
-def _tell_people(person: pd.Series) -> Iterator[str]:
-    """person: of each sample, empty where nobody is named."""
+def _format_people(person: pd.Series) -> Iterator[str]:
+    """Yield lines on the subjects. person: subject of each sample, empty where unknown."""
     if unnamed := int((person == "").sum()):
-        yield f"{unnamed} samples do not say whom they show."
+        yield f"{unnamed} samples do not name their subject."
     each = person[person != ""].value_counts()
     if len(each):
         yield (
@@ -83,7 +92,9 @@ def _draw(samples: Samples, recipe: Recipe, sheet: Path) -> None:
     try:
         sheet.parent.mkdir(parents=True, exist_ok=True)
         is_written = cv2.imwrite(str(sheet), picture)
-    except (OSError, cv2.error):  # of OpenCV: it has no writer for the suffix
+    except (OSError, cv2.error):  # OpenCV's error: it has no writer for the suffix
         is_written = False
     if not is_written:
-        raise KilasError(f"{sheet} cannot be written; give a .png or .jpg in a folder of yours.")
+        raise KilasError(
+            f"{sheet} cannot be written; give a .png or .jpg in a folder that you may write to."
+        )

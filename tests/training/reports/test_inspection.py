@@ -100,7 +100,7 @@ def test_people_of_several_datasets_differ_and_some_are_unnamed(tmp_path: Path) 
     assert "4 subjects with" in inspect(files, RECIPE, None)
     stills = write(tmp_path / "c.npz", 1, "samm", name="")
     told = inspect([*files[:1], stills], RECIPE, None)
-    assert "4 samples do not say whom they show." in told
+    assert "4 samples do not name their subject." in told
     assert "2 subjects with" in told
     assert "subjects with" not in inspect([stills], RECIPE, None)
 
