@@ -1,4 +1,4 @@
-"""This machine's speed, stage by stage and end to end, as ratios within one run."""
+"""Benchmark of this machine: speed stage by stage and end to end, as ratios within one run."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ from realtime.sources.video_file import VideoFile
 from realtime.types import MacroScores, State, Update
 
 ROUNDS = 3
-"""End-to-end runs of each kind, taken in turns: machines get slower and faster meanwhile."""
+"""Number of end-to-end runs of each kind, in turns, since machines get slower and faster
+meanwhile."""
 
 STAGE_FRAMES = 200
-"""Frames of the clip that each stage is timed on."""
+"""Number of the clip's frames on which each stage is timed."""
 
 SHARE_FRAMES = 300
-"""Frames of the clip that the cost of macro-expressions is measured on."""
+"""Number of the clip's frames on which the cost of macro-expressions is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """Milliseconds a call of one stage: median and 95th percentile."""
+    """Time of one stage in milliseconds a call: median and 95th percentile."""
 
     name: str
     median_ms: float
@@ -53,11 +54,15 @@ class StageTime:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """`bare_fps`: a loop that only decodes and calls MediaPipe's face mesh. `analyze_fps`: all
-    of `analyze`. Medians over the rounds. `live`: capture to painted picture with the clip
-    played as a camera; `live_drops`: frames and windows that were lost there, by cause.
-    `macro_share`: what macro-expressions add to the processor's time for everything from a frame
-    to its painted picture, as a share of it; half of the decoding, which both share, counts."""
+    """Result of a benchmark.
+
+    `bare_fps`: frames a second of a loop that only decodes and calls MediaPipe's face mesh.
+    `analyze_fps`: frames a second of the whole `analyze`. Both are medians over the rounds. `live`:
+    time from capture to painted picture with the clip played as a camera; `live_drops`: number of
+    frames and windows that were lost there, by cause. `macro_share`: processor time that
+    macro-expressions add, as a share of the time for everything from a frame to its painted
+    picture; half of the decoding, which both share, counts.
+    """
 
     device: str
     stages: tuple[StageTime, ...]
@@ -69,12 +74,21 @@ class BenchResult:
 
     @property
     def ratio(self) -> float:
-        """Rate of `analyze` to that of the bare loop."""
+        """Rate of `analyze` divided by the rate of the bare loop."""
         return self.analyze_fps / self.bare_fps
 
 
 def bench(video: Path, model: str | Path, device: Device) -> BenchResult:
-    """Time every stage alone, then the whole against the bare loop, on one clip."""
+    """Time every stage alone, and the whole against the bare loop, on one clip.
+
+    Example:
+
+        from pathlib import Path
+        from realtime.benchmark import bench
+        from realtime.inference.model import DEFAULT_MODEL
+
+        print(bench(Path("clip.mp4"), DEFAULT_MODEL, "cpu").ratio)
+    """
     bare, whole = [], []
     for _ in range(ROUNDS):
         bare.append(_bare_loop_fps(video))
@@ -101,7 +115,7 @@ def _bare_loop_fps(video: Path) -> float:
 
 
 def _analyze_fps(video: Path, model: str | Path, device: Device) -> float:
-    """Frames a second of `analyze` with video and tables, until it returns."""
+    """Return the frames a second of `analyze` with video and tables, until it returns."""
     times_s: list[float] = []
     with tempfile.TemporaryDirectory(prefix="kilas-bench-") as folder:
         analyze(
@@ -117,7 +131,10 @@ def _analyze_fps(video: Path, model: str | Path, device: Device) -> float:
 
 
 def _live_latency(video: Path, model: str | Path, device: Device) -> tuple[StageTime, Counter[str]]:
-    """The clip at its own speed through the live monitor, every update painted."""
+    """Play the clip at its own speed through the live monitor and paint every update.
+
+    Returns the time from capture to painted picture, and the drops by cause.
+    """
     ages_ms: list[float] = []
     with Monitor(model, device=device, live=True) as monitor, PacedFile(video) as source:
         overlay = Overlay(monitor.spec, monitor.macro_labels)
@@ -132,8 +149,11 @@ def _live_latency(video: Path, model: str | Path, device: Device) -> tuple[Stage
 
 
 def _macro_share(video: Path, model: str | Path, device: Device) -> float:
-    """See `BenchResult`. Both live paths take turns, frame by frame, so that a machine that gets
-    slower or faster does so for both. No window is left out, so that both do the same."""
+    """Measure `BenchResult.macro_share`.
+
+    Both live paths take turns, frame by frame, so that a machine that gets slower or faster does so
+    for both. No window is left out, so that both do the same.
+    """
     network = Model.load(model, device=device)
     network.warm_up()
     extra_s = 0.0
@@ -157,7 +177,7 @@ def _macro_share(video: Path, model: str | Path, device: Device) -> float:
 
 
 class _Stopwatch:
-    """Collects how long the named parts of a loop take."""
+    """Stopwatch for the named parts of a loop."""
 
     def __init__(self) -> None:
         self._times_ms: dict[str, list[float]] = {}
@@ -169,7 +189,7 @@ class _Stopwatch:
         self._times_ms.setdefault(name, []).append((time.perf_counter() - start_s) * 1e3)
 
     def stages(self) -> tuple[StageTime, ...]:
-        """The median and the 95th percentile of each part, without its first calls, which fill
+        """Return median and 95th percentile of each part, without its first calls, which fill
         caches."""
         kept_ms = {name: times[len(times) // 10 :] for name, times in self._times_ms.items()}
         return tuple(
@@ -179,7 +199,7 @@ class _Stopwatch:
 
 
 def _stage_times(video: Path, model: str | Path, device: Device) -> tuple[StageTime, ...]:
-    """Each stage by itself on the frames of the clip, one after the other on one thread."""
+    """Time each stage by itself on the frames of the clip, one after the other on one thread."""
     network = Model.load(model, device=device)
     spec = network.spec
     network.warm_up()

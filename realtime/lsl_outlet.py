@@ -6,10 +6,10 @@
     Kilas macro    as the scores, of macro-expressions: smoothed over time, twice a second; where
                    they are not off
 
-A sample is stamped with the moment that it speaks of: a score with that of the picture, a marker
-with its event's onset, because that is what other signals are cut by. All times are on LSL's
-clock. They lie in the past when they arrive: a score by the time that the network looks ahead,
-a marker by the length of its event in addition.
+The time stamp of a score is the moment of its picture, that of a marker its event's onset, because
+other signals are cut at onsets. All times are on LSL's clock. They lie in the past when they
+arrive: a score by the time that the network looks ahead, a marker by the length of its event in
+addition.
 """
 
 from __future__ import annotations
@@ -31,34 +31,37 @@ EVENTS_STREAM = "Kilas events"
 MACRO_STREAM = "Kilas macro"
 
 READINGS = 31
-"""Readings of the two clocks of which the smallest counts: a second at 30 frames a second, in
-which no two clocks drift apart by a tenth of a millisecond."""
+"""Number of latest readings of the two clocks, of which the smallest counts: a second at 30 frames
+a second, in which no two clocks drift apart by a tenth of a millisecond."""
 
 JUMP_S = 0.1
-"""A reading that is further off than this shows a clock that was set, not a late reading: threads
-wait for each other for some milliseconds."""
+"""Change of a reading above which a clock was set, and the reading is not just late: threads wait
+for each other for some milliseconds."""
 
 
 class LslOutlet:
-    """Puts the updates of a live run on the Lab Streaming Layer.
+    """Outlet of a live run's updates on the Lab Streaming Layer.
 
     From the start until `close` every program on the local network can find the streams and
-    listen. Nobody need; a listener that is lost is forgotten, and one that comes back finds the
-    streams under the same `source_id`: one for each machine, source and model.
+    receive them; no receiver is needed. A receiver that is lost is forgotten, and a receiver that
+    comes back finds the streams under the same `source_id`: one for each machine, source and model.
 
     All methods belong to one thread. None of them waits for the network: liblsl sends on
-    threads of its own, and drops the oldest samples of a listener that does not keep up.
+    threads of its own, and drops the oldest samples of a receiver that does not keep up.
     Use as a context manager, or call `close`.
     """
 
     def __init__(self, model: Model, source: Source, macro: MacroModel | None = None) -> None:
-        """`source`: entered already. `macro`: None where macro-expressions are not scored.
+        """Put the streams on the network.
+
+        `source`: entered already. `macro`: None where macro-expressions are not scored.
 
         Raises KilasError when LSL cannot be used, and for a source that is not live, whose frames
-        have no time of their own in the laboratory."""
+        have no time on the laboratory's clock.
+        """
         if not source.live:
             raise KilasError(
-                "A file that is analyzed cannot be streamed, because its frames are not of now; "
+                "A file that is analyzed cannot be streamed, because its frames are not live; "
                 "use `watch`, which plays it at its own speed."
             )
         try:
@@ -76,18 +79,18 @@ class LslOutlet:
         origin = f"{platform.node()}\n{source.info.name}"
         rate = pylsl.IRREGULAR_RATE
         infos = {}
-        for name, one in ((SCORES_STREAM, model), (MACRO_STREAM, macro)):
-            if one is not None:
-                channels = _score_channels(one.spec.labels)
+        for name, scorer in ((SCORES_STREAM, model), (MACRO_STREAM, macro)):
+            if scorer is not None:
+                channels = _score_channels(scorer.spec.labels)
                 infos[name] = pylsl.StreamInfo(
                     name,
                     "Expression",
                     len(channels),
                     rate,
                     "float32",
-                    _source_id(name, origin, one),
+                    _source_id(name, origin, scorer),
                 )
-                _describe(infos[name], channels, one)
+                _describe(infos[name], channels, scorer)
         infos[EVENTS_STREAM] = pylsl.StreamInfo(
             EVENTS_STREAM, "Markers", 1, rate, "string", _source_id(EVENTS_STREAM, origin, model)
         )
@@ -97,8 +100,8 @@ class LslOutlet:
             self._outlets = {name: pylsl.StreamOutlet(info) for name, info in infos.items()}
         except RuntimeError as error:
             raise KilasError(
-                "The streams could not be put on the network; check that this machine has one "
-                "and that its firewall lets Kilas use it."
+                "The streams could not be put on the network; check that this machine has a "
+                "network and that its firewall allows Kilas to use it."
             ) from error
 
     def __enter__(self) -> Self:
@@ -120,7 +123,7 @@ class LslOutlet:
     def push(self, update: Update, age_s: float | None) -> None:
         """Send the scores and events of one update.
 
-        `age_s`: `Source.age_s` of the update's frame, asked for now. None: not known yet, as for
+        `age_s`: `Source.age_s` of the update's frame, read just now. None: not known yet, as for
         the first frame of a file that is played; until it was known once, nothing is sent.
         Must not be called after `close`.
         """
@@ -129,9 +132,9 @@ class LslOutlet:
         if not self._clock.is_set:
             return
         for name, scores in ((SCORES_STREAM, update.scores), (MACRO_STREAM, update.macro)):
-            for one in scores:
-                stamp_s = self._clock.at(one.t_s)
-                self._outlets[name].push_sample([one.face_id, *one.probabilities], stamp_s)
+            for score in scores:
+                stamp_s = self._clock.at(score.t_s)
+                self._outlets[name].push_sample([score.face_id, *score.probabilities], stamp_s)
         for event in update.events:
             onset_s = self._clock.at(event.onset_s)
             marker = {
@@ -150,13 +153,13 @@ class LslOutlet:
 
 
 class _LabClock:
-    """Times of frames on LSL's clock.
+    """Conversion of frame times to LSL's clock.
 
-    Both clocks run alike, so their difference is a constant that every frame shows again: too
-    large by what passes between reading one and the other, and by what a coarse clock cuts off,
-    never too small. So the smallest of the latest readings is nearest to the truth, whatever
-    time the frames took. Clocks that drift apart are followed, and when the difference jumps the
-    readings start anew.
+    Both clocks run at the same speed, so their difference is a constant that every frame measures
+    again: too large by the time between reading one and the other, and by the part that a coarse
+    clock cuts off, never too small. So the smallest of the latest readings is nearest to the truth,
+    however long the frames took. Clocks that drift apart are followed, and when the difference
+    jumps the readings start anew.
     """
 
     def __init__(self, local_clock: Any) -> None:
@@ -166,10 +169,11 @@ class _LabClock:
 
     @property
     def is_set(self) -> bool:
+        """True once the clocks were read."""
         return bool(self._readings_s)
 
     def read(self, now_s: float) -> None:
-        """`now_s`: this moment on the clock of the frames."""
+        """Read both clocks. `now_s`: this moment on the clock of the frames."""
         reading_s = self._local_clock() - now_s
         if abs(reading_s - self._offset_s) > JUMP_S:
             self._readings_s.clear()
@@ -177,7 +181,7 @@ class _LabClock:
         self._offset_s = min(self._readings_s)
 
     def at(self, t_s: float) -> float:
-        """`t_s`: on the clock of the frames. Returns it on LSL's."""
+        """Convert a time on the clock of the frames to LSL's clock."""
         return t_s + self._offset_s
 
 
@@ -192,7 +196,10 @@ def _score_channels(labels: tuple[str, ...]) -> list[tuple[str, str, str]]:
 
 
 def _describe(info: Any, channels: list[tuple[str, str, str]], model: Model | MacroModel) -> None:
-    """Metadata as the XDF specification lays them out. `channels`: label, unit, type."""
+    """Add metadata to a stream as the XDF specification lays them out.
+
+    `channels`: label, unit and type of each.
+    """
     description = info.desc()
     listed = description.append_child("channels")
     for label, unit, kind in channels:

@@ -1,1 +1,1 @@
-"""Analysis of many files."""
+"""Analysis of many files: videos to session folders, pictures to tables."""

@@ -1,4 +1,4 @@
-"""Which files an analysis is about, and what each video's folder, or each picture, is called."""
+"""Search for the files to analyse, and the names of their session folders or table rows."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ VIDEO_SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
     *(".mpg", ".mts", ".mxf", ".ogv", ".webm", ".wmv"),
 )
-"""Endings of the files that a folder is searched for; a file that is named itself may have any."""
+"""Endings of videos in a folder that is searched; a file that is named itself may have any."""
 
 RESERVED = frozenset({REPORT_FILE, SUMMARY_FILE, SCORES_FILE, LOCK_FILE})
-"""Files that lie beside the folders of sessions and of macro-expressions in videos."""
+"""Names of files that lie beside the folders of sessions and of macro-expressions in videos."""
 
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
-"""What a name on Windows may not hold, and what is no text."""
+"""Characters that a name on Windows may not hold, and lone surrogates, which are no text."""
 
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 """Names that Windows keeps for devices, whatever follows their dot."""
@@ -46,13 +46,17 @@ DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE
 NUMBERS = re.compile(r"(\D*)(\d*)")
 
 HASH_DIGITS = 8
-"""Of the hash that tells apart what nothing else does: one in four thousand million."""
+"""Length of the hash that distinguishes files of the same name: two files share a hash once in
+four thousand million."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A video file. `path`: as it was named or found. `folder`: its session folder within the
-    folder of all results, with forward slashes, valid on every system."""
+    """A video file to analyse.
+
+    `path`: as it was named or found. `folder`: its session folder within the folder of all results,
+    with forward slashes, valid on every system.
+    """
 
     path: Path
     folder: str
@@ -60,8 +64,11 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A still. `path`: as it was named or found. `name`: what tables call it, with forward
-    slashes; no other picture of the call has it."""
+    """A picture to score.
+
+    `path`: as it was named or found. `name`: its name in tables, with forward slashes; no other
+    picture of the call has it.
+    """
 
     path: Path
     name: str
@@ -69,8 +76,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """A file. `relative`: what is to be its name, its path from the folder that was given.
-    `is_below`: whether a folder was given, not the file itself."""
+    """A file that a pattern matches.
+
+    `relative`: its path from the folder that was given, which gives its name. `is_below`: True if
+    a folder was given, not the file itself.
+    """
 
     relative: PurePath
     path: Path
@@ -78,41 +88,41 @@ class _Match:
 
 
 _Found = Mapping[Path, Sequence[_Match]]
-"""The files that are meant, by what they really are, each with the ways in which it was named."""
+"""Files that were found, by resolved path, each with the ways in which it was named."""
 
 
 def find_inputs(patterns: Sequence[str], out: Path | None = None) -> list[Input]:
-    """The video files that are meant, each once, in the order of the patterns.
+    """Find the video files that patterns name, each once, in the order of the patterns.
 
     A pattern is a file; a folder, whose video files are taken, also from the folders below it, in
-    the order of their names; or a glob, with `**` for any folders, which is what its matches are
-    one by one. Hidden files are left out, and so are the videos of session folders.
+    the order of their names; or a glob, with `**` for any folders, which stands for its matches.
+    Hidden files are left out, and so are the videos of session folders.
 
-    A session folder is called like the file without its ending, with the folders on the way to it
+    A session folder is named like the file without its ending, with the folders on the way to it
     from the folder that was given. Names that would be the same keep the ending, or get the names
-    of the folders above as far as needed. Which names there are does not depend on the order.
-    A file of which `out`, the folder of all results, holds a session under one of these names
-    keeps that, whatever else is meant now.
+    of the folders above as far as needed. Names do not depend on the order of the patterns. If
+    `out`, the folder of all results, already holds a session of a file under one of these names,
+    the file keeps that name, whatever the other files are now.
 
-    Raises SourceError for a pattern that is nothing or matches nothing.
+    Raises SourceError for a pattern that is no file and matches none.
     """
     return _inputs(_found(patterns, VIDEO_SUFFIXES), out)
 
 
 def find_pictures_and_videos(patterns: Sequence[str]) -> tuple[list[Picture], list[Input]]:
-    """The pictures and the video files that are meant, as `find_inputs` says. Pictures of formats
-    that are not read are among them, so that whoever reads them can say so.
+    """Find the pictures and the video files that patterns name, see `find_inputs`.
 
-    A picture is called by its path from the folder that was given, or as it was given itself. If
-    two would be called the same, all have the name of their folder before them.
+    Pictures of formats that cannot be read are included, so that the caller can report them. A
+    picture's name is its path from the folder that was given, or as it was given itself. If two
+    names would be the same, all are the path with the folder that was given.
     """
     found = _found(patterns, (*PICTURE_SUFFIXES, *OTHER_PICTURE_SUFFIXES, *VIDEO_SUFFIXES))
     videos = {real: ways for real, ways in found.items() if not _is_picture(ways[0].path)}
     stills = [ways[0] for real, ways in found.items() if real not in videos]
-    names = [(one.relative if one.is_below else one.path).as_posix() for one in stills]
+    names = [(still.relative if still.is_below else still.path).as_posix() for still in stills]
     if len(set(names)) < len(names):
-        names = [one.path.as_posix() for one in stills]
-    pictures = [Picture(one.path, name) for one, name in zip(stills, names, strict=True)]
+        names = [still.path.as_posix() for still in stills]
+    pictures = [Picture(still.path, name) for still, name in zip(stills, names, strict=True)]
     return pictures, _inputs(videos, None)
 
 
@@ -125,17 +135,18 @@ def _found(patterns: Sequence[str], suffixes: Sequence[str]) -> _Found:
 
 
 def _inputs(found: _Found, out: Path | None) -> list[Input]:
-    # A file that was named in several ways has the name that says most.
-    meant = [
+    # A file that was named in several ways gets the longest name.
+    matches = [
         max(ways, key=lambda way: (len(way.relative.parts), str(way.relative), str(way.path)))
         for ways in found.values()
     ]
-    choices = [_choices(one.relative, real) for one, real in zip(meant, found, strict=True)]
+    choices = [_choices(match.relative, real) for match, real in zip(matches, found, strict=True)]
     if out is not None:
-        for index, name in _kept(choices, [one.path for one in meant], list(found), out).items():
+        paths = [match.path for match in matches]
+        for index, name in _kept(choices, paths, list(found), out).items():
             choices[index] = [name]
     names = _names(choices)
-    return [Input(one.path, name) for one, name in zip(meant, names, strict=True)]
+    return [Input(match.path, name) for match, name in zip(matches, names, strict=True)]
 
 
 def _matches(pattern: str, suffixes: Sequence[str]) -> Iterator[_Match]:
@@ -192,7 +203,7 @@ def _files_below(
 
 
 def _in_order(path: Path) -> tuple[list[list[tuple[str, int]]], str]:
-    """What to sort paths by, so that s9 comes before s10."""
+    """Return a sort key for paths by which s9 comes before s10."""
     return [
         [(text.casefold(), int(digits or -1)) for text, digits in NUMBERS.findall(part)]
         for part in path.parts
@@ -219,7 +230,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _is_of_session(path: Path) -> bool:
-    """Whether Kilas itself has made this video or picture."""
+    """Return True if Kilas itself has made this video or picture."""
     if path.parent.name == CLIPS_FOLDER:
         return (path.parent.parent / SESSION_FILE).exists()
     return path.name in (VIDEO_FILE, CLEAN_FILE) and (path.parent / SESSION_FILE).exists()
@@ -229,17 +240,16 @@ def _real(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError) as error:  # the latter: links that lead in a circle
-        raise SourceError(f"{path} leads nowhere ({error}); check the link.") from error
+        raise SourceError(f"{path} is a broken link ({error}); check the link.") from error
 
 
 def _kept(
     choices: Sequence[Sequence[str]], paths: Sequence[Path], reals: Sequence[Path], out: Path
 ) -> dict[int, str]:
-    """Index of a file -> the name that its session in `out` has already."""
+    """Return, by index of the file, the names that sessions in `out` have already."""
     kept: dict[int, str] = {}
     keys: set[str] = set()
-    # A copy of a file cannot be told from it; which of them has the session shall be the same
-    # in any order.
+    # A file and its copy look the same; the session shall go to the same file in any order.
     for index in sorted(range(len(choices)), key=lambda index: reals[index]):
         for name in choices[index]:
             if _key(name) not in keys and holds_session_of(out / name, paths[index]):
@@ -250,9 +260,10 @@ def _kept(
 
 
 def _names(choices: Sequence[Sequence[str]]) -> list[str]:
-    """A name for each file out of its choices, the best first.
+    """Choose a name for each file out of its choices, the best first.
 
-    All that share a name go on to their next one, until none does; those with one choice stay.
+    All files that share a name go on to their next choice, until no name is shared; files with one
+    choice keep it.
     """
     turn = [0] * len(choices)
     fixed = {_key(own[0]) for own in choices if len(own) == 1}
@@ -266,7 +277,7 @@ def _names(choices: Sequence[Sequence[str]]) -> list[str]:
         moving = [
             index
             for key, own in holders.items()
-            # A session folder holds files of its own: other sessions do not lie in it.
+            # A session folder holds files of its own, so no other session may lie in it.
             if len(own) > 1 or key in taken or above[key] & fixed
             for index in own
             if turn[index] + 1 < len(choices[index])
@@ -282,7 +293,7 @@ def _above(name: str) -> set[str]:
 
 
 def _choices(relative: PurePath, real: Path) -> list[str]:
-    """Names for a file, the best first; the last one is no other file's."""
+    """Return possible names for a file, the best first; the last is no other file's."""
     folders = real.parts[1:-1]
     above = folders[: len(folders) - len(relative.parts) + 1]
     digest = hashlib.sha256(os.fsencode(real)).hexdigest()[:HASH_DIGITS]
@@ -303,5 +314,5 @@ def _valid_part(part: str) -> str:
 
 
 def _key(name: str) -> str:
-    """The same for names that some file system takes for one."""
+    """Return a key that is the same for names that some file system takes for the same."""
     return unicodedata.normalize("NFC", name.casefold())

@@ -1,4 +1,5 @@
-"""The still-image model alone, on many pictures and videos: what faces show, in tables."""
+"""Tables of macro-expression scores for many pictures and videos, with the still-image model
+alone."""
 
 from __future__ import annotations
 
@@ -27,31 +28,37 @@ from realtime.storage.durable_file import replace_file
 from realtime.types import Source, UInt8Array, Update
 
 PICTURE_BEGIN = ("file", "face_id", "success")
+"""Columns of a table of pictures before those of the labels."""
+
 VIDEO_BEGIN = ("file", "frame", "timestamp", "face_id", "success")
-"""Columns before those of the labels."""
+"""Columns of a table of a video before those of the labels."""
 
 MAX_FACES = 10
-"""Of a picture or frame, where nothing else is said: people who stand together."""
+"""Default for the most faces of a picture or frame: enough for people who stand together."""
 
 LONGEST_LIST = 5
-"""Names that are told at the end; all of them are in the table."""
+"""Most names that the summary lists; all of them are in the table."""
 
 BATCH = 64
-"""Faces that are scored at a time, so that thousands of pictures need no more memory than these;
-their scores do not depend on it."""
+"""Number of faces that are scored at a time, so that thousands of pictures need no more memory than
+these; scores do not depend on it."""
 
 Cells = tuple[str | int, ...]
-"""Of a row of a table."""
+"""The cells of one table row."""
 
 ProgressCallback = Callable[[Source, Update], None]
+"""Function that is called after each frame of a video."""
 
 
 @dataclass(frozen=True, slots=True)
 class StillsSummary:
-    """What `analyze_stills` did. `pictures`, `videos`: those that could be read, of the latter
-    also in part; `faces`: scored, in all of them; `without_face`: names of those that show none;
-    `failures`: a sentence for each file that could not be read to its end; `tables`: what was
-    written."""
+    """Result of `analyze_stills`.
+
+    `pictures`, `videos`: numbers of those that could be read, of videos also in part; `faces`:
+    number of faces scored in all of them; `without_face`: names of those that show no face;
+    `failures`: a sentence for each file that could not be read to its end; `tables`: the files that
+    were written.
+    """
 
     pictures: int
     videos: int
@@ -62,7 +69,10 @@ class StillsSummary:
 
 
 class _Item(NamedTuple):
-    """A face of a picture or frame, or that there is none. `begin`: what its row begins with."""
+    """A face of a picture or frame; `face` is None if there is no face.
+
+    `begin`: the first cells of its row.
+    """
 
     begin: Cells
     face_id: int = 0
@@ -70,8 +80,10 @@ class _Item(NamedTuple):
 
 
 class _Run:
-    """One call: how its files are done, and what came of it so far. `found`: faces by the name of
-    the picture or video, 0 where there is none."""
+    """The state of one call of `analyze_stills`: the model, and the results so far.
+
+    `found`: number of faces by the name of the picture or video, 0 where there is no face.
+    """
 
     def __init__(self, network: MacroModel, cut: Cut, max_faces: int) -> None:
         self.failures: list[str] = []
@@ -82,14 +94,16 @@ class _Run:
         self._max_faces = max_faces
 
     def do_pictures(self, pictures: Sequence[Picture], path: Path) -> None:
+        """Score all pictures and write their table to `path`."""
         self._write(path, PICTURE_BEGIN, self._score(self._faces_of_pictures(pictures)))
 
     def do_video(self, video: Input, path: Path, on_update: ProgressCallback | None) -> None:
+        """Score all frames of a video and write their table to `path`."""
         if rows := self._score(self._faces_of_video(video, on_update)):
             self._write(path, VIDEO_BEGIN, rows)
         else:
             try:
-                path.unlink(missing_ok=True)  # of an earlier call, when the video could be read
+                path.unlink(missing_ok=True)  # by an earlier call, when the video could be read
             except OSError as error:
                 raise _cannot_write(path, error) from error
 
@@ -119,7 +133,7 @@ class _Run:
                 first_s = None
                 for frame in source:
                     first_s = frame.t_s if first_s is None else first_s
-                    faces = [one for one in cut_faces(frame) if _shows_something(one[1])]
+                    faces = [found for found in cut_faces(frame) if _shows_something(found[1])]
                     self.found[name] += len(faces)
                     yield from _items((name, frame.id, f"{frame.t_s - first_s:.6f}"), faces)
                     if on_update is not None:
@@ -128,7 +142,7 @@ class _Run:
             self.failures.append(str(error))
 
     def _score(self, items: Iterator[_Item]) -> list[Cells]:
-        """The rows of a table, without its header."""
+        """Score items; return the rows of their table, without its header."""
         labels = self._network.spec.labels
         rows: list[Cells] = []
         while batch := list(islice(items, BATCH)):
@@ -166,30 +180,37 @@ def analyze_stills(
     model: str | Path = DEFAULT_MACRO,
     on_update: ProgressCallback | None = None,
 ) -> StillsSummary:
-    """Score every face of pictures and of every frame of videos, none smoothed.
+    """Score every face of pictures and of every frame of videos, without smoothing.
 
-    `inputs`: files, folders and patterns, see `find_pictures_and_videos`. `faces`: how faces are
-    cut out. `max_faces`: of a picture, the largest, or followed in a video; with `cropped` there
-    is one. `model`: name or file of a model of macro-expressions. `on_update`: if there is one
-    video and nothing else, it is told of every frame; otherwise a bar shows how many files are
-    done.
+    `inputs`: files, folders and patterns, see `find_pictures_and_videos`. `faces`: method that cuts
+    faces out. `max_faces`: most faces of a picture, the largest, or most that are followed in a
+    video; with `cropped` each has one face. `model`: name or file of a macro-expression model.
+    `on_update`: called after every frame if the input is a single video; otherwise a bar shows how
+    many files are done.
 
     All pictures together go into `out/scores.csv`, each video into `out/NAME/scores.csv`, where
     NAME is the video's without its ending. A row is a face:
 
     - `file`: the picture as it can be found, see `Picture`; the video as it was named
-    - `frame`, `timestamp`: of videos only; seconds from the first frame
-    - `face_id`: of pictures, the largest is 0; of videos, the same person has the same
+    - `frame`, `timestamp`: for videos only; seconds from the first frame
+    - `face_id`: in pictures, 0 is the largest face; in videos, the same person keeps the same id
     - `success`: 1, or 0 where there is no face, the face is of a single gray level or the picture
       cannot be read; the cells of such a row that are about a face are empty
-    - one column a label, sum 1; `label`: the one with the highest score
+    - one column a label, sum 1; `label`: the label with the highest score
 
-    The scores of a picture depend on it alone. A file that cannot be read does not keep the
-    others from it; of a damaged video there is what could be read. A table is written whole or
-    not at all, and replaces that of an earlier call.
+    The scores of a picture depend on it alone. A file that cannot be read does not stop the
+    others; the table of a damaged video holds all frames that could be read. A table is written
+    whole or not at all, and replaces the table of an earlier call.
 
-    Raises SourceError for inputs that are nothing, ModelError, KilasError when there is no Haar
+    Raises SourceError for inputs that do not exist, ModelError, KilasError when there is no Haar
     cascade, and RecordingError when a table cannot be written or would replace something else.
+
+    Example:
+
+        from pathlib import Path
+        from realtime.batch.macro_scores import analyze_stills, format_summary
+
+        print(format_summary(analyze_stills(["photos"], Path("results"))))
     """
     pictures, videos = find_pictures_and_videos(inputs)
     run = _Run(MacroModel.load(model), faces, max_faces)
@@ -197,7 +218,7 @@ def analyze_stills(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_write(out, error) from error
-    table_of = {one: out / one.folder / SCORES_FILE for one in videos}
+    table_of = {video: out / video.folder / SCORES_FILE for video in videos}
     if pictures:
         _check_place(out / SCORES_FILE, PICTURE_BEGIN)
     for path in table_of.values():
@@ -224,21 +245,21 @@ def analyze_stills(
 
 
 def format_summary(summary: StillsSummary) -> str:
-    """What `analyze_stills` did, in words."""
+    """Format a summary as text."""
     lines = list(summary.failures[:LONGEST_LIST])
     if len(summary.failures) > LONGEST_LIST:
         lines.append(f"and {len(summary.failures) - LONGEST_LIST} more that cannot be read wholly")
     kinds = ((summary.pictures, "picture"), (summary.videos, "video"), (summary.faces, "face"))
-    said = [f"{count} {kind}{'s' * (count != 1)}" for count, kind in kinds if count]
-    parts = [", ".join(said) or "nothing could be read"]
+    counts = [f"{count} {kind}{'s' * (count != 1)}" for count, kind in kinds if count]
+    parts = [", ".join(counts) or "nothing could be read"]
     if lost := summary.without_face:
         more = f" and {len(lost) - LONGEST_LIST} more" if len(lost) > LONGEST_LIST else ""
         parts.append(f"{len(lost)} without a face ({', '.join(lost[:LONGEST_LIST])}{more})")
     if summary.failures:
         parts.append(f"{len(summary.failures)} could not be read, or not to the end")
-    where = [str(path) for path in summary.tables]
-    more = f" and {len(where) - 1} more" if len(where) > 1 else ""
-    return "\n".join([*lines, "; ".join([*parts, *(f"{one}{more}" for one in where[:1])])])
+    paths = [str(path) for path in summary.tables]
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return "\n".join([*lines, "; ".join([*parts, *(f"{path}{more}" for path in paths[:1])])])
 
 
 def _items(begin: Cells, faces: Sequence[tuple[int, UInt8Array]]) -> list[_Item]:
@@ -246,16 +267,19 @@ def _items(begin: Cells, faces: Sequence[tuple[int, UInt8Array]]) -> list[_Item]
 
 
 def _shows_something(face: UInt8Array) -> bool:
-    """Not of a single gray level, of which the network would say something all the same."""
+    """Return False for a face of a single gray level, which the network would score all the
+    same."""
     return bool(face.min() < face.max())
 
 
 def _check_place(path: Path, begin: Sequence[str]) -> None:
-    """Raises RecordingError when no table can be written there, or what is there already is another
-    one, or cannot be read: before the work rather than after it."""
+    """Check, before the work, that a table can be written to `path`.
+
+    Raises RecordingError when it cannot, or when the file there is another table or cannot be read.
+    """
     try:
-        # The table's own folder is not made yet: of a video that cannot be read none is left.
-        folder = next(one for one in path.parents if one.exists())
+        # The table's own folder is not made yet, so that an unreadable video leaves no folder.
+        folder = next(parent for parent in path.parents if parent.exists())
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -269,13 +293,13 @@ def _check_place(path: Path, begin: Sequence[str]) -> None:
         raise _cannot_write(path, error) from error
     if not is_ours:
         raise RecordingError(
-            f"{path} is a table of something else and would be replaced; choose another --out."
+            f"{path} is a table of another kind and would be replaced; choose another --out."
         )
 
 
 def _cannot_read(path: Path) -> str:
     if path.suffix.lower() in OTHER_PICTURE_SUFFIXES:
-        return f"{path} is of a format that is not read; save it as JPEG or PNG."
+        return f"{path} has a format that is not supported; save it as JPEG or PNG."
     return f"{path} cannot be read as a picture; copy it again, or leave it out."
 
 

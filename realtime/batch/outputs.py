@@ -1,4 +1,4 @@
-"""Session folders of an earlier run: what is wanted already, in the way, or left half done."""
+"""Session folders of earlier runs: recognised if complete, removed if they can be made anew."""
 
 from __future__ import annotations
 
@@ -27,27 +27,30 @@ from realtime.storage.durable_file import PARTIAL, is_full
 from realtime.storage.folder_lock import LOCK_FILE, QUIET_S, FolderLock
 
 OWN_FILES = (*RECORDED_FILES, *EXPORTED_FILES, REPORT_FILE)
-"""All that Kilas writes into a session folder, besides the clips."""
+"""Files that Kilas writes into a session folder, besides the clips."""
 
 OTHER_TABLE = b"file,"
-"""Beginning of a table of `realtime.batch.macro_scores`, which is called like a session's."""
+"""Beginning of a table of `realtime.batch.macro_scores`, whose file has the name of a session's."""
 
 CLIP_PATTERNS = ("event-*.mp4", "event-*.png")
 
 WITHOUT_MACRO = "macro: it has none, as with --macro off"
-"""Also of sessions that are older than these scores."""
+"""Text for a session without macro-expression scores, also if it is older than these scores."""
 
 MODIFIED_WITHIN_S = 2.0
-"""Two statements of when a file was changed that differ by less are the same: the file systems of
-memory cards, and ZIP files, round to this."""
+"""Difference below which two times of a file's last change are the same: the file systems of memory
+cards, and ZIP files, round to this."""
 
 RETRY_S = 0.5
-"""Between two looks whether somebody still writes a folder."""
+"""Seconds between two tries to take over a folder that another run may still write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What decides what is in a session folder. `settings`: see `session.settings_of`."""
+    """Source, model and settings that decide the content of a session folder.
+
+    `settings`: see `AnalysisOptions.settings`.
+    """
 
     source: Path
     model_sha256: str
@@ -55,8 +58,10 @@ class Wanted:
 
 
 def is_complete(folder: Path, wanted: Wanted) -> bool:
-    """Whether the folder holds a complete session of what is wanted. Raises OSError and ValueError,
-    and RecordingError when its session.json is no session's."""
+    """Return True if the folder holds the complete session that is wanted.
+
+    Raises OSError and ValueError, and RecordingError when its session.json is no session's.
+    """
     facts = _facts(folder)
     has_tables = all((folder / name).exists() for name in (SCORES_FILE, EVENTS_FILE))
     return (
@@ -68,7 +73,7 @@ def is_complete(folder: Path, wanted: Wanted) -> bool:
 
 
 def holds_session_of(folder: Path, source: Path) -> bool:
-    """Whether the folder holds a session, however it ended, of this very file."""
+    """Return True if the folder holds a session, however it ended, of this very file."""
     try:
         facts = _facts(folder)
         return facts is not None and _is_of_named(facts["source"], source)
@@ -77,12 +82,13 @@ def holds_session_of(folder: Path, source: Path) -> bool:
 
 
 def make_room(folder: Path, wanted: Wanted, *, overwrite: bool) -> None:
-    """Remove a session of this file that was not completed; with `overwrite` that of any file.
+    """Remove a session of this file that was not completed; with `overwrite` any file's session.
+
     Files that Kilas did not write stay, and so do an events.eaf that people have changed and live
     recordings, which nobody can make again.
 
-    Raises OSError, and RecordingError when what is in the way is not removed, when somebody is
-    writing it, and when the source itself lies in the folder.
+    Raises OSError, and RecordingError when the folder holds a session that may not be removed, when
+    another run is writing it, and when the source itself lies in the folder.
     """
     if folder in wanted.source.parents:
         raise RecordingError(
@@ -120,7 +126,7 @@ def make_room(folder: Path, wanted: Wanted, *, overwrite: bool) -> None:
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:
-    """What session.json says; None if there is none, or half of one."""
+    """Return the content of session.json; None if it is missing or incomplete."""
     try:
         text = (folder / SESSION_FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -144,7 +150,7 @@ def _foreign(folder: Path) -> RecordingError:
 
 
 def _has_begun(folder: Path) -> bool:
-    """Whether it was a recorder that has begun to write this folder."""
+    """Return True if a recorder has begun to write this folder."""
     header = ",".join(SCORES_BEGIN).encode()
     return _scores(folder).startswith(header) or (folder / LOCK_FILE).exists()
 
@@ -161,7 +167,7 @@ def _scores(folder: Path) -> bytes:
 
 
 def _others(facts: Mapping[str, Any], wanted: Wanted) -> list[str]:
-    """In what a session differs from what is wanted, in words."""
+    """Return texts of the differences between a session and the wanted session."""
     others = []
     if not _is_of(facts["source"], wanted.source):
         others.append("another file, or the same before it was changed")
@@ -193,7 +199,11 @@ def _is_of(stated: Mapping[str, Any], source: Path) -> bool:
 
 
 def _wait_until_free(folder: Path) -> None:
-    """A recorder that was killed a moment ago looks alive where file systems have no locks."""
+    """Wait until no recorder writes the folder.
+
+    A recorder that was killed a moment ago looks alive where file systems have no locks. Raises
+    RecordingError if another run still writes it then.
+    """
     until_s = time.monotonic() + QUIET_S + RETRY_S
     lock = FolderLock(folder)
     while not lock.take_over():
@@ -208,7 +218,7 @@ def _remove(folder: Path) -> None:
     for pattern in CLIP_PATTERNS:
         for clip in (folder / CLIPS_FOLDER).glob(pattern):
             clip.unlink()
-    # The session's own file last: what is left of a removal that was interrupted is known for it.
+    # session.json last, so that the rest of an interrupted removal is still known as a session.
     for name in sorted(OWN_FILES, key=lambda name: name == SESSION_FILE):
         (folder / f"{name}{PARTIAL}").unlink(missing_ok=True)
         if name not in kept:
@@ -217,7 +227,10 @@ def _remove(folder: Path) -> None:
 
 @contextmanager
 def alone_in(out: Path) -> Iterator[None]:
-    """Make the folder of all results, and keep other calls out of it. Raises RecordingError."""
+    """Make the folder of all results, and keep other calls out of it.
+
+    Raises RecordingError when another call is writing into it.
+    """
     lock = FolderLock(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -235,13 +248,15 @@ def alone_in(out: Path) -> Iterator[None]:
 
 
 def no_space(folder: Path) -> KilasError:
+    """Return the error of a full disk."""
     return KilasError(
-        f"There is no space left for {folder}; free some and start the same again: what is "
-        "complete is not done again."
+        f"There is no space left for {folder}; free some space and run the same again: complete "
+        "files are skipped."
     )
 
 
 def cannot_write(path: Path, error: OSError) -> KilasError:
+    """Return the error of a file or folder that cannot be written."""
     if is_full(error):
         return no_space(path)
     return RecordingError(f"{path} cannot be written ({error.strerror}); choose another --out.")

@@ -1,9 +1,10 @@
-"""Many video files, each into a session folder of its own, by several processes or a cluster.
+"""Analysis of many video files, each into a session folder of its own, by several processes or a
+cluster.
 
-What a session holds depends on its file, the model and the options alone, not on how many jobs
-there are, nor on what else is analysed: `scores.csv` and `events.csv` are the same bytes. What is
-complete is not done again, so the same call goes on where another was interrupted, and more files
-can be added to a collection by another call.
+The content of a session depends on its file, the model and the options alone, not on the number of
+jobs, nor on the other files: `scores.csv` and `events.csv` are the same bytes. Complete sessions
+are not made again, so the same call goes on where another was interrupted, and more files can be
+added to a collection by another call.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from realtime.types import Source, Update
 class _Task:
     """A file to analyse, perhaps by another process or machine, so that all paths are absolute.
 
-    `was_complete`: before anything was begun. `model`: name or file;
+    `was_complete`: the session was complete before anything was begun. `model`: name or file;
     `wanted.model_sha256`: hash that it has to have.
     """
 
@@ -68,8 +69,11 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """How a file went. `reason`: why it failed, otherwise empty. `face_share`: of the time, that
-    with a face. `events`: how many of each label."""
+    """Outcome of a file's analysis.
+
+    `reason`: the error if it failed, otherwise empty. `face_share`: share of the time with a face.
+    `events`: number of events of each label.
+    """
 
     status: str
     reason: str = ""
@@ -95,32 +99,43 @@ def analyze_batch(
 ) -> pd.DataFrame:
     """Analyse the files, see `find_inputs`, into session folders below `out`.
 
-    `jobs`: processes of this machine; `scheduler`: address or file of a Dask scheduler, whose
-    workers do it instead (`realtime.parallel.dask_cluster`); they must see the same files under the same paths.
-    `options.macro` may not be an opened model. `formats`: formats of the tables besides CSV, see
-    `realtime.exports`. `report`: write a page for each session, and one for all.
+    `jobs`: number of processes on this machine; `scheduler`: address or file of a Dask scheduler,
+    whose workers analyse the files instead (`realtime.parallel.dask_cluster`); they must see the
+    same files under the same paths. `options.macro` may not be an opened model. `formats`: formats
+    of the tables besides CSV, see `realtime.exports`. `report`: write a report for each session,
+    and a report for all. `on_update`: called after each frame; `jobs` is 1 then, and no progress
+    bar is shown.
 
     A session that is complete and was made from the same file by the same model and settings is
-    skipped; of the formats and the report it gets those that are missing. One of the same file
-    that was not completed is removed and made anew. Any other stays as it is and its file fails,
-    unless `overwrite`. A file that cannot be analysed, also one that ends the process that tries,
-    fails alone.
+    skipped; formats and report that it lacks are added. A session of the same file that was not
+    completed is removed and made anew. Any other session stays as it is and its file fails, unless
+    `overwrite`. A file that cannot be analysed fails alone, also if it ends its process.
 
-    `out/summary.csv`, and the page for all, have a row for each file, in the order of `folder`;
+    `out/summary.csv`, and the report for all, have a row for each file, in the order of `folder`;
     rows of earlier calls stay as long as their folder holds a session. Returns the rows of this
     call, in the order of the files:
 
     - `file`: as it was given; `folder`: its session below `out`, with forward slashes
-    - `status`: done, skipped or failed; `reason`: why it failed
-    - `frames`, `duration_s` (to the end of the last frame), `face_share` (of this time, that with
+    - `status`: done, skipped or failed; `reason`: the error if it failed
+    - `frames`, `duration_s` (to the end of the last frame), `face_share` (share of this time with
       a face), `events`, `events_per_minute` of this time, and one column `events_LABEL` for each
       expression; empty if failed. Shares and rates are those of the session's own report.
 
-    Raises ModelError, DeviceError or ProfileError before any file is begun when the model or what
-    it should run on or start from cannot be used, RecordingError, also before, when another call
-    is writing into `out` or its summary.csv is none, and KilasError when `out` takes nothing more
-    or the cluster cannot do it. Then, and after Ctrl-C, the summary has the files that were
-    finished.
+    Raises ModelError, DeviceError or ProfileError before any file is begun when the model, its
+    device or the profile cannot be used; RecordingError, also before, when another call is writing
+    into `out` or its summary.csv was not written by Kilas; and KilasError when the disk of `out` is
+    full or the cluster cannot do the work. Then, and after Ctrl-C, the summary has the files that
+    were finished.
+
+    Example:
+
+        from pathlib import Path
+        from realtime.batch.inputs import find_inputs
+        from realtime.batch.runner import analyze_batch
+
+        if __name__ == "__main__":  # jobs are processes that import this file
+            out = Path("results")
+            print(analyze_batch(find_inputs(["videos"], out), out, jobs=4))
     """
     labels, tasks = _plan(
         inputs, out, scheduler, model, device, options, formats, report, overwrite
@@ -151,13 +166,13 @@ def analyze_batch(
                 if is_here
                 else lambda task, why: take(task, _Outcome("failed", f"{task} {why}")),
                 bar=not is_here,
-                quiet=True,  # MediaPipe warns of things of its own twice a file
+                quiet=True,  # MediaPipe prints warnings about itself twice a file
                 done=len(outcomes),
             )
         finally:
             rows = [
-                _row(one, outcomes[task.folder], labels)
-                for one, task in zip(inputs, tasks, strict=True)
+                _row(video, outcomes[task.folder], labels)
+                for video, task in zip(inputs, tasks, strict=True)
                 if task.folder in outcomes
             ]
             collection = collection_table(rows, earlier, labels, out)
@@ -180,7 +195,10 @@ def _plan(
     report: bool,
     overwrite: bool,
 ) -> tuple[tuple[str, ...], list[_Task]]:
-    """The labels of expressions, and a task for each input. Raises what the model raises."""
+    """Return the labels of expressions, and a task for each input.
+
+    Raises the errors of `Model.load` and `AnalysisOptions.settings`.
+    """
     # The workers of a cluster have devices of their own.
     model = Model.load(name, "cpu" if scheduler else device)
     path = str(name) if str(name) in list_models() else str(model.path.absolute())
@@ -188,14 +206,14 @@ def _plan(
         options = dataclasses.replace(options, profile=Path(options.profile).absolute())
     if options.macro:
         macro = DEFAULT_MACRO if options.macro is True else str(options.macro)
-        # What ships lies elsewhere on another machine.
+        # A shipped model is passed by name, since it lies elsewhere on another machine.
         macro = macro if macro in list_macros() else str(Path(macro).absolute())
         options = dataclasses.replace(options, macro=macro)
     settings = options.settings(model.sha256)
     tasks = []
-    for one in inputs:
-        folder = out.absolute() / one.folder
-        wanted = Wanted(one.path.absolute(), model.sha256, settings)
+    for video in inputs:
+        folder = out.absolute() / video.folder
+        wanted = Wanted(video.path.absolute(), model.sha256, settings)
         tasks.append(
             _Task(
                 wanted=wanted,
@@ -216,11 +234,11 @@ def _was_complete(folder: Path, wanted: Wanted) -> bool:
     try:
         return is_complete(folder, wanted)
     except (OSError, ValueError, RecordingError):
-        return False  # the task itself says what is wrong
+        return False  # the task itself raises the error
 
 
 def _run_task(task: _Task, on_update: Callable[[Source, Update], None] | None) -> _Outcome:
-    """Runs in a process of its own, or on a worker, one at a time."""
+    """Analyse one file; runs in a process of its own, or on a worker, one task at a time."""
     cv2.setNumThreads(1)  # as in `stream.py`
     return _attempt(task, partial(_session, on_update=on_update))
 
@@ -229,7 +247,7 @@ def _attempt(task: _Task, session_of: Callable[[_Task], Session]) -> _Outcome:
     try:
         return _outcome("skipped" if task.was_complete else "done", session_of(task))
     except (ModelError, DeviceError, ProfileError):
-        raise  # of every file
+        raise  # every file would fail
     except Exception as error:  # whatever it is, the other files are done all the same
         if is_full(error):
             raise no_space(task.folder) from error
@@ -237,7 +255,7 @@ def _attempt(task: _Task, session_of: Callable[[_Task], Session]) -> _Outcome:
 
 
 def _session(task: _Task, on_update: Callable[[Source, Update], None] | None) -> Session:
-    """The task's session, after all its files were made."""
+    """Make all files of the task's session that are missing, and return the session."""
     _check_model(find_model(task.model), task.wanted.model_sha256)
     if (sha256 := task.wanted.settings["macro"]) is not None:
         _check_model(find_macro(str(task.options.macro)), sha256)
@@ -245,7 +263,7 @@ def _session(task: _Task, on_update: Callable[[Source, Update], None] | None) ->
         session = load_session(task.folder)
         formats, needs_report = _missing(task)
     else:
-        # Said before the work rather than after it.
+        # Checked before the work rather than after it.
         if "eaf" in task.formats and has_annotations(task.folder):
             raise annotated(task.folder)
         formats, needs_report = list(task.formats), task.report
@@ -263,21 +281,23 @@ def _session(task: _Task, on_update: Callable[[Source, Update], None] | None) ->
 
 
 def _check_model(path: Path, sha256: str) -> None:
-    """Raises ModelError unless a model's file is that of the call."""
+    """Raise ModelError if a model's file has changed since the call."""
     with path.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != sha256:
         raise ModelError(
-            f"The model {path} is another one than when or where the analysis was started; have "
-            "the same file there and start again."
+            f"The model {path} is not the file with which the analysis was started; put the same "
+            "file there and start again."
         )
 
 
 def _missing(task: _Task) -> tuple[list[str], bool]:
-    """Formats of which a file is missing, and whether the report is. Files that are there may hold
-    what people have added."""
+    """Return the formats of which a file is missing, and True if the report is missing.
+
+    Files that are there are left alone: people may have added to them.
+    """
     formats = [
-        one for one in task.formats if not all((task.folder / name).exists() for name in FILES[one])
+        name for name in task.formats if not all((task.folder / f).exists() for f in FILES[name])
     ]
     return formats, task.report and not (task.folder / REPORT_FILE).exists()
 
@@ -297,16 +317,16 @@ def _reason(error: Exception) -> str:
     if isinstance(error, KilasError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "The memory was not enough; try again with fewer --jobs."
+        return "There is not enough memory; try again with fewer --jobs."
     if isinstance(error, OSError):
         return f"{error.filename or 'A file'} cannot be used ({error.strerror}); check its folder."
     return f"{type(error).__name__}: {error}; please report it with this text."
 
 
-def _row(one: Input, outcome: _Outcome, labels: Sequence[str]) -> Row:
+def _row(video: Input, outcome: _Outcome, labels: Sequence[str]) -> Row:
     row: Row = {
-        "file": one.path.as_posix(),
-        "folder": one.folder,
+        "file": video.path.as_posix(),
+        "folder": video.folder,
         "status": outcome.status,
         "reason": outcome.reason,
         "frames": outcome.frames,

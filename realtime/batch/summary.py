@@ -1,4 +1,4 @@
-"""`summary.csv`: one row a file of a batch, and what its columns mean."""
+"""The table summary.csv of a batch: one row for each file."""
 
 from __future__ import annotations
 
@@ -18,27 +18,31 @@ STATUSES = ("done", "skipped", "failed")
 TEXTS = ("file", "folder", "status", "reason")
 
 EVENT_COUNT_PREFIX = "events_"
-"""Of the summary's columns that hold the count of a label's events."""
+"""Prefix of the columns with the number of a label's events."""
 
 COLUMNS = (*TEXTS, "frames", "duration_s", "face_share", "events", "events_per_minute")
-"""Of the summary, before those of the labels."""
+"""Columns of summary.csv before those of the labels."""
 
 FRACTIONS = ("duration_s", "face_share", "events_per_minute")
 
 Row = dict[str, Any]
-"""Of the summary."""
+"""One row of summary.csv: column name to value."""
 
 DECIMALS = 6
-"""Of the summary's figures, as in the other tables."""
+"""Decimals of the numbers in summary.csv, as in the other tables."""
 
 
 def summary_table(rows: Sequence[Row], labels: Sequence[str]) -> pd.DataFrame:
+    """Make a table of rows, with a column of counts for each label."""
     counts = [f"{EVENT_COUNT_PREFIX}{label}" for label in labels]
     return _typed(pd.DataFrame(rows, columns=[*COLUMNS, *counts]))
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Raises ValueError and TypeError for what is no number."""
+    """Give the columns their types and round the fractions.
+
+    Raises ValueError and TypeError for a cell that should be a number and is not.
+    """
     types = {name: "Int64" for name in table.columns if name not in (*TEXTS, *FRACTIONS)}
     types |= dict.fromkeys(FRACTIONS, "float64")
     return table.astype(types).round(dict.fromkeys(FRACTIONS, DECIMALS))
@@ -47,7 +51,10 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
 def collection_table(
     rows: Sequence[Row], earlier: Sequence[Row], labels: Sequence[str], out: Path
 ) -> pd.DataFrame:
-    """The rows of this call and those of earlier ones that say something of what is there."""
+    """Make a table of this call's rows and those earlier rows whose session is still there.
+
+    In the order of `folder`.
+    """
     anew = {row["folder"] for row in rows}
     kept = [
         row
@@ -62,8 +69,10 @@ def collection_table(
 
 
 def read_summary(out: Path) -> list[Row]:
-    """The rows of an earlier call, without what is empty but for texts. Raises RecordingError if
-    it was changed by somebody or is none."""
+    """Read the rows of an earlier call, without the empty cells of numbers.
+
+    Raises RecordingError if summary.csv was changed or is another table.
+    """
     path = out / SUMMARY_FILE
     try:
         types: dict[Hashable, type[object]] = dict.fromkeys(TEXTS, object)
@@ -73,7 +82,7 @@ def read_summary(out: Path) -> list[Row]:
             name.startswith(EVENT_COUNT_PREFIX) for name in names[len(COLUMNS) :]
         )
         if not are_ours or not table["status"].isin(STATUSES).all():
-            raise ValueError("other columns or words")
+            raise ValueError("other columns or statuses")
         table = _typed(table.fillna(dict.fromkeys(TEXTS, "")))
     except FileNotFoundError:
         return []
@@ -88,7 +97,10 @@ def read_summary(out: Path) -> list[Row]:
 
 
 def write_summary(table: pd.DataFrame, out: Path) -> None:
-    """Replaced as a whole. A file's name that is no text is written with backslashes."""
+    """Write summary.csv, as a whole.
+
+    A file's name that is no text is written with backslashes.
+    """
     content = table.to_csv(index=False, lineterminator="\n").encode(errors="backslashreplace")
     path = out / SUMMARY_FILE
     try:

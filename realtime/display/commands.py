@@ -27,4 +27,4 @@ KEYS: tuple[tuple[str, str], ...] = (
     (Command.RECALIBRATE.value, "recalibrate"),
     (HELP_KEY, "this help"),
 )
-"""Each key and what it does, in the order of the help panel."""
+"""Each key and its effect, in the order of the help panel."""

@@ -36,7 +36,7 @@ def _outline(mark: str) -> npt.NDArray[np.float64]:
         quarter = np.array([(arm, -tip), (arm, -arm), (tip, -arm)])
         turn = np.array([(0, 1), (-1, 0)])  # a quarter turn
         return np.concatenate([quarter @ np.linalg.matrix_power(turn, k) for k in range(4)])
-    raise ValueError(f"{mark!r} is not one of the marks of the palette")
+    raise ValueError(f"{mark!r} is not a mark of the palette")
 
 
 def paint_mark(

@@ -1,4 +1,4 @@
-"""A session folder in the formats of other programs.
+"""Export of a session folder to the formats of other programs.
 
     parquet   scores.parquet, events.parquet: tables with types (pandas, polars, R, DuckDB)
     jsonl     scores.jsonl, events.jsonl: one JSON object a row
@@ -31,7 +31,7 @@ FILES = {
     "vtt": ("events.vtt",),
     "eaf": (EAF_FILE,),
 }
-"""What each format writes."""
+"""Files of each format."""
 
 FORMATS = tuple(FILES)
 
@@ -40,9 +40,16 @@ def export_session(folder: Path, formats: Collection[str]) -> list[Path]:
     """Write a finished session folder's scores and events in `formats`, into the same folder.
 
     Returns the files, in the order of `FORMATS`. Each is written whole or not at all, and
-    replaces one that is there. Raises ValueError for a format that is not in `FORMATS`, and
-    RecordingError for an events.eaf that was changed, both before anything is written, and
+    replaces an earlier file of its name. Raises ValueError for a format that is not in `FORMATS`,
+    and RecordingError for an events.eaf that was changed, both before anything is written, and
     RecordingError when the folder holds no session or cannot be written.
+
+    Example:
+
+        from pathlib import Path
+        from realtime.exports import export_session
+
+        export_session(Path("recordings/2025-03-01_14-05-09"), ["parquet", "vtt"])
     """
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown:
@@ -64,19 +71,19 @@ def export_session(folder: Path, formats: Collection[str]) -> list[Path]:
 
 
 def has_annotations(folder: Path) -> bool:
-    """Whether there is an events.eaf and it is not what `export_session` would write now."""
+    """Return True if there is an events.eaf that `export_session` would not write just so now."""
     path = folder / EAF_FILE
     if not path.exists():
         return False
     try:
         session = load_session(folder)
     except RecordingError:
-        return True  # nothing tells what was exported
+        return True  # without its session nothing shows what was exported
     return _holds_other(path, _eaf(session, folder))
 
 
 def annotated(folder: Path) -> RecordingError:
-    """What is raised rather than replace an events.eaf that `has_annotations`."""
+    """Return the error to raise instead of replacing an events.eaf that `has_annotations`."""
     return RecordingError(
         f"{folder / EAF_FILE} was changed by somebody, or its session was; rename it and try again."
     )
@@ -87,12 +94,12 @@ def _holds_other(path: Path, content: bytes) -> bool:
         return path.read_bytes() != content
     except FileNotFoundError:
         return False
-    except OSError:  # what cannot be read may be anything
+    except OSError:  # an unreadable file may hold anything
         return True
 
 
 def _contents(session: Session, folder: Path, formats: Collection[str]) -> dict[Path, bytes]:
-    """File -> content, in the order of `FORMATS`."""
+    """Make the content of each file, in the order of `FORMATS`."""
     contents = {}
     if "parquet" in formats:
         contents[folder / "scores.parquet"] = parquet(session.scores, session.facts)
@@ -108,6 +115,6 @@ def _contents(session: Session, folder: Path, formats: Collection[str]) -> dict[
 
 
 def _eaf(session: Session, folder: Path) -> bytes:
-    # The unannotated video first: ELAN takes the first as the one to code by.
+    # The unannotated video first: ELAN takes the first as the video to code by.
     videos = [name for name in (CLEAN_FILE, VIDEO_FILE) if (folder / name).exists()]
     return elan_document(session, videos)

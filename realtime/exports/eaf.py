@@ -4,14 +4,14 @@ code videos use: the ELAN Annotation Format, version 3.0.
 A face has these tiers:
 
     face 0          an annotation for each event: its label
-    face 0 phases   each event in two: `onset-apex` and `apex-offset`
+    face 0 phases   each event in two parts: `onset-apex` and `apex-offset`
     face 0 score    each event's score
     face 0 state    when the face could not be judged, or showed an expression too long to be a
                     micro-expression: `warming up`, `macro`
 
 The tier `no face` has an annotation wherever no face was found. Phases share the time slots of
-their event, and score and phases depend on it, so that they go along when it is moved in ELAN.
-Labels, phases and states are controlled vocabularies.
+their event, and score and phases depend on it, so that they move with it in ELAN. Labels, phases
+and states are controlled vocabularies.
 
 The document is written here and not by pympi, whose annotations can neither share time slots
 nor refer to a vocabulary, and whose dates are not valid in time zones that are no whole hours.
@@ -41,20 +41,20 @@ SCHEMA = f"http://www.mpi.nl/tools/elan/EAFv{VERSION}.xsd"
 PHASES = ("onset-apex", "apex-offset")
 
 STATES = ("warming up", "macro")
-"""States of a face that say where to look again; the others follow from the events."""
+"""States of a face that show where to look again; the others follow from the events."""
 
 NO_FACE = "no face"
 
 UNKNOWN_DATE = "1970-01-01T00:00:00+00:00"
-"""ELAN wants a date. Of a session that states none it is not that of the export, because the same
-session gives the same document every time."""
+"""Date, which ELAN requires, for a session that states none. It is not the date of the export, so
+that the same session gives the same document every time."""
 
 LANGUAGE = {
     "LANG_ID": "und",
     "LANG_DEF": "http://cdb.iso.org/lg/CDB-00130975-001",
     "LANG_LABEL": "undetermined (und)",
 }
-"""What ELAN itself takes for a vocabulary without a language; each entry must have one."""
+"""ELAN's own entry for a vocabulary without a language; each entry must have a language."""
 
 _TYPES = {
     # name: constraint, vocabulary
@@ -63,13 +63,13 @@ _TYPES = {
     "score": ("Symbolic_Association", None),
     "state": (None, "states"),
 }
-"""ELAN's linguistic types: what is alike on all tiers of a kind."""
+"""ELAN's linguistic types: properties that all tiers of a kind share."""
 
 _CONSTRAINTS = {
     "Time_Subdivision": "The annotations divide the one that they depend on, without gaps.",
     "Symbolic_Association": "One annotation for each annotation that it depends on.",
 }
-"""What ELAN's constraints mean; readers want a description."""
+"""Descriptions of ELAN's constraints, which readers of the format require."""
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML cannot hold in any way."""
@@ -79,7 +79,7 @@ Run = tuple[int, int, str]
 
 
 def elan_document(session: Session, videos: Sequence[str]) -> bytes:
-    """The .eaf file of a session. `videos`: names of the videos beside the file."""
+    """Return the .eaf file of a session. `videos`: names of the videos beside the file."""
     labels = [*session.facts.get("labels", ()), *session.events["label"]]
     model = session.facts.get("model", {})
     document = _Document(
@@ -110,7 +110,7 @@ def elan_document(session: Session, videos: Sequence[str]) -> bytes:
 
 
 def _date(stamp: str | None) -> str:
-    """A moment in ISO 8601, with the time zone."""
+    """Format a moment as ISO 8601 with milliseconds; UNKNOWN_DATE if it is no such moment."""
     try:
         return datetime.fromisoformat(stamp or "").isoformat(timespec="milliseconds")
     except ValueError:
@@ -118,10 +118,10 @@ def _date(stamp: str | None) -> str:
 
 
 def _state_runs(session: Session) -> dict[int | None, list[Run]]:
-    """When each face was in one of `STATES`, and, under None, when there was none; in the order
-    of time.
+    """Return the runs of each face in one of `STATES`, and, under None, the runs without a face.
 
-    A run lasts to the frame after it, the last frame as long as the one before it.
+    In the order of time. A run lasts to the frame after it, the last frame as long as the frame
+    before it.
     """
     scores = session.scores
     frame_of_row, frames = pd.factorize(scores["frame"])
@@ -132,9 +132,10 @@ def _state_runs(session: Session) -> dict[int | None, list[Run]]:
     edges_ms = np.maximum(0, np.rint(edges_s * 1000)).astype(int)
 
     is_nobody = scores["face_id"].isna()
-    is_told = scores["state"].isin(STATES) & ~is_nobody
-    told = scores.assign(frame=frame_of_row)[is_told | (scores["state"].eq(NO_FACE) & is_nobody)]
-    by_face: Iterable[tuple[Any, pd.DataFrame]] = told.groupby("face_id", dropna=False)
+    is_exported = scores["state"].isin(STATES) & ~is_nobody
+    is_exported |= scores["state"].eq(NO_FACE) & is_nobody
+    exported = scores.assign(frame=frame_of_row)[is_exported]
+    by_face: Iterable[tuple[Any, pd.DataFrame]] = exported.groupby("face_id", dropna=False)
     return {
         None if pd.isna(face_id) else int(face_id): list(
             _runs(rows["frame"].to_numpy(int), rows["state"].to_numpy(object), edges_ms)
@@ -146,8 +147,10 @@ def _state_runs(session: Session) -> dict[int | None, list[Run]]:
 def _runs(
     frame: npt.NDArray[np.int_], state: npt.NDArray[np.object_], edges_ms: npt.NDArray[np.int_]
 ) -> Iterator[Run]:
-    """Neighbouring frames [N] of the same state [N] together. `edges_ms`: the frames' beginnings,
-    and the end of the last."""
+    """Join neighbouring frames [N] of the same state [N] to runs.
+
+    `edges_ms`: the frames' beginnings, and the end of the last.
+    """
     is_new = np.ones(len(frame), bool)
     is_new[1:] = (np.diff(frame) != 1) | (state[1:] != state[:-1])
     is_last = np.roll(is_new, -1)  # a run ends before the next one, and with the last row
@@ -162,7 +165,7 @@ def _clean(text: str) -> str:
 
 
 class _Document:
-    """An ELAN document that is being put together.
+    """Builder of an ELAN document.
 
     ELAN's files name points in time, and annotations refer to them. Here an annotation has its
     own points until the end, because the file lists all of them in the order of time.
@@ -182,7 +185,11 @@ class _Document:
     def add_tier(
         self, name: str, kind: str, participant: str | None = None, parent: str | None = None
     ) -> None:
-        """`kind`: one of the types. `participant`: who is seen."""
+        """Add an empty tier.
+
+        `kind`: one of the types. `participant`: name of the face. `parent`: the tier that it
+        depends on.
+        """
         attributes = {
             "TIER_ID": name,
             "PARTICIPANT": participant,
@@ -193,7 +200,7 @@ class _Document:
         self._tiers[name] = ElementTree.Element("TIER", _stated(attributes))
 
     def add_event(self, face: str, event: MediaEvent) -> None:
-        """`event`, of the tier `face`, with its phases and score."""
+        """Add an event to the tier `face`, with its phases and score."""
         whole = self._add(face, "ALIGNABLE_ANNOTATION", _clean(event.label))
         phases = [self._add(f"{face} phases", "ALIGNABLE_ANNOTATION", phase) for phase in PHASES]
         self._slots += [
@@ -206,6 +213,7 @@ class _Document:
         )
 
     def add_runs(self, tier: str, runs: Iterable[Run]) -> None:
+        """Add an annotation for each run."""
         for start_ms, end_ms, value in runs:
             annotation = self._add(tier, "ALIGNABLE_ANNOTATION", value)
             self._slots.append((start_ms, [(annotation, "TIME_SLOT_REF1")]))
@@ -223,7 +231,10 @@ class _Document:
         return annotation
 
     def to_bytes(self, date: str, videos: Sequence[str]) -> bytes:
-        """`date`: ISO 8601, with the time zone. `videos`: beside the file."""
+        """Write the document as XML.
+
+        `date`: ISO 8601, with the time zone. `videos`: names of the videos beside the file.
+        """
         root = ElementTree.Element(
             "ANNOTATION_DOCUMENT",
             {
@@ -236,7 +247,7 @@ class _Document:
         )
         header = ElementTree.SubElement(root, "HEADER", {"TIME_UNITS": "milliseconds"})
         for video in videos:
-            # Relative, so that the folder can be moved and names nobody.
+            # Relative, so that the folder can be moved and shows no user's name.
             url = f"./{video}"
             ElementTree.SubElement(
                 header,

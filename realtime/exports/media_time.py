@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from realtime.session.reader import Session
 
 MIN_EVENT_MS = 2
-"""Shortest event: onset, apex and offset are three moments, and a millisecond is the finest that
-subtitles and ELAN know."""
+"""Duration of the shortest event: onset, apex and offset are three moments, and subtitles and ELAN
+count whole milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaEvent:
-    """One event of a session, `onset_ms` < `apex_ms` < `offset_ms`.
+    """One event of a session in media time, `onset_ms` < `apex_ms` < `offset_ms`.
 
-    `duration_ms`: as recorded; the times may have been moved.
+    `duration_ms`: the recorded duration; the times may have been moved.
     """
 
     event_id: int
@@ -29,7 +29,8 @@ class MediaEvent:
 
 
 def first_frame_s(session: Session) -> float:
-    """The timestamp of media time 0. Sessions of older versions do not state it."""
+    """Return the timestamp of media time 0, from the scores for sessions of older versions, which
+    do not state it."""
     stated_s = session.facts.get("first_frame_s")
     if stated_s is not None:
         return float(stated_s)
@@ -37,10 +38,10 @@ def first_frame_s(session: Session) -> float:
 
 
 def media_events(session: Session) -> list[MediaEvent]:
-    """A session's events in the order of their onsets.
+    """Return a session's events in the order of their onsets.
 
-    What began before the first frame begins with it, and what began before the face's previous
-    event ended begins where that ends, so that a face's events never overlap.
+    An event that began before the first frame begins with it, and an event that began before the
+    face's previous event ended begins where that ends, so that a face's events never overlap.
     """
     origin_s = first_frame_s(session)
     events = []

@@ -8,17 +8,19 @@ from typing import Any
 import pandas as pd
 
 PARQUET_METADATA_KEY = b"kilas"
-"""Under this key a Parquet file's metadata hold the content of session.json."""
+"""Key of a Parquet file's metadata that holds the content of session.json."""
 
 
-def parquet(table: pd.DataFrame, facts: dict[str, Any]) -> bytes:
-    """A Parquet file of `table`, which is one of a session's, with `facts` as JSON in the file's
-    metadata under `PARQUET_METADATA_KEY`, in ASCII. pandas gives the same table back."""
+def parquet(table: pd.DataFrame, metadata: dict[str, Any]) -> bytes:
+    """Format a table of a session as a Parquet file, from which pandas reads the same table.
+
+    `metadata`: written as JSON in ASCII into the file's metadata, under `PARQUET_METADATA_KEY`.
+    """
     import pyarrow as pa
     from pyarrow import parquet as pq
 
     typed = pa.Table.from_pandas(table, preserve_index=False)
-    about = json.dumps(facts).encode()
+    about = json.dumps(metadata).encode()
     sink = pa.BufferOutputStream()
     pq.write_table(
         typed.replace_schema_metadata({**typed.schema.metadata, PARQUET_METADATA_KEY: about}), sink
@@ -28,8 +30,10 @@ def parquet(table: pd.DataFrame, facts: dict[str, Any]) -> bytes:
 
 
 def json_lines(table: pd.DataFrame) -> bytes:
-    """One JSON object a row, in ASCII; what is empty in the table is null. pandas writes ten
-    decimals, the CSV files have six."""
+    """Format a table as one JSON object a row, in ASCII; empty cells become null.
+
+    pandas writes ten decimals, the CSV files have six.
+    """
     if table.empty:
         return b""  # pandas would write an empty line, which is not JSON
     return table.to_json(orient="records", lines=True).encode()

@@ -10,8 +10,11 @@ from realtime.session.reader import Session
 
 
 def web_vtt(session: Session) -> bytes:
-    """A cue for each event, with its label, score and duration, and its face if there are
-    several. A cue is named as the event's clip: `event-0001`."""
+    """Format a cue for each event, with its label, score and duration, and its face if there are
+    several faces.
+
+    A cue is named like the event's clip: `event-0001`.
+    """
     from webvtt import Caption, WebVTT
 
     events = media_events(session)

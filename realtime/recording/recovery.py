@@ -67,6 +67,7 @@ def recover_session(folder: Path) -> bool:
     if its metadata are not in Kilas's format; everything recorded is still there then.
 
     Example:
+
         from pathlib import Path
         from realtime.recording.recovery import recover_session
 

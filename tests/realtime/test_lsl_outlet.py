@@ -254,7 +254,7 @@ def test_a_network_that_refuses_is_said(pylsl: StandIn, monkeypatch: pytest.Monk
         raise RuntimeError("could not create stream outlet.")
 
     monkeypatch.setattr(pylsl, "StreamOutlet", refuse)
-    with pytest.raises(KilasError, match="check that this machine has one"):
+    with pytest.raises(KilasError, match="check that this machine has a network"):
         LslOutlet(MODEL, source())
 
 
