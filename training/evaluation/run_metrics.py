@@ -203,8 +203,8 @@ def spots(run: ProtocolRun) -> bool:
 class SpottedSubject:
     """Counts of a subject.
 
-    `truths`: micro-expressions; `spotted`: those that were spotted; `right`: spotted ones with the
-    right class; `false`: spotted events that were no micro-expressions.
+    `truths`: micro-expressions; `spotted`: those that were spotted; `right`: those spotted
+    with the right class; `false`: spotted events that were no micro-expressions.
     """
 
     dataset: str
