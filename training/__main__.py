@@ -1,4 +1,10 @@
-"""`python -m training`: from videos and datasets to model files and what is known of them."""
+"""Commands of `python -m training`: from videos and datasets to model files and reports.
+
+Example:
+
+    python -m training prepare casme2 CASME2 --out prepared/casme2.npz
+    python -m training evaluate prepared --protocol loso --out report
+"""
 
 from __future__ import annotations
 
@@ -13,16 +19,16 @@ from realtime.errors import KilasError
 from training.macro.commands import app as macro
 from training.options import RecipeName, Settings, changes
 
-# TensorFlow reports its own start in a dozen lines that say nothing about the training.
+# TensorFlow reports its own start in a dozen lines that have nothing to do with the training.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# TensorFlow takes seconds to import, so each command imports what it alone needs.
+# TensorFlow takes seconds to import, so each command imports only the modules that it needs.
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Make the weights: simulate labelled videos, prepare, train, export and evaluate.",
+    help="Train models: simulate labelled videos, prepare data, train, export and evaluate.",
 )
 app.add_typer(macro, name="macro")
 
@@ -36,12 +42,13 @@ PROTOCOL_NAMES = (
     *("split-80-10-10", "split-70-15-15", "split-80-20"),
     *("loso", "leave-subjects-out", "megc2019", "official"),
 )
-# The names, without importing what they stand for.
+# The names are repeated here, because importing the datasets and protocols takes too long.
 
-Jobs = Annotated[int, typer.Option(min=1, help="Processes that work side by side.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Number of parallel processes.")]
 FaceModelFile = Annotated[Path, typer.Option(help="The FaceKit face model (.npz).")]
 Scheduler = Annotated[
-    str | None, typer.Option(help="Address of a Dask scheduler; its workers do the work.")
+    str | None,
+    typer.Option(help="Address of a Dask scheduler whose workers are used instead of --jobs."),
 ]
 
 
@@ -51,43 +58,56 @@ UNUSED = {
     "portraits": PORTRAITS_UNUSED,
     "streams": ("subjects", "truth"),
 }
-"""Options of `simulate` that mean nothing beside --demo, --portraits and --streams."""
+"""Options of `simulate` that have no effect with --demo, --portraits or --streams."""
 
 
 @app.command()
 def simulate(
     context: typer.Context,
     face_model: FaceModelFile,
-    out: Annotated[Path, typer.Option(help="Folder to write into.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
     clips: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other clips.")] = 0,
-    seconds: Annotated[float, typer.Option(min=3.0, help="Length of a clip.")] = 6.0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the clips.")] = 0,
+    seconds: Annotated[float, typer.Option(min=3.0, help="Length of a clip in seconds.")] = 6.0,
     first_subject: Annotated[int, typer.Option(min=0, help="Number of the first person.")] = 0,
     subjects: Annotated[
         int | None,
-        typer.Option(min=1, help="People; by default a third of --clips; as many: one a clip."),
+        typer.Option(
+            min=1,
+            help="Number of people. Default: a third of --clips. With as many as --clips, each "
+            "clip has another person.",
+        ),
     ] = None,
     jobs: Jobs = CPUS,
     truth: Annotated[
-        bool, typer.Option("--truth", help="Also write NAME.npz: weights, landmarks, flow.")
+        bool, typer.Option("--truth", help="Also write NAME.npz: weights, landmarks, optical flow.")
     ] = False,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Write the built-in clip instead, and nothing else.")
+        bool, typer.Option("--demo", help="Write only the built-in demo clip.")
     ] = False,
     portraits: Annotated[
         Path | None,
-        typer.Option(help="Move the portrait photographs of this folder instead."),
+        typer.Option(help="Animate the portrait photographs in this folder instead."),
     ] = None,
     streams: Annotated[
         Literal["drawn", "warped"] | None,
-        typer.Option(help="Write streams for training, not videos; warped ones take a fifth."),
+        typer.Option(
+            help="Write streams for the training instead of videos; warped streams take a fifth "
+            "of the time."
+        ),
     ] = None,
     sparse: Annotated[
-        bool, typer.Option("--sparse", help="Streams with no more events than videos have.")
+        bool,
+        typer.Option("--sparse", help="With --streams: no more events than videos have."),
     ] = False,
-    recipe: Annotated[str, typer.Option(help="The recipe whose clock streams have.")] = "kilas",
+    recipe: Annotated[
+        str, typer.Option(help="With --streams: the recipe that gives the sampling rate.")
+    ] = "kilas",
 ) -> None:
-    """Film made-up people with micro-expressions, and write down exactly what they did."""
+    """Simulate people with micro-expressions; write labelled videos, or streams for the training.
+
+    Example: python -m training simulate --face-model ict_facekit.npz --out clips --clips 30
+    """
     _refuse_unused(context)
     if demo:
         from training.simulation.demo_clip import write_demo
@@ -118,17 +138,19 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 
 def _refuse_unused(context: typer.Context) -> None:
-    """Raise BadParameter for options that were given and would change nothing."""
-
+    """Raise BadParameter for given options that would have no effect."""
     for mode, unused in UNUSED.items():
         for name in unused if _is_given(context, mode) else ():
             if _is_given(context, name):
                 raise typer.BadParameter(
-                    f"--{mode} makes no use of --{name.replace('_', '-')}; leave one of them out."
+                    f"--{mode} makes no use of --{name.replace('_', '-')}; leave one of the two "
+                    "out."
                 )
     for name in ("sparse", "recipe"):
         if _is_given(context, name) and not _is_given(context, "streams"):
-            raise typer.BadParameter(f"--{name} is for --streams; give both, or leave it out.")
+            raise typer.BadParameter(
+                f"--{name} needs --streams; give --streams, too, or leave --{name} out."
+            )
 
 
 @app.command()
@@ -140,7 +162,12 @@ def prepare(
     settings: Settings = None,
     jobs: Jobs = CPUS,
 ) -> None:
-    """Find the faces in a dataset; write what networks are trained on. Interrupted, it goes on."""
+    """Find the faces in a dataset; write one file for the training.
+
+    An interrupted call continues where it stopped when the same command is given again.
+
+    Example: python -m training prepare casme2 CASME2 --out casme2.npz
+    """
     from training.preparation.prepare import format_summary
     from training.preparation.prepare import prepare as run
     from training.recipe import load_recipe
@@ -158,7 +185,10 @@ def inspect(
     recipe: RecipeName = "triplepath-ha3dnet",
     settings: Settings = None,
 ) -> None:
-    """Count classes and subjects of prepared data as a recipe sees them; draw a contact sheet."""
+    """Count the classes and subjects of prepared data for a recipe; draw a contact sheet.
+
+    Example: python -m training inspect casme2.npz --out sheet.png
+    """
     from training.recipe import load_recipe
     from training.reports.inspection import inspect as run
 
@@ -168,12 +198,17 @@ def inspect(
 @app.command()
 def train(
     data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
-    out: Annotated[Path, typer.Option(help="Folder for the network and its figures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the network and its training record.")],
     recipe: RecipeName = "kilas",
     settings: Settings = None,
     jobs: Jobs = CPUS,
 ) -> None:
-    """Train a recipe's network. An interrupted run goes on where it was."""
+    """Train a recipe's network on prepared data.
+
+    An interrupted training continues where it stopped when the same command is given again.
+
+    Example: python -m training train streams --out run --recipe kilas
+    """
     from training.models.train import train as run
     from training.recipe import load_recipe
 
@@ -187,7 +222,10 @@ def export(
     recipe: RecipeName = "kilas",
     settings: Settings = None,
 ) -> None:
-    """Write a trained network as one self-describing ONNX file."""
+    """Export a trained network as one ONNX file with all settings.
+
+    Example: python -m training export run --out kilas.onnx
+    """
     from training.models.export import export_run
     from training.recipe import load_recipe
 
@@ -199,10 +237,15 @@ def export(
 @app.command()
 def thresholds(
     data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
-    model: Annotated[Path, typer.Option(help="The exported model file; it keeps the thresholds.")],
+    model: Annotated[
+        Path, typer.Option(help="The exported model file, to which the thresholds are written.")
+    ],
     jobs: Jobs = CPUS,
 ) -> None:
-    """Choose the spotting thresholds on people that were not trained on."""
+    """Choose the spotting thresholds on people who were not trained on; write them to the model.
+
+    Example: python -m training thresholds spotting --model kilas.onnx
+    """
     from realtime.inference.model import Model
     from training.models.thresholds import choose_thresholds
 
@@ -214,24 +257,30 @@ def thresholds(
 def evaluate(
     context: typer.Context,
     data: Annotated[
-        list[Path] | None, typer.Argument(help="With --protocol: files of streams, or folders.")
+        list[Path] | None,
+        typer.Argument(help="With --protocol: files of streams, or folders of them."),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help=f"Train and test by: {', '.join(PROTOCOL_NAMES)}.")
+        str | None,
+        typer.Option(
+            help=f"Train and test the recipe by this protocol: {', '.join(PROTOCOL_NAMES)}."
+        ),
     ] = None,
     recipe: RecipeName = "triplepath-ha3dnet",
     settings: Settings = None,
     videos: Annotated[
-        Path | None, typer.Option(help="Folder of labelled videos to run a model on instead.")
+        Path | None, typer.Option(help="Run a model on the labelled videos in this folder.")
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="The videos' events.csv.")] = None,
-    model: Annotated[str, typer.Option(help="A model's name or file.")] = "kilas",
+    labels: Annotated[
+        Path | None, typer.Option(help="The events.csv with the labels of the videos.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="With --videos: name or file of a model.")] = "kilas",
     sensitivity: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="As of stream.py; 0.5 is usual.")
+        float, typer.Option(min=0.0, max=1.0, help="With --videos: sensitivity, as in stream.py.")
     ] = 0.5,
     macro: Annotated[
         Literal["on", "off"],
-        typer.Option(help="Whether the spotter knows of macro-expressions, as live."),
+        typer.Option(help="With --videos: let the spotter use macro-expressions, as live."),
     ] = "on",
     out: Annotated[
         Path | None, typer.Option(file_okay=False, help="Folder for the report.")
@@ -239,14 +288,19 @@ def evaluate(
     jobs: Jobs = CPUS,
     scheduler: Scheduler = None,
 ) -> None:
-    """How well a recipe learns by a protocol, or how well a model does on whole videos."""
+    """Evaluate a recipe by a protocol (--protocol), or a model on whole videos (--videos).
+
+    Example: python -m training evaluate casme2.npz --protocol loso --out report
+
+    Example: python -m training evaluate --videos clips --labels clips/events.csv --out report
+    """
     for name in (
         ("model", "sensitivity", "macro") if protocol else ("recipe", "settings", "scheduler")
     ):
         if _is_given(context, name):
             option = "--set" if name == "settings" else f"--{name}"
             kind = "--protocol" if protocol else "--videos"
-            raise typer.BadParameter(f"{kind} makes no use of {option}; leave one of them out.")
+            raise typer.BadParameter(f"{kind} makes no use of {option}; leave one of the two out.")
     if protocol is not None and data and out is not None and videos is None and labels is None:
         _evaluate_recipe(data, protocol, recipe, changes(settings), out, jobs, scheduler)
     elif protocol is None and not data and videos is not None and labels is not None:
@@ -284,30 +338,37 @@ def _evaluate_model(
     from training.evaluation.evaluate import evaluate as run
     from training.evaluation.evaluate import summary
 
-    if out is not None:  # says before hours of work if it cannot be made
+    if out is not None:  # fails now, and not after hours of work, if it cannot be made
         out.mkdir(parents=True, exist_ok=True)
-    figures, spotted = run(videos, labels, model, jobs, sensitivity, macro)
-    typer.echo(summary(figures))
+    measures, spotted = run(videos, labels, model, jobs, sensitivity, macro)
+    typer.echo(summary(measures))
     if out is not None:
         from training.reports.evaluation_report import write_evaluation
 
-        typer.echo(f"The report is {write_evaluation(out, figures, spotted)}.")
+        typer.echo(f"The report is {write_evaluation(out, measures, spotted)}.")
 
 
 @app.command()
 def grid(
-    name: Annotated[str, typer.Argument(help="A grid of the project, or a TOML file.")],
+    name: Annotated[str, typer.Argument(help="Name of a grid of the project, or a TOML file.")],
     data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for folds and report.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for the folds and the report.")
+    ],
     settings: Settings = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Only the runs of this name; may be given several times."),
+        typer.Option(help="Run only the runs of this name; may be given several times."),
     ] = None,
     jobs: Jobs = CPUS,
     scheduler: Scheduler = None,
 ) -> None:
-    """Run all settings of a grid on all datasets. Finished folds are not run again."""
+    """Train and test all settings of a grid on all datasets; write one report.
+
+    Finished folds are not run again, so an interrupted grid continues with the same command.
+
+    Example: python -m training grid networks casme2.npz smic.npz --out report
+    """
     from training.experiments.grid import load_grid, run_grid
 
     chosen = load_grid(name, changes(settings), only or ())
@@ -321,7 +382,12 @@ def reproduce(
     recipe: RecipeName = "kilas",
     jobs: Jobs = CPUS,
 ) -> None:
-    """From nothing to a model and its figures, as the recipe says. An interrupted call goes on."""
+    """Simulate data, train, export and evaluate a model from nothing, as the recipe says.
+
+    An interrupted call continues where it stopped when the same command is given again.
+
+    Example: python -m training reproduce --face-model ict_facekit.npz --out kilas
+    """
     from training.evaluation.evaluate import summary
     from training.recipe import load_recipe
     from training.reproduce import reproduce as run
@@ -331,8 +397,9 @@ def reproduce(
 
 
 def main() -> None:
+    """Run the command line: status 0 on success, 2 on wrong use, 1 on failure, 130 on Ctrl-C."""
     try:
-        app()
+        app()  # typer ends with status 130, without a traceback, on Ctrl-C
     except KilasError as error:
         typer.echo(str(error), err=True)
         sys.exit(1)
