@@ -276,7 +276,7 @@ def test_tables_without_the_simulators_columns_leave_groups_out_and_say_so() -> 
     assert figures.clip_groups == []
     assert figures.whole.subjects is None
     notes = " ".join(figures.notes)
-    for word in ("fps", "yaw_deg", "skin", "units", "who is in a clip", "what else a clip shows"):
+    for word in ("fps", "yaw_deg", "skin", "units", "names the subjects", "activities in a clip"):
         assert word in notes
     assert figures.false_by_cause[0].cause == "unknown"
     assert "Label" not in notes
@@ -351,7 +351,7 @@ def test_nothing_spotted_is_no_error() -> None:
     assert len(spotted) == 0
     assert figures.whole.figures["f1"].value == 0.0
     assert figures.whole.timing == {}
-    assert "<h2>When" not in evaluation_page(figures)
+    assert "<h2>Timing" not in evaluation_page(figures)
 
 
 event_rows = st.lists(
