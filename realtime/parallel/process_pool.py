@@ -58,8 +58,7 @@ def map_ordered(
     description: str,
     done: int = 0,
 ) -> Generator[Result, None, None]:
-    """Run `work`, a function of a module, for every task; yield the results in the order of the
-    tasks.
+    """Run `work`, a function of a module, for every task; yield the results in the tasks' order.
 
     `jobs` processes do the work; a single job is done by this process itself. There are never more
     than `TASKS_AHEAD` results a process, however many tasks there are: the processes wait until
