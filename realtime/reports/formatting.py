@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 MANY_HOURS = 100
-"""Of which nobody wants the minutes."""
+"""Hours from which `duration` drops the minutes."""
 
 NOTHING = "-"
-"""Stands where there is no figure."""
+"""Text in the place of a number that is not known."""
 
 
 def clock(t_s: float | None, digits: int = 3) -> str:
-    """A moment: minutes and seconds, with hours where there are some."""
+    """Format a moment as minutes and seconds, with hours where there are some."""
     if t_s is None or t_s != t_s:
         return NOTHING
     sign = "-" if t_s < 0 else ""
@@ -23,7 +23,7 @@ def clock(t_s: float | None, digits: int = 3) -> str:
 
 
 def duration(time_s: float | None) -> str:
-    """A length of time in words."""
+    """Format a length of time, as in "2 min 5 s"."""
     if time_s is None or time_s != time_s:
         return NOTHING
     if time_s < 60:
@@ -36,19 +36,22 @@ def duration(time_s: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 2) -> str:
+    """Format a number with commas between thousands."""
     return NOTHING if value is None or value != value else f"{value:,.{digits}f}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
+    """Format a share, 0 to 1, as in "12.5 %"."""
     return NOTHING if share is None or share != share else f"{100 * share:.{digits}f} %"
 
 
 def counted(count: int, word: str) -> str:
+    """Format a count with its word, as in "1 clip" and "1,000 clips"."""
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
 def lines_of(value: object, name: str = "") -> list[tuple[str, str]]:
-    """Nested settings as lines of `a, b` and their value."""
+    """Flatten nested settings to lines of `a, b` and their value."""
     if isinstance(value, dict) and (value or not name):
         return [
             line

@@ -23,16 +23,31 @@ from realtime.reports.formatting import clock, counted, duration, number, percen
 from realtime.storage.durable_file import replace_file
 
 TEMPLATES = Path(__file__).parent / "templates"
+"""Folder of the templates, their style and their scripts."""
 
 
 def write_html(path: Path, template: str, scripts: Mapping[str, str], **values: object) -> None:
-    """Write a page whole or not at all. `scripts`: JavaScript by the name that the template has
-    for it.
+    """Write a page whole or not at all; see `render_html`.
 
-    What is no text in a name is shown as its escape. Raises OSError.
+    Bytes of a file name that are no text are shown as their escape. Raises OSError.
     """
-    text = (
-        _environment()
+    text = render_html(template, scripts, values)
+    replace_file(path, text.encode(errors="backslashreplace"))
+
+
+def render_html(
+    template: str,
+    scripts: Mapping[str, str],
+    values: Mapping[str, object],
+    templates: Path = TEMPLATES,
+) -> str:
+    """Render a page from a template in the folder `templates`, with the style `page.css` there.
+
+    `scripts`: JavaScript by the name that the template has for it; `values`: everything else that
+    the template names.
+    """
+    return (
+        _environment(templates)
         .get_template(template)
         .render(
             policy=_policy(scripts.values()),
@@ -40,16 +55,15 @@ def write_html(path: Path, template: str, scripts: Mapping[str, str], **values: 
             **values,
         )
     )
-    replace_file(path, text.encode(errors="backslashreplace"))
 
 
 def inline_script(name: str) -> str:
-    """One of the project's own scripts."""
+    """Return one of the project's own scripts."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def bokeh_script() -> str:
-    """BokehJS without widgets, tables and WebGL."""
+    """Return BokehJS without widgets, tables and WebGL."""
     from bokeh.resources import Resources
 
     library, *_ = Resources(mode="inline", components=["bokeh"]).js_raw  # then: a log level
@@ -57,7 +71,7 @@ def bokeh_script() -> str:
 
 
 def markdown(text: str) -> Markup:
-    """Markdown as HTML without links, pictures and HTML of its own, headings two levels down."""
+    """Render Markdown without links, pictures and HTML of its own, headings two levels down."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.disable(["link", "image", "autolink", "html_block", "html_inline", "reference"])
     tokens = reader.parse(text)
@@ -68,7 +82,7 @@ def markdown(text: str) -> Markup:
 
 
 def chips(labels: Sequence[str]) -> dict[str, Markup]:
-    """Mark and word of each label, the mark on the class's own colour."""
+    """Return each label with its mark on the class's own colour."""
     colours, marks = class_colours(labels), class_marks(labels)
     return {
         label: Markup('<span class="chip"><i style="background:{}">{}</i> {}</span>').format(
@@ -79,21 +93,21 @@ def chips(labels: Sequence[str]) -> dict[str, Markup]:
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    hashes = " ".join(f"'sha256-{_hash(inline_script)}'" for inline_script in scripts)
+    hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts) or "'none'"
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
         "media-src blob:; base-uri 'none'; form-action 'none'"
     )
 
 
-def _hash(inline_script: str) -> str:
-    return base64.b64encode(hashlib.sha256(inline_script.encode()).digest()).decode()
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _environment(templates: Path) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader([templates, TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -109,5 +123,5 @@ def _environment() -> jinja2.Environment:
     environment.filters.update(filters)
     # Bokeh reads documents in order: what is referred to comes first.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    environment.globals["style"] = Markup(inline_script("page.css"))
+    environment.globals["style"] = Markup((templates / "page.css").read_text(encoding="utf-8"))
     return environment

@@ -1,4 +1,4 @@
-"""The page of an evaluation of spotting."""
+"""Report of an evaluation of spotting on labelled videos."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from realtime.drawing.palette import BLUE, GREEN, VERMILLION
+from realtime.drawing.palette import BLUE, GREEN, VERMILLION, css_colour
+from realtime.reports.formatting import NOTHING, lines_of
 from training.evaluation.measures import BELOW_POINTS, TIMES, Figures, Group, Groups, Part
 from training.evaluation.metrics import MATCH_IOU
 from training.reports.html import (
     INK,
-    NOTHING,
-    Html,
     Row,
     confusion_table,
-    css_colour,
+    estimate_text,
     figure_cell,
     heading,
     interval,
-    lines_of,
-    number,
     page,
     paragraph,
     plots,
@@ -36,25 +34,27 @@ from training.reports.html import (
 from training.reports.plots import Dot, dots, plot
 
 LONGEST_LIST = 200
-"""Rows of a list on the page; the files beside it have all."""
+"""Most rows of a list on the page; the files beside it have all rows."""
 
 
-def write_evaluation(folder: Path, figures: Figures, spotted: pd.DataFrame) -> Path:
-    """Write report.html, figures.json and events.csv (all spotted events) into `folder`; give
-    the page's path."""
+def write_evaluation(folder: Path, measures: Figures, spotted: pd.DataFrame) -> Path:
+    """Write report.html, figures.json and events.csv into `folder`; return the page's path.
+
+    `spotted`: the table of all spotted events, which events.csv holds.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(dataclasses.asdict(figures), indent=1, allow_nan=False)
+    text = json.dumps(dataclasses.asdict(measures), indent=1, allow_nan=False)
     (folder / "figures.json").write_text(text + "\n", encoding="utf-8")
     spotted.round(4).to_csv(folder / "events.csv", index=False)
     report = folder / "report.html"
-    report.write_text(evaluation_page(figures), encoding="utf-8")
+    report.write_text(evaluation_page(measures), encoding="utf-8")
     return report
 
 
-def evaluation_page(figures: Figures) -> str:
-    """The page of an evaluation."""
-    whole = figures.whole
-    model = figures.about.get("model", {})
+def evaluation_page(measures: Figures) -> str:
+    """Return the HTML page of an evaluation."""
+    whole = measures.whole
+    model = measures.about.get("model", {})
     title = f"Evaluation of {model['name']} {model['version']}" if model else "Evaluation"
     people = "" if whole.subjects is None else f" of {whole.subjects} people"
     subtitle = (
@@ -62,21 +62,21 @@ def evaluation_page(figures: Figures) -> str:
         f"{whole.minutes:.1f} minutes. In small letters: 95 % intervals."
     )
     body = [
-        paragraph(figures.source, "warning"),
-        *(paragraph(note, "faint") for note in figures.notes),
+        paragraph(measures.source, "warning"),
+        *(paragraph(note, "faint") for note in measures.notes),
         _headlines(whole),
-        *_classes(figures),
-        *_clip_groups(figures),
-        *_event_groups(figures),
-        *_false_events(figures),
-        *_times(figures),
-        *_missed(figures),
-        *_about(figures),
+        *_classes(measures),
+        *_clip_groups(measures),
+        *_event_groups(measures),
+        *_false_events(measures),
+        *_times(measures),
+        *_missed(measures),
+        *_about(measures),
     ]
     return page(title, subtitle, body)
 
 
-def _headlines(whole: Part) -> Html:
+def _headlines(whole: Part) -> Markup:
     names = (
         ("f1", "Spotting F1", f"IoU at least {MATCH_IOU}"),
         ("precision", "Precision", f"{whole.matched} of {whole.spotted} spotted events"),
@@ -86,21 +86,21 @@ def _headlines(whole: Part) -> Html:
         ("uar", "UAR", "of the class, missed ones as errors"),
         ("strs", "STRS", "spot, then recognise"),
     )
-    facts = [
-        (number(one, digits), title, f"{interval(one, digits)}; {more}")
+    values = [
+        (estimate_text(one, digits), title, f"{interval(one, digits)}; {more}")
         for name, title, more in names
         for one, digits in [(whole.figures[name], 2 if name == "false_per_minute" else 3)]
     ]
     if whole.timing:
         apex = whole.timing["apex"]
-        facts.append(
+        values.append(
             (f"{apex.median_ms:.0f} ms", "Apex error", f"median; 95 % within {apex.p95_ms:.0f} ms")
         )
-    return tiles(facts)
+    return tiles(values)
 
 
-def _classes(figures: Figures) -> list[Html]:
-    whole, labels = figures.whole, [one.label for one in figures.classes]
+def _classes(measures: Figures) -> list[Markup]:
+    whole, labels = measures.whole, [one.label for one in measures.classes]
     if not whole.micro_expressions:
         return []
     accuracy = whole.figures["accuracy"].value or 0.0
@@ -115,16 +115,16 @@ def _classes(figures: Figures) -> list[Html]:
                 f"{one.f1:.3f}",
             )
         )
-        for one in figures.classes
+        for one in measures.classes
     ]
     header = ("class", "micro-expressions", "spotted", "precision", "recall", "F1")
     return [
-        heading("Which class"),
+        heading("Classes"),
         paragraph(
             f"Missed micro-expressions count as errors of their class. Accuracy {accuracy:.3f}, "
             f"error rate {1 - accuracy:.3f}; macro F1 is UF1."
         ),
-        confusion_table(labels, figures.confusion, figures.missed),
+        confusion_table(labels, measures.confusion, measures.missed),
         table(header, rows),
     ]
 
@@ -133,8 +133,8 @@ def _title(groups: Groups) -> str:
     return f"{groups.title}, {groups.unit}" if groups.unit else groups.title
 
 
-def _interval_plot(groups: Groups, whole: Part, lowest: float) -> Html:
-    """A dot with its interval for each group, against the whole."""
+def _interval_plot(groups: Groups, whole: Part, lowest: float) -> Markup:
+    """Plot a dot with its interval for each group, against the whole."""
     reference = whole.figures[groups.figure].value
     name = "F1" if groups.figure == "f1" else "recall"
     shown = [
@@ -160,7 +160,7 @@ def _interval_plot(groups: Groups, whole: Part, lowest: float) -> Html:
 
 
 def _lowest(all_groups: Sequence[Groups], whole: Part) -> float:
-    """Left end of an axis that all plots share."""
+    """Return the left end of the axis that all plots share."""
     values = [whole.figures[groups.figure] for groups in all_groups]
     values += [g.part.figures[groups.figure] for groups in all_groups for g in groups.groups]
     ends = [one.value if one.low is None else one.low for one in values if one.value is not None]
@@ -175,7 +175,7 @@ def _group_rows(
         rows.append(Row((_title(groups),), "section"))
         for group in groups.groups:
             points = NOTHING if group.points is None else f"{group.points:+.1f}"
-            mark = Html(f"<b>▼ {points}</b>") if group.is_below else points
+            mark = Markup(f"<b>▼ {points}</b>") if group.is_below else points
             rows.append(Row((group.name, mark, *cells(group)), "marked" * group.is_below))
     return rows
 
@@ -184,10 +184,10 @@ def _apex(part: Part) -> str:
     apex = part.timing.get("apex")
     if apex is None:
         return NOTHING
-    return Html(f"{apex.median_ms:.0f} <small>95 %: {apex.p95_ms:.0f}</small>")
+    return Markup(f"{apex.median_ms:.0f} <small>95 %: {apex.p95_ms:.0f}</small>")
 
 
-def _below(all_groups: Sequence[Groups]) -> Html:
+def _below(all_groups: Sequence[Groups]) -> Markup:
     names = [
         f"{groups.title} {one.name} (n {one.part.micro_expressions})"
         for groups in all_groups
@@ -201,10 +201,10 @@ def _below(all_groups: Sequence[Groups]) -> Html:
     )
 
 
-def _clip_groups(figures: Figures) -> list[Html]:
-    if not figures.clip_groups:
+def _clip_groups(measures: Figures) -> list[Markup]:
+    if not measures.clip_groups:
         return []
-    whole = figures.whole
+    whole = measures.whole
 
     def cells(group: Group) -> Sequence[object]:
         part, f = group.part, group.part.figures
@@ -225,25 +225,26 @@ def _clip_groups(figures: Figures) -> list[Html]:
     )
     images = []
     if whole.micro_expressions:
-        lowest = _lowest(figures.clip_groups, whole)
-        images = [_interval_plot(groups, whole, lowest) for groups in figures.clip_groups]
+        lowest = _lowest(measures.clip_groups, whole)
+        images = [_interval_plot(groups, whole, lowest) for groups in measures.clip_groups]
     return [
-        heading("By what the clips show"),
+        heading("Groups of clips"),
         paragraph(
-            f"A dot is a group's figure, the bar its interval, n its micro-expressions; the line "
-            f"is the whole, the broken line {BELOW_POINTS:g} points below it. An interval without "
-            "width, at 0 or at 1, is no certainty: nothing else was seen among n."
+            "A dot is the metric of a group, the bar its interval, n its number of "
+            "micro-expressions; the line is the metric of the whole, the broken line lies "
+            f"{BELOW_POINTS:g} points below it. An interval without width, at 0 or at 1, does not "
+            "mean certainty: n is too small to show anything else."
         ),
-        _below(figures.clip_groups),
+        _below(measures.clip_groups),
         plots(images),
-        table(header, _group_rows(figures.clip_groups, cells)),
+        table(header, _group_rows(measures.clip_groups, cells)),
     ]
 
 
-def _event_groups(figures: Figures) -> list[Html]:
-    if not figures.event_groups or not figures.whole.micro_expressions:
+def _event_groups(measures: Figures) -> list[Markup]:
+    if not measures.event_groups or not measures.whole.micro_expressions:
         return []
-    whole = figures.whole
+    whole = measures.whole
 
     def cells(group: Group) -> Sequence[object]:
         part, f = group.part, group.part.figures
@@ -256,21 +257,21 @@ def _event_groups(figures: Figures) -> list[Html]:
         )
 
     header = ("group", "recall points", "n", "spotted", "recall", "rightly named", "apex ms")
-    lowest = _lowest(figures.event_groups, whole)
+    lowest = _lowest(measures.event_groups, whole)
     return [
-        heading("By the micro-expressions themselves"),
+        heading("Groups of micro-expressions"),
         paragraph(
-            "False events belong to none of these groups, so recall is compared. What was spotted "
-            "with the right label is rightly named."
+            "False events belong to none of these groups, so recall is compared. “Rightly named”: "
+            "spotted with the right label."
         ),
-        _below(figures.event_groups),
-        plots(_interval_plot(groups, whole, lowest) for groups in figures.event_groups),
-        table(header, _group_rows(figures.event_groups, cells)),
+        _below(measures.event_groups),
+        plots(_interval_plot(groups, whole, lowest) for groups in measures.event_groups),
+        table(header, _group_rows(measures.event_groups, cells)),
     ]
 
 
-def _false_events(figures: Figures) -> list[Html]:
-    causes = figures.false_by_cause
+def _false_events(measures: Figures) -> list[Markup]:
+    causes = measures.false_by_cause
 
     def draw(axes: Axes) -> None:
         for y, one in enumerate(causes):
@@ -286,18 +287,18 @@ def _false_events(figures: Figures) -> list[Html]:
         axes.set_xlabel("events in each such minute")
 
     alt = "False events a minute: " + ", ".join(
-        f"{one.cause} {number(one.per_minute, 2)}" for one in causes
+        f"{one.cause} {estimate_text(one.per_minute, 2)}" for one in causes
     )
-    listed = figures.false_events[:LONGEST_LIST]
-    rest = len(figures.false_events) - len(listed)
+    listed = measures.false_events[:LONGEST_LIST]
+    rest = len(measures.false_events) - len(listed)
     return [
         heading("False events"),
         paragraph(
-            "A false event that meets a true micro-expression has poor overlap; one that meets a "
-            "macro-expression has that as its cause; minutes are those of the clips that have "
-            f"such expressions. {figures.causes}"
+            "A false event that meets a true micro-expression has the cause “poor overlap”; an "
+            "event that meets a macro-expression has the macro-expression as its cause. For both, "
+            f"minutes are those of the clips that have such expressions. {measures.causes}"
         ),
-        plots([plot("By what went on", alt, 0.24 * len(causes), draw)] if causes else []),
+        plots([plot("By cause", alt, 0.24 * len(causes), draw)] if causes else []),
         table(
             ("cause", "events", "minutes", "a minute"),
             [
@@ -305,7 +306,7 @@ def _false_events(figures: Figures) -> list[Html]:
                 for one in causes
             ],
         ),
-        heading("Each of them", 3),
+        heading("All false events", 3),
         table(
             ("clip", "onset s", "offset s", "label", "score", "cause"),
             [
@@ -329,11 +330,11 @@ def _false_events(figures: Figures) -> list[Html]:
     ]
 
 
-def _times(figures: Figures) -> list[Html]:
-    timing = figures.whole.timing
+def _times(measures: Figures) -> list[Markup]:
+    timing = measures.whole.timing
     if not timing:
         return []
-    errors_ms = np.array(figures.errors_ms["apex"])
+    errors_ms = np.array(measures.errors_ms["apex"])
     edge_ms = 20 * np.ceil(max(60.0, float(np.percentile(np.abs(errors_ms), 99))) / 20)
 
     def draw(axes: Axes) -> None:
@@ -353,17 +354,17 @@ def _times(figures: Figures) -> list[Html]:
         for one in [timing[name]]
     ]
     return [
-        heading("When"),
+        heading("Timing"),
         plots([plot("Error of the apex", alt, 1.6, draw)]),
         table(("error, ms", "median size", "95 % within", "median, + too late"), rows),
     ]
 
 
-def _missed(figures: Figures) -> list[Html]:
-    listed = figures.missed_events[:LONGEST_LIST]
+def _missed(measures: Figures) -> list[Markup]:
+    listed = measures.missed_events[:LONGEST_LIST]
     if not listed:
         return []
-    rest = len(figures.missed_events) - len(listed)
+    rest = len(measures.missed_events) - len(listed)
     extra = [name for name in ("units", "intensity") if name in listed[0]]
     rows = [
         Row(
@@ -385,8 +386,8 @@ def _missed(figures: Figures) -> list[Html]:
     ]
 
 
-def _about(figures: Figures) -> list[Html]:
-    rows = [Row((name, value)) for name, value in lines_of(figures.about)]
+def _about(measures: Figures) -> list[Markup]:
+    rows = [Row((name, value)) for name, value in lines_of(measures.about)]
     if not rows:
         return []
     return [heading("How it was measured"), table(("setting", "value"), rows, style="text")]

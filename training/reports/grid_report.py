@@ -1,4 +1,4 @@
-"""The report of trained and tested runs: one page, and one file with all its figures."""
+"""Report of trained and tested runs: an HTML page, and a JSON file with all metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from realtime.drawing.palette import class_marks
+from realtime.reports.formatting import NOTHING, counted, duration
 from realtime.types import UInt8Array
 from training.evaluation.measures import SIMULATED_NOTE
 from training.evaluation.protocols import PROTOCOLS, Protocol
@@ -40,22 +43,18 @@ from training.reports.grid_results import (
     unseen_rank,
 )
 from training.reports.html import (
-    NOTHING,
-    Html,
     Row,
-    counted,
     details,
-    duration,
+    estimate_text,
     figure_cell,
     heading,
     interval,
     joined,
     link,
     listed,
-    number,
     page,
     paragraph,
-    percent,
+    percent_text,
     small,
     table,
     tiles,
@@ -70,8 +69,10 @@ from training.reports.run_details import (
 )
 
 FacesOf = Callable[[ProtocolRun, Prediction], tuple[UInt8Array, int] | None]
-"""The aligned faces of a sample, uint8 [T, H, W], and which of them is the apex; None where they
-cannot be had."""
+"""Function from a run and a prediction to the sample's aligned faces and its apex slot.
+
+Faces: uint8 [T, H, W]. The function returns None where there are no pictures.
+"""
 
 
 def write_report(
@@ -82,15 +83,16 @@ def write_report(
     notes: Sequence[str] = (),
     faces_of: FacesOf | None = None,
 ) -> Path:
-    """Write report.html and report.json into `folder`; give the page's path.
+    """Write report.html and report.json into `folder`; return the page's path.
 
-    `runs`: those that spot have a part of the page of their own. `notes`: sentences for the top of
-    the page, such as what was left out. `faces_of`: where the pictures of wrongly named clips come
-    from; there are none without it. Runs without a finished fold are named and left out.
+    `runs`: recognition runs and spotting runs; the latter have their own part of the page. Runs
+    without a finished fold are named and left out. `notes`: sentences for the top of the page, such
+    as what was left out. `faces_of`: source of the pictures of wrongly named clips; without it the
+    page has none.
     """
     finished = [run for run in runs if run.folds]
     unfinished = [run for run in runs if not run.folds]
-    # What comes first is what can be compared with the papers, then what the field asks for.
+    # First the protocols of the papers, for comparison, then the subject-independent protocols.
     finished.sort(key=lambda run: PROTOCOLS[run.protocol].is_subject_independent)
     results = [
         RecognitionResult(run, run_figures(run), f"run-{place}")
@@ -107,7 +109,7 @@ def write_report(
     return report
 
 
-# What report.html shows.
+# Contents of report.html.
 
 
 def _page(
@@ -143,7 +145,7 @@ def _subtitle(results: Sequence[RecognitionResult], spotting: Sequence[SpottingR
 
 def _warnings(
     results: Sequence[RecognitionResult], spotting: Sequence[SpottingResult]
-) -> list[Html]:
+) -> list[Markup]:
     datasets = [{one.dataset for one in predictions_of(result.run)} for result in results]
     datasets += [{one.run.dataset} for one in spotting]
     simulated = [SIMULATED_DATASET in some for some in datasets]
@@ -153,10 +155,10 @@ def _warnings(
     return [paragraph(which + SIMULATED_NOTE, "warning")]
 
 
-def _unfinished(unfinished: Sequence[ProtocolRun], *, has_any: bool) -> list[Html]:
+def _unfinished(unfinished: Sequence[ProtocolRun], *, has_any: bool) -> list[Markup]:
     found = []
     if not has_any:
-        found.append(paragraph("No run has a finished fold, so there are no figures to report."))
+        found.append(paragraph("No run has a finished fold, so there are no results to report."))
     if unfinished:
         names = "; ".join(
             f"{run.system}, {run.name}, {dataset_title(run.dataset)}, {run.protocol}"
@@ -166,7 +168,7 @@ def _unfinished(unfinished: Sequence[ProtocolRun], *, has_any: bool) -> list[Htm
     return found
 
 
-def _headlines(results: Sequence[RecognitionResult]) -> Html:
+def _headlines(results: Sequence[RecognitionResult]) -> Markup:
     runs = [result.run for result in results]
     folds = [fold for run in runs for fold in run.folds]
     # One dataset's samples have the same numbers in all its runs.
@@ -178,7 +180,7 @@ def _headlines(results: Sequence[RecognitionResult]) -> Html:
     subjects = {(dataset, subject) for _, dataset, subject, _, _ in samples if subject}
     datasets = len({run.dataset for run in runs})
     protocols = len({run.protocol for run in runs})
-    facts = [
+    values = [
         (str(len(runs)), "Runs", f"of {counted(len({run.system for run in runs}), 'system')}"),
         (str(len(folds)), "Networks trained", "one for each fold of a run"),
         (str(len(samples)), "Samples tested", f"of {counted(datasets, 'dataset')}"),
@@ -186,11 +188,11 @@ def _headlines(results: Sequence[RecognitionResult]) -> Html:
         (str(protocols), "Protocol" if protocols == 1 else "Protocols", ""),
         (duration(sum(fold.seconds for fold in folds)), "Training time", "of all folds together"),
     ]
-    return tiles(facts)
+    return tiles(values)
 
 
-def _overview(results: Sequence[RecognitionResult], protocols: Sequence[str]) -> list[Html]:
-    """The same system under each protocol, beside what was published of it."""
+def _overview(results: Sequence[RecognitionResult], protocols: Sequence[str]) -> list[Markup]:
+    """Compare the same systems under each protocol, and with published results."""
     pairs = list(dict.fromkeys((result.run.system, result.run.dataset) for result in results))
     quoted = {pair: published_whole(*pair) for pair in pairs}
     is_quoted = any(quoted.values())
@@ -235,31 +237,31 @@ def _independence(protocol: Protocol) -> str:
     return "not subject-independent"
 
 
-def _overview_cell(result: RecognitionResult) -> Html:
-    found = result.figures.figures
-    text = f"{percent(found['accuracy'])} · {number(found['uf1'])}"
+def _overview_cell(result: RecognitionResult) -> Markup:
+    found = result.metrics.figures
+    text = f"{percent_text(found['accuracy'])} · {estimate_text(found['uf1'])}"
     return joined((link(result.anchor, text), small(interval(found["uf1"], 2))))
 
 
-def _quote(one: Published) -> Html:
-    figures = (one.accuracy_percent, one.f1)
-    text = " · ".join(NOTHING if figure is None else str(figure) for figure in figures)
+def _quote(one: Published) -> Markup:
+    values = (one.accuracy_percent, one.f1)
+    text = " · ".join(NOTHING if value is None else str(value) for value in values)
     return joined((text, small(PROTOCOLS[one.protocol].title)))
 
 
-# What was spotted, and what was wrong.
+# Spotting, and confident errors.
 
 
-def _spotting(spotting: Sequence[SpottingResult]) -> list[Html]:
-    """All runs that spot, beside what was published, and each of them."""
+def _spotting(spotting: Sequence[SpottingResult]) -> list[Markup]:
+    """Compare all spotting runs with published results, and show each run's details."""
     if not spotting:
         return []
     names = {"f1": 3, "precision": 3, "recall": 3, "strs": 3, "false_per_minute": 2}
     rows = [
         Row(
             (
-                joined((link(one.anchor, one.run.system), small(_spotting_words(one.run)))),
-                *(figure_cell(one.figures.figures[name], digits) for name, digits in names.items()),
+                joined((link(one.anchor, one.run.system), small(_spotting_title(one.run)))),
+                *(figure_cell(one.metrics.figures[name], digits) for name, digits in names.items()),
             )
         )
         for one in spotting
@@ -278,7 +280,7 @@ def _spotting(spotting: Sequence[SpottingResult]) -> list[Html]:
     ]
     protocols = dict.fromkeys(one.run.protocol for one in spotting)
     statements = [f"{PROTOCOLS[name].title}: {PROTOCOLS[name].statement}" for name in protocols]
-    lacks_intervals = any(one.figures.subjects < 2 for one in spotting)
+    lacks_intervals = any(one.metrics.subjects < 2 for one in spotting)
     return [
         heading("Spotting"),
         *(paragraph(statement) for statement in statements),
@@ -293,10 +295,10 @@ def _spotting(spotting: Sequence[SpottingResult]) -> list[Html]:
         *([paragraph(NO_INTERVAL_NOTE, "faint")] if lacks_intervals else []),
         *(
             details(
-                f"{one.run.system}, {_spotting_words(one.run)}: "
-                f"spotting F1 {number(one.figures.figures['f1'])}, "
-                f"STRS {number(one.figures.figures['strs'])}",
-                spotting_details(one.run, one.figures),
+                f"{one.run.system}, {_spotting_title(one.run)}: "
+                f"spotting F1 {estimate_text(one.metrics.figures['f1'])}, "
+                f"STRS {estimate_text(one.metrics.figures['strs'])}",
+                spotting_details(one.run, one.metrics),
                 anchor=one.anchor,
                 is_open=len(spotting) == 1,
             )
@@ -305,7 +307,7 @@ def _spotting(spotting: Sequence[SpottingResult]) -> list[Html]:
     ]
 
 
-def _spotting_words(run: ProtocolRun) -> str:
+def _spotting_title(run: ProtocolRun) -> str:
     name = "" if run.name == run.system else run.name
     title = PROTOCOLS[run.protocol].title
     return ", ".join(filter(None, (name, dataset_title(run.dataset), title)))
@@ -315,10 +317,10 @@ def _printed(figure: object) -> str:
     return NOTHING if figure is None else str(figure)
 
 
-def _worst(results: Sequence[RecognitionResult], faces_of: FacesOf | None) -> list[Html]:
+def _worst(results: Sequence[RecognitionResult], faces_of: FacesOf | None) -> list[Markup]:
     if faces_of is None:
         return []
-    blocks: list[Html] = []
+    blocks: list[Markup] = []
     for result in best_of_datasets(results):
         run, marks = result.run, class_marks(result.run.labels)
         pictures = []
@@ -326,22 +328,24 @@ def _worst(results: Sequence[RecognitionResult], faces_of: FacesOf | None) -> li
             found = faces_of(run, one)
             if found is None:
                 continue
-            words = (
-                f"true {marks[one.label]} {one.label}, said {marks[one.said]} {one.said} "
+            caption = (
+                f"true {marks[one.label]} {one.label}, predicted {marks[one.said]} {one.said} "
                 f"({confidence(run, one):.2f}); {_whose(one)}clip {one.clip}"
             )
-            pictures.append(picture(strip(*found), f"Aligned face around the apex: {words}", words))
+            pictures.append(
+                picture(strip(*found), f"Aligned face around the apex: {caption}", caption)
+            )
         if pictures:
             where = f"{result.name}, {dataset_title(run.dataset)}, {result.protocol.title}"
             blocks += [heading(where, 3), *pictures]
     if not blocks:
         return []
     return [
-        heading("Wrong, and sure of it"),
+        heading("Confident errors"),
         paragraph(
-            "Of the best run of each dataset, tested on people never seen where there are such "
-            "runs, the samples that were named wrongly with the highest probability. In order of "
-            "time, the apex underlined; last: what changed from the first picture to the apex, "
+            "The samples with a wrong class of the highest probability, from the best run of each "
+            "dataset; runs tested on people never seen in training come first. In order of time, "
+            "the apex underlined; last: the difference between the first picture and the apex, "
             f"{GAIN} times as strong."
         ),
         *blocks,
@@ -355,7 +359,7 @@ def _whose(one: Prediction) -> str:
 # Each run.
 
 
-def _each_run(results: Sequence[RecognitionResult]) -> list[Html]:
+def _each_run(results: Sequence[RecognitionResult]) -> list[Markup]:
     if not results:
         return []
     best = {result.anchor for result in best_of_each(results)}
@@ -363,35 +367,36 @@ def _each_run(results: Sequence[RecognitionResult]) -> list[Html]:
     shared = shared_settings([result.run for result in results])
     blocks = [
         heading("Each run"),
-        paragraph("★ the best of its dataset under its protocol, by UF1. A click opens a run."),
+        paragraph("★: best run of its dataset under its protocol, by UF1. Click a run to open it."),
     ]
     order = list(dict.fromkeys(map(_place, results)))
     ordered = sorted(results, key=lambda result: order.index(_place(result)))
     for (dataset, protocol), group in itertools.groupby(ordered, _place):
         blocks.append(heading(f"{dataset}, {protocol}", 3))
         for result in group:
-            found = result.figures.figures
+            found = result.metrics.figures
             summary = (
-                f"{'★ ' * (result.anchor in best)}{result.name}: UF1 {number(found['uf1'])}, "
-                f"UAR {number(found['uar'])}, accuracy {percent(found['accuracy'])} %"
+                f"{'★ ' * (result.anchor in best)}{result.name}: "
+                f"UF1 {estimate_text(found['uf1'])}, UAR {estimate_text(found['uar'])}, "
+                f"accuracy {percent_text(found['accuracy'])} %"
             )
-            body = run_details(result.run, result.figures, shared)
+            body = run_details(result.run, result.metrics, shared)
             is_open = result is opened
             blocks.append(details(summary, body, anchor=result.anchor, is_open=is_open))
     return blocks
 
 
 def _place(result: RecognitionResult) -> tuple[str, str]:
-    """Dataset and protocol, in words."""
+    """Return the titles of dataset and protocol."""
     return dataset_title(result.run.dataset), result.protocol.title
 
 
-def _about(results: Sequence[RecognitionResult]) -> list[Html]:
+def _about(results: Sequence[RecognitionResult]) -> list[Markup]:
     shared = shared_settings([result.run for result in results])
     if not shared:
         return []
     return [
         heading("How they were made"),
-        paragraph("What all runs have in common; what is a run's own stands with it."),
+        paragraph("Settings that all runs have in common; each run lists its own settings."),
         table(("setting", "value"), [Row(line) for line in shared.items()], style="text"),
     ]

@@ -16,44 +16,46 @@ from training.reports.run_details import PARTS
 
 @dataclass(frozen=True, slots=True)
 class RecognitionResult:
-    """A run beside its figures. `anchor`: of its place on the page."""
+    """A recognition run with its metrics. `anchor`: HTML id of its place on the page."""
 
     run: ProtocolRun
-    figures: RunFigures
+    metrics: RunFigures
     anchor: str
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """What the best is chosen by."""
-        return tuple(self.figures.figures[name].value or 0.0 for name in ("uf1", "uar", "accuracy"))
+        """UF1, UAR and accuracy, by which the best run is chosen."""
+        return tuple(self.metrics.figures[name].value or 0.0 for name in ("uf1", "uar", "accuracy"))
 
     @property
     def protocol(self) -> Protocol:
+        """Protocol of the run."""
         return PROTOCOLS[self.run.protocol]
 
     @property
     def name(self) -> str:
-        """System and name; the name alone where it begins with the system."""
+        """System and name, or the name alone where it begins with the system."""
         system, name = self.run.system, self.run.name
         return name if name.startswith(system) else f"{system}, {name}"
 
 
 @dataclass(frozen=True, slots=True)
 class SpottingResult:
-    """A run that spots beside its figures. `anchor`: of its place on the page."""
+    """A spotting run with its metrics. `anchor`: HTML id of its place on the page."""
 
     run: ProtocolRun
-    figures: SpottingFigures
+    metrics: SpottingFigures
     anchor: str
 
 
 def runs_of(
     results: Sequence[RecognitionResult], spotting: Sequence[SpottingResult]
 ) -> list[ProtocolRun]:
+    """Return the runs of all results, recognition first."""
     return [result.run for result in results] + [one.run for one in spotting]
 
 
-# What report.json holds.
+# Contents of report.json.
 
 
 def results_to_json(
@@ -63,6 +65,7 @@ def results_to_json(
     notes: Sequence[str],
     spotting: Sequence[SpottingResult],
 ) -> dict[str, Any]:
+    """Return the contents of report.json."""
     best = {result.anchor for result in best_of_each(results)}
     shown = runs_of(results, spotting)
     datasets = {run.dataset for run in shown}
@@ -96,7 +99,7 @@ def _run_json(result: RecognitionResult, *, is_best: bool) -> dict[str, Any]:
     return {
         **_about_json(result.run),
         "is_best_of_dataset_and_protocol": is_best,
-        **dataclasses.asdict(result.figures),
+        **dataclasses.asdict(result.metrics),
         "folds": folds,
     }
 
@@ -104,13 +107,13 @@ def _run_json(result: RecognitionResult, *, is_best: bool) -> dict[str, Any]:
 def _spotting_json(one: SpottingResult) -> dict[str, Any]:
     return {
         **_about_json(one.run),
-        **dataclasses.asdict(one.figures),
+        **dataclasses.asdict(one.metrics),
         "folds": [_fold_json(fold) | {"history": fold.history} for fold in one.run.folds],
     }
 
 
 def _about_json(run: ProtocolRun) -> dict[str, Any]:
-    """All of a run but its folds."""
+    """Return all fields of a run but its folds."""
     return {
         field.name: getattr(run, field.name)
         for field in dataclasses.fields(run)
@@ -129,24 +132,25 @@ def _fold_json(fold: FoldResult) -> dict[str, Any]:
 
 
 def _published_json(one: Published) -> dict[str, Any]:
-    figures = {
+    metrics = {
         name: None if getattr(one, name) is None else float(getattr(one, name))
         for name in ("accuracy_percent", "f1", "uar", "strs")
     }
-    return {**dataclasses.asdict(one), **figures}
+    return {**dataclasses.asdict(one), **metrics}
 
 
 def best_result(results: Iterable[RecognitionResult]) -> RecognitionResult | None:
+    """Return the result with the highest UF1, None where there is none."""
     return max(results, key=lambda result: result.rank, default=None)
 
 
 def unseen_rank(result: RecognitionResult) -> tuple[bool, tuple[float, ...]]:
-    """Figures on people never seen go before all others."""
+    """Return a sort key that puts results on people never seen in training above all others."""
     return result.protocol.is_subject_independent, result.rank
 
 
 def best_of_each(results: Sequence[RecognitionResult]) -> list[RecognitionResult]:
-    """The best run of each protocol and dataset."""
+    """Return the best run of each protocol and dataset."""
     found: dict[tuple[str, str], RecognitionResult] = {}
     for result in results:
         key = (result.run.protocol, result.run.dataset)
@@ -156,7 +160,7 @@ def best_of_each(results: Sequence[RecognitionResult]) -> list[RecognitionResult
 
 
 def best_of_datasets(results: Sequence[RecognitionResult]) -> list[RecognitionResult]:
-    """The best run of each dataset, on people never seen where there are such runs."""
+    """Return the best run of each dataset, on people never seen where there are such runs."""
     found: dict[str, RecognitionResult] = {}
     for result in sorted(best_of_each(results), key=unseen_rank):
         found[result.run.dataset] = result

@@ -7,27 +7,27 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
 
 import cv2
 import matplotlib
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from realtime.drawing.palette import BLUE, Rgb
+from realtime.drawing.palette import BLUE, Rgb, css_colour
 from realtime.types import UInt8Array
 from training.evaluation.metrics import Estimate
-from training.reports.html import FAINT, INK, Html, css_colour, html, number
+from training.reports.html import FAINT, INK, estimate_text
 
 PLOT_WIDTH_IN = 3.6
-"""Width of every plot; 346 CSS pixels, so that letters keep their size on a phone."""
+"""Width of every plot: 346 CSS pixels, so that letters keep their size on a phone."""
 
 LABELS_IN, TITLE_IN, AXIS_IN = 1.35, 0.28, 0.42
-"""Room in a plot for the labels on its left, its title and what stands under its axis."""
+"""Room in a plot for the labels on its left, its title and the text under its axis."""
 
 WEBP_QUALITY = 70
-"""Of pictures of faces in a page: nothing is seen to be missing, at a tenth of the bytes."""
+"""Quality of pictures of faces: nothing is seen to be missing, at a tenth of the bytes."""
 
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -49,10 +49,12 @@ STYLE: dict[Any, Any] = {
 
 def plot(
     title: str, alt: str, height_in: float, draw: Callable[[Axes], None], left_in: float = LABELS_IN
-) -> Html:
-    """An image of what `draw` puts on one pair of axes of that height; `alt` says the same in
-    words. `left_in`: room for labels on the left; plots with the same have their axes at the same
-    place, so that they can be compared."""
+) -> Markup:
+    """Render what `draw` puts on one pair of axes of that height; `alt` is the same as text.
+
+    `left_in`: room for labels on the left; plots with the same room have their axes at the same
+    place, so that they can be compared.
+    """
     whole_in = height_in + TITLE_IN + AXIS_IN
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(PLOT_WIDTH_IN, whole_in))
@@ -69,8 +71,7 @@ _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def _slim(svg: bytes) -> bytes:
-    """The same picture in half the bytes: without the space between its elements, and with paths
-    to a tenth of a point."""
+    """Halve the bytes of a picture: no space between its elements, paths to a tenth of a point."""
 
     def slim(path: re.Match[bytes]) -> bytes:
         text = re.sub(rb"\s+", b" ", re.sub(rb"(\.\d)\d+", rb"\1", path[0]))
@@ -82,8 +83,7 @@ def _slim(svg: bytes) -> bytes:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Dot:
-    """A figure in a plot of several. `is_marked`: one that stands out, in another colour and
-    shape."""
+    """Dot of a plot. `is_marked`: it stands out, in another colour and shape."""
 
     name: str
     figure: Estimate
@@ -100,9 +100,11 @@ def dots(
     marked: tuple[Rgb, str],
     lines: Sequence[tuple[float, str]] = (),
     left_in: float = LABELS_IN,
-) -> Html:
-    """A dot with its interval for each figure, under each other. `marked`: colour and shape of
-    the marked ones. `lines`: where lines stand, and their style."""
+) -> Markup:
+    """Plot a dot with its interval for each estimate, under each other.
+
+    `marked`: colour and shape of marked dots. `lines`: places and styles of vertical lines.
+    """
 
     def draw(axes: Axes) -> None:
         for y, dot in enumerate(shown):
@@ -125,19 +127,19 @@ def dots(
         axes.set_axisbelow(True)
         axes.set_xlabel(xlabel)
 
-    words = ", ".join(f"{dot.name} {number(dot.figure)}" for dot in shown)
+    words = ", ".join(f"{dot.name} {estimate_text(dot.figure)}" for dot in shown)
     return plot(title, f"{alt}: {words}", 0.26 * len(shown), draw, left_in)
 
 
-def picture(image: UInt8Array, alt: str, caption: object) -> Html:
-    """A picture, gray [H, W] or BGR [H, W, 3], with what it shows in words."""
+def picture(image: UInt8Array, alt: str, caption: object) -> Markup:
+    """Show a picture, gray [H, W] or BGR [H, W, 3], with its text."""
     _, data = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
-    return Html(
+    return Markup(
         f"<figure>{_image('webp', data.tobytes(), alt)}"
-        f"<figcaption>{html(caption)}</figcaption></figure>"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 
-def _image(kind: str, data: bytes, alt: str) -> Html:
+def _image(kind: str, data: bytes, alt: str) -> Markup:
     text = base64.b64encode(data).decode()
-    return Html(f'<img alt="{escape(alt)}" src="data:image/{kind};base64,{text}">')
+    return Markup(f'<img alt="{escape(alt)}" src="data:image/{kind};base64,{text}">')

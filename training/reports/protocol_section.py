@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from realtime.drawing.palette import BLUE, VERMILLION
+from realtime.reports.formatting import NOTHING
 from training.evaluation.protocols import Protocol
 from training.evaluation.published import (
     WHOLE,
@@ -19,17 +22,15 @@ from training.evaluation.results import ProtocolRun
 from training.evaluation.run_metrics import FIGURES
 from training.reports.grid_results import RecognitionResult, best_result
 from training.reports.html import (
-    NOTHING,
-    Html,
     Row,
     Tinted,
     beside,
+    estimate_text,
     heading,
     joined,
     link,
-    number,
     paragraph,
-    percent,
+    percent_text,
     plots,
     small,
     span,
@@ -40,40 +41,41 @@ from training.reports.plots import Dot, dots
 from training.reports.run_details import dataset_title, result_cells
 
 LEAST_SPAN = 0.1
-"""Of the colours of a table of settings, in UF1: smaller differences are to look small."""
+"""Least range of UF1 for the colours of a table of settings, so that small differences look small."""
 
 PALEST = 0.08
-"""Of those colours: even the lowest figure has a ground."""
+"""Least share of colour, so that even the lowest value has a coloured background."""
 
 NAMES_IN, SHORT = 1.75, 26
-"""Room for the names of runs beside a plot, and how many letters that is."""
+"""Width for the names of runs beside a plot, in inches and in letters."""
 
 INTERVAL_NOTE = (
-    "In small letters: 95 % intervals over subjects (bootstrap). One without width is no "
-    "certainty: nothing else was seen among so few."
+    "In small letters: 95 % intervals over subjects (bootstrap). An interval without width does "
+    "not mean certainty: the samples are too few to show anything else."
 )
 BEST_NOTE = (
-    f"★ the best of its column among the runs. {INTERVAL_NOTE} Runs whose intervals overlap widely "
-    "cannot be told apart with these people. In the plot, the broken line is the UF1 of always "
-    "saying the commonest class."
+    f"★: best of its column among the runs. {INTERVAL_NOTE} Runs whose intervals overlap widely "
+    "cannot be distinguished with these people. In the plot, the broken line is the UF1 of always "
+    "predicting the commonest class."
 )
 NO_INTERVAL_NOTE = (
-    "There is no interval where there is only one subject, or nothing says who is who."
+    "There is no interval where there is only one subject, or where subjects are not named."
 )
 CHOSEN_NOTE = (
     "Where a row stands for several settings, it shows the one with the highest UF1 in the test "
-    "itself, which flatters it a little; each setting's own figure is below."
+    "itself, which makes it look a little better than it is; each setting's own value is below."
 )
 
 
 # One protocol.
 
 
-def protocol_section(protocol: Protocol, results: Sequence[RecognitionResult]) -> list[Html]:
+def protocol_section(protocol: Protocol, results: Sequence[RecognitionResult]) -> list[Markup]:
+    """Return the part of the page on a protocol: comparison, plots and settings."""
     own = [result for result in results if result.run.protocol == protocol.name]
     groups = _groups(own)
     compared = list(_dots(groups))
-    lacks_intervals = any(result.figures.figures["uf1"].low is None for result in own)
+    lacks_intervals = any(result.metrics.figures["uf1"].low is None for result in own)
     has_several = len({key[:2] for key in groups}) > 1
     has_settings = any(len(group) > 1 for group in groups.values())
     return [
@@ -88,11 +90,11 @@ def protocol_section(protocol: Protocol, results: Sequence[RecognitionResult]) -
 
 
 RunKey = tuple[str, str, str]
-"""System, what the run is called without what its settings add, and dataset."""
+"""System, name of the run without its varied settings, and dataset."""
 
 
 def _groups(results: Sequence[RecognitionResult]) -> dict[RunKey, list[RecognitionResult]]:
-    """Runs that differ in nothing but plain numbers (batch, epochs, seed) belong together."""
+    """Group the runs that differ only in plain numbers, such as batch, epochs and seed."""
     groups: dict[RunKey, list[RecognitionResult]] = {}
     for result in results:
         run = result.run
@@ -104,8 +106,11 @@ def _comparison(
     protocol: Protocol,
     results: Sequence[RecognitionResult],
     groups: Mapping[RunKey, Sequence[RecognitionResult]],
-) -> Html:
-    """A row a recipe, columns for each dataset; published figures under the row they belong to."""
+) -> Markup:
+    """Return a table with one row a recipe and columns for each dataset.
+
+    Published results stand under the row that they belong to.
+    """
     datasets = list(dict.fromkeys(result.run.dataset for result in results))
     recipes = list(dict.fromkeys((system, name) for system, name, _ in groups))
     shown = {key: best for key, group in groups.items() if (best := best_result(group))}
@@ -113,12 +118,12 @@ def _comparison(
     for recipe in recipes:
         bests = [shown.get((*recipe, dataset)) for dataset in datasets]
         size = max(len(groups.get((*recipe, dataset), [])) for dataset in datasets)
-        words = _words(*recipe, next(best.run for best in bests if best), size)
-        cells: list[object] = [joined((recipe[0], small(words)))]
+        caption = _run_caption(*recipe, next(best.run for best in bests if best), size)
+        cells: list[object] = [joined((recipe[0], small(caption)))]
         for dataset, best in zip(datasets, bests, strict=True):
             top = _tops(shown, dataset) if len(recipes) > 1 else []
             if best:
-                cells += result_cells(best.figures.figures, top, best.anchor)
+                cells += result_cells(best.metrics.figures, top, best.anchor)
             else:
                 cells += [NOTHING] * len(FIGURES)
         rows.append(Row(cells))
@@ -135,39 +140,39 @@ def _comparison(
     return table(header, rows, above=above, style="long")
 
 
-def _words(system: str, name: str, run: ProtocolRun, size: int) -> str:
-    """What stands under a system: which of its runs it is."""
-    told = "" if name == system else name
-    words = ": ".join(filter(None, (told, run.title)))
-    return "; ".join(filter(None, (words, f"best of {size} settings" * (size > 1))))
+def _run_caption(system: str, name: str, run: ProtocolRun, size: int) -> str:
+    """Format the caption under a system: name and title of the run, and the number of settings."""
+    shown_name = "" if name == system else name
+    caption = ": ".join(filter(None, (shown_name, run.title)))
+    return "; ".join(filter(None, (caption, f"best of {size} settings" * (size > 1))))
 
 
 def _tops(shown: Mapping[RunKey, RecognitionResult], dataset: str) -> list[float]:
-    """The highest of each of FIGURES."""
-    own = [result.figures.figures for (*_, one), result in shown.items() if one == dataset]
-    return [max(figures[name].value or 0.0 for figures in own) for name in FIGURES]
+    """Return the highest value of each of FIGURES."""
+    own = [result.metrics.figures for (*_, one), result in shown.items() if one == dataset]
+    return [max(metrics[name].value or 0.0 for metrics in own) for name in FIGURES]
 
 
 def _tested(results: Sequence[RecognitionResult], dataset: str) -> str:
-    figures = [result.figures for result in results if result.run.dataset == dataset]
-    samples = f"{span(one.samples for one in figures)} samples"
-    subjects = [one.subjects for one in figures if one.subjects is not None]
+    metrics = [result.metrics for result in results if result.run.dataset == dataset]
+    samples = f"{span(one.samples for one in metrics)} samples"
+    subjects = [one.subjects for one in metrics if one.subjects is not None]
     return f"{samples} of {span(subjects)} people tested" if subjects else f"{samples} tested"
 
 
 def _quoted_row(quotes: Sequence[Published | None], system: str = "") -> Row:
     known = [one for one in quotes if one]
     experiments = sorted({f"experiment {one.experiment}" for one in known if one.experiment})
-    words = "; ".join([*experiments, *sorted({one.source for one in known})])
-    cells: list[object] = [joined((system or "published", small(words)))]
+    sources = "; ".join([*experiments, *sorted({one.source for one in known})])
+    cells: list[object] = [joined((system or "published", small(sources)))]
     for one in quotes:
-        figures = (one.accuracy_percent, one.f1, one.uar) if one else (None,) * len(FIGURES)
-        cells += [NOTHING if figure is None else str(figure) for figure in figures]
+        values = (one.accuracy_percent, one.f1, one.uar) if one else (None,) * len(FIGURES)
+        cells += [NOTHING if value is None else str(value) for value in values]
     return Row(cells, "quoted")
 
 
 def _others_rows(protocol: str, datasets: Sequence[str], systems: Collection[str]) -> list[Row]:
-    """What was published of other systems than these; a row has all datasets of a source."""
+    """Return rows with published results of other systems; a row has all datasets of a source."""
     quotes: dict[tuple[str, str], dict[str, Published]] = {}
     for one in published():
         is_other = one.system not in systems and one.experiment in WHOLE
@@ -181,11 +186,11 @@ def _others_rows(protocol: str, datasets: Sequence[str], systems: Collection[str
 
 
 def _commonest_row(datasets: Sequence[str], shown: Mapping[RunKey, RecognitionResult]) -> Row:
-    """What a network has to be better than."""
+    """Return the row of the baseline that always predicts the commonest class."""
     cells: list[object] = [joined(("no network", small("always the commonest class")))]
     for dataset in datasets:
         best = best_result(result for (*_, one), result in shown.items() if one == dataset)
-        found = best.figures.commonest if best else {}
+        found = best.metrics.commonest if best else {}
         cells += [
             f"{100 * found[name]:.1f}" if name == "accuracy" else f"{found[name]:.3f}"
             for name in FIGURES
@@ -193,22 +198,24 @@ def _commonest_row(datasets: Sequence[str], shown: Mapping[RunKey, RecognitionRe
     return Row(cells)
 
 
-def _dots(groups: Mapping[RunKey, Sequence[RecognitionResult]]) -> Iterator[Html]:
-    """UF1 of the recipes beside each other, where a dataset has several."""
+def _dots(groups: Mapping[RunKey, Sequence[RecognitionResult]]) -> Iterator[Markup]:
+    """Yield a plot of the recipes' UF1 for each dataset that has several."""
     shown = {key: best for key, group in groups.items() if (best := best_result(group))}
     for dataset in dict.fromkeys(dataset for *_, dataset in shown):
         own = {key: result for key, result in shown.items() if key[-1] == dataset}
         top = best_result(own.values())
         if top is None or len(own) < 2:
             continue
-        figures = [result.figures.figures["uf1"] for result in own.values()]
-        commonest = top.figures.commonest["uf1"]
-        ends = [end for one in figures for end in (one.value, one.low, one.high) if end is not None]
+        estimates = [result.metrics.figures["uf1"] for result in own.values()]
+        commonest = top.metrics.commonest["uf1"]
+        ends = [
+            end for one in estimates for end in (one.value, one.low, one.high) if end is not None
+        ]
         yield dots(
             f"UF1, {dataset_title(dataset)}",
             f"UF1 on {dataset_title(dataset)}",
             [
-                Dot(_short(system, name), result.figures.figures["uf1"], result is top)
+                Dot(_short(system, name), result.metrics.figures["uf1"], result is top)
                 for (system, name, _), result in own.items()
             ],
             "UF1",
@@ -220,13 +227,13 @@ def _dots(groups: Mapping[RunKey, Sequence[RecognitionResult]]) -> Iterator[Html
 
 
 def _short(system: str, name: str) -> str:
-    """What fits beside a plot."""
+    """Return a name of a run that fits beside a plot."""
     text = system if name in ("", system) else f"{system} {name.removeprefix('experiment ')}"
     return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
 
 
-def _settings(groups: Mapping[RunKey, Sequence[RecognitionResult]]) -> list[Html]:
-    """A small tinted table of UF1 for each recipe with several settings."""
+def _settings(groups: Mapping[RunKey, Sequence[RecognitionResult]]) -> list[Markup]:
+    """Return a small tinted table of UF1 for each recipe with several settings."""
     several = {key: group for key, group in groups.items() if len(group) > 1}
     if not several:
         return []
@@ -244,8 +251,8 @@ def _settings(groups: Mapping[RunKey, Sequence[RecognitionResult]]) -> list[Html
 
 def _settings_table(
     key: RunKey, group: Sequence[RecognitionResult], low: float, high: float
-) -> Html:
-    """The last setting that varies in columns, all others in rows."""
+) -> Markup:
+    """Return the table of a recipe's settings: the last varied setting in columns, others in rows."""
     system, name, dataset = key
     varied = [one.run.varied for one in group]
     varying = [
@@ -257,8 +264,10 @@ def _settings_table(
     columns = sorted({one[last] for one in varied})
     cells: dict[tuple[Any, ...], dict[Any, Tinted]] = {}
     for one in sorted(group, key=lambda one: [one.run.varied[setting] for setting in across]):
-        found = one.figures.figures
-        text = joined((link(one.anchor, number(found["uf1"])), small(percent(found["accuracy"]))))
+        found = one.metrics.figures
+        text = joined(
+            (link(one.anchor, estimate_text(found["uf1"])), small(percent_text(found["accuracy"])))
+        )
         share = PALEST + (1 - PALEST) * (one.rank[0] - low) / (high - low)
         row = cells.setdefault(tuple(one.run.varied[setting] for setting in across), {})
         row[one.run.varied[last]] = Tinted(text, tint(BLUE, share))
@@ -272,11 +281,11 @@ def _settings_table(
         for values, row in cells.items()
     ]
     header = ("", *(f"{_setting(last)} {value}" for value in columns))
-    told = "" if name == system else name
-    caption = ", ".join(filter(None, (system, told, dataset_title(dataset))))
+    shown_name = "" if name == system else name
+    caption = ", ".join(filter(None, (system, shown_name, dataset_title(dataset))))
     return table(header, rows, style="tinted", caption=caption)
 
 
 def _setting(key: str) -> str:
-    """The last part of a setting's name, in words."""
+    """Return the last part of a setting's name, with spaces."""
     return key.rpartition(".")[2].replace("_", " ")

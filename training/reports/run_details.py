@@ -1,4 +1,4 @@
-"""What the report of a grid shows of each run."""
+"""Details of each run in the report of a grid."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from realtime.drawing.palette import BLUE, VERMILLION, class_marks
+from realtime.drawing.palette import BLUE, VERMILLION, class_marks, css_colour
+from realtime.reports.formatting import NOTHING, counted, duration, lines_of
 from training.datasets import DATASETS
 from training.evaluation.metrics import Estimate
 from training.evaluation.results import FoldPart, ProtocolRun
@@ -21,22 +23,16 @@ from training.evaluation.run_metrics import (
 )
 from training.reports.html import (
     INK,
-    NOTHING,
-    Html,
     Row,
     confusion_table,
-    counted,
-    css_colour,
     details,
-    duration,
+    estimate_text,
     interval,
     joined,
-    lines_of,
     link,
     listed,
-    number,
     paragraph,
-    percent,
+    percent_text,
     plots,
     small,
     span,
@@ -45,30 +41,30 @@ from training.reports.html import (
 from training.reports.plots import plot
 
 PARTS = ("train", "validation", "test")
-"""Of a fold."""
+"""Parts of a fold, in the order of the tables."""
 
 LONGEST_LIST = 200
-"""Rows of a list on the page; report.json has all."""
+"""Most rows of a list on the page; report.json has all rows."""
 
 NAMED_SUBJECTS = 30
-"""With more subjects than this their names do not fit under a plot."""
+"""Most subjects whose names fit under a plot."""
 
 CURVE_POINTS = 80
-"""Of a curve; more would hardly be seen, and only make the page heavy."""
+"""Most points of a curve; more would hardly be visible, and only make the page heavy."""
 
 ALL_POINTS, LEAST_POINTS = 600, 20
-"""Of the thin curves of a plot together, and of each of them, for the same reason."""
+"""Most points of all thin curves of a plot together, and least points of each thin curve."""
 
 CURVE_COLOURS = {"training": BLUE, "validation": VERMILLION}
 
 PALE = "#fff1e5"
-"""Ground of what was wrong."""
+"""Background colour of wrong samples."""
 
 CURVES_LEFT_IN = 0.42
-"""Room for numbers on the left of a plot."""
+"""Width for numbers on the left of a plot, in inches."""
 
 
-SPOTTING_WORDS = {
+SPOTTING_TITLES = {
     "precision": "spotting precision",
     "recall": "spotting recall",
     "f1": "spotting F1",
@@ -80,25 +76,28 @@ SPOTTING_WORDS = {
     "uar": "UAR of the class",
     "macro_precision": "macro precision of the class",
 }
-"""Figures of a run that spots."""
+"""Titles of the metrics of a spotting run."""
 
 
 def dataset_title(name: str) -> str:
-    """What people call a dataset."""
+    """Return the usual name of a dataset."""
     return DATASETS[name].title if name in DATASETS else name
 
 
 def result_cells(
-    figures: Mapping[str, Estimate], top: Sequence[float] = (), anchor: str = ""
-) -> list[Html]:
-    """FIGURES; `top`: the best of each column, none without a comparison. `anchor`: where the
-    first one leads."""
+    metrics: Mapping[str, Estimate], top: Sequence[float] = (), anchor: str = ""
+) -> list[Markup]:
+    """Return a cell for each of FIGURES.
+
+    `top`: the best value of each column, empty without a comparison. `anchor`: HTML id that the
+    first cell links to.
+    """
     cells = []
     for place, name in enumerate(FIGURES):
-        one = figures[name]
-        text: object = percent(one) if name == "accuracy" else number(one)
+        one = metrics[name]
+        text: object = percent_text(one) if name == "accuracy" else estimate_text(one)
         if top and one.value is not None and one.value >= top[place]:
-            text = Html(f"<b>★ {text}</b>")
+            text = Markup(f"<b>★ {text}</b>")
         if anchor and not place:
             text = link(anchor, text)
         cells.append(joined((text, small(_small_interval(one, in_percent=name == "accuracy")))))
@@ -113,62 +112,65 @@ def _small_interval(one: Estimate, *, in_percent: bool) -> str:
     return interval(one, 2)
 
 
-def run_details(run: ProtocolRun, figures: RunFigures, shared: Mapping[str, str]) -> list[Html]:
-    """All that there is to say of a run. `shared`: settings that all runs have in common and that
-    stand elsewhere."""
-    found = figures.figures
-    people = "" if figures.subjects is None else f" of {figures.subjects} people"
+def run_details(run: ProtocolRun, metrics: RunFigures, shared: Mapping[str, str]) -> list[Markup]:
+    """Return the details of a recognition run.
+
+    `shared`: settings that all runs have in common, which are shown elsewhere.
+    """
+    found = metrics.figures
+    people = "" if metrics.subjects is None else f" of {metrics.subjects} people"
     return [
         paragraph(
-            f"{_sentence(run.title)}{figures.samples} samples{people} were tested; error rate "
-            f"{percent(found['error_rate'])} %, macro precision "
-            f"{number(found['macro_precision'])}. UF1 {number(found['uf1'])} "
-            f"({interval(found['uf1'])}), UAR {number(found['uar'])} ({interval(found['uar'])})."
+            f"{_sentence(run.title)}{metrics.samples} samples{people} were tested; error rate "
+            f"{percent_text(found['error_rate'])} %, macro precision "
+            f"{estimate_text(found['macro_precision'])}. UF1 {estimate_text(found['uf1'])} "
+            f"({interval(found['uf1'])}), UAR {estimate_text(found['uar'])} "
+            f"({interval(found['uar'])})."
         ),
-        *_never_right(figures.classes),
+        *_never_right(metrics.classes),
         plots(
             [
-                confusion_table(run.labels, figures.confusion),
+                confusion_table(run.labels, metrics.confusion),
                 *_curves(run),
-                *_subjects_plot(figures),
+                *_subjects_plot(metrics),
             ]
         ),
-        _classes(run, figures.classes, "samples"),
-        *_by_dataset(figures),
-        *_copies(figures),
+        _classes(run, metrics.classes, "samples"),
+        *_by_dataset(metrics),
+        *_copies(metrics),
         _parts(run, run.labels, "samples", "Samples"),
-        *_subjects_table(figures),
+        *_subjects_table(metrics),
         *_folds_table(run),
         _run_about(run, shared),
     ]
 
 
-def spotting_details(run: ProtocolRun, figures: SpottingFigures) -> list[Html]:
-    """All that there is to say of a run that spots."""
-    labels = [one.label for one in figures.classes]
+def spotting_details(run: ProtocolRun, metrics: SpottingFigures) -> list[Markup]:
+    """Return the details of a spotting run."""
+    labels = [one.label for one in metrics.classes]
     curves = _curves(run)
     return [
         paragraph(
-            f"{_sentence(run.title)}{counted(figures.recordings, 'recording')} of "
-            f"{figures.subjects} people were watched, {duration(figures.seconds)} in all. Of "
-            f"{counted(figures.truths, 'micro-expression')} {figures.spotted} were spotted; "
-            f"{counted(figures.false, 'spotted event')} more were false. In the figures of the "
-            "class, micro-expressions that were not spotted are errors; its precision is of those "
-            "that were."
+            f"{_sentence(run.title)}{counted(metrics.recordings, 'recording')} of "
+            f"{metrics.subjects} people were watched, {duration(metrics.seconds)} in all. Of "
+            f"{counted(metrics.truths, 'micro-expression')} {metrics.spotted} were spotted; "
+            f"{counted(metrics.false, 'spotted event')} more were false. In the metrics of the "
+            "class, micro-expressions that were not spotted count as errors; its precision is that "
+            "of the spotted ones."
         ),
-        *_never_right(figures.classes),
-        confusion_table(labels, figures.confusion, figures.missed),
+        *_never_right(metrics.classes),
+        confusion_table(labels, metrics.confusion, metrics.missed),
         *([plots(curves)] if curves else []),
         table(
-            ("figure", "", "95 % interval"),
+            ("metric", "", "95 % interval"),
             [
-                Row((words, number(figures.figures[name]), interval(figures.figures[name])))
-                for name, words in SPOTTING_WORDS.items()
+                Row((title, estimate_text(metrics.figures[name]), interval(metrics.figures[name])))
+                for name, title in SPOTTING_TITLES.items()
             ],
         ),
-        _classes(run, figures.classes, "micro-expressions"),
+        _classes(run, metrics.classes, "micro-expressions"),
         _parts(run, labels, "recordings", "Recordings, and their micro-expressions by class,"),
-        *_spotted_subjects(figures),
+        *_spotted_subjects(metrics),
         *_folds_table(run),
         _run_about(run, {}),
     ]
@@ -178,12 +180,12 @@ def _sentence(title: str) -> str:
     return f"{title[0].upper()}{title[1:]}. " if title else ""
 
 
-def _never_right(classes: Sequence[ClassMetrics]) -> list[Html]:
+def _never_right(classes: Sequence[ClassMetrics]) -> list[Markup]:
     names = [f"{one.label} (0 of {one.samples})" for one in classes if one.recall == 0]
     return [paragraph(f"Never right: {listed(names)}.", "warning")] if names else []
 
 
-def _classes(run: ProtocolRun, classes: Sequence[ClassMetrics], samples: str) -> Html:
+def _classes(run: ProtocolRun, classes: Sequence[ClassMetrics], samples: str) -> Markup:
     marks = class_marks(run.labels)
     rows = [
         Row(
@@ -200,42 +202,42 @@ def _classes(run: ProtocolRun, classes: Sequence[ClassMetrics], samples: str) ->
         )
         for one in classes
     ]
-    header = ("class", samples, "said", "right", "precision", "recall", "F1")
+    header = ("class", samples, "predicted", "right", "precision", "recall", "F1")
     return table(header, rows)
 
 
-def _by_dataset(figures: RunFigures) -> list[Html]:
-    if not figures.by_dataset:
+def _by_dataset(metrics: RunFigures) -> list[Markup]:
+    if not metrics.by_dataset:
         return []
     rows = [
         Row((dataset_title(name), *result_cells(found)))
-        for name, found in figures.by_dataset.items()
+        for name, found in metrics.by_dataset.items()
     ]
     return [table(("tested samples of", "accuracy %", "UF1", "UAR"), rows)]
 
 
-def _copies(figures: RunFigures) -> list[Html]:
-    """The figures with and without the samples that may have been in training as well."""
-    if not figures.copies:
+def _copies(metrics: RunFigures) -> list[Markup]:
+    """Return the metrics with and without the samples that may also have been in training."""
+    if not metrics.copies:
         return []
-    told = paragraph(
+    statement = paragraph(
         "Tested samples that are exact copies of pictures of the dataset's part Training: "
-        f"{figures.copies} of {figures.samples}."
+        f"{metrics.copies} of {metrics.samples}."
     )
-    rows = [Row(("all", figures.samples, *result_cells(figures.figures)))]
-    if found := figures.without_copies:
-        others = figures.samples - figures.copies
+    rows = [Row(("all", metrics.samples, *result_cells(metrics.figures)))]
+    if found := metrics.without_copies:
+        others = metrics.samples - metrics.copies
         rows.append(Row(("without the copies", others, *result_cells(found))))
-    return [told, table(("tested", "samples", "accuracy %", "UF1", "UAR"), rows)]
+    return [statement, table(("tested", "samples", "accuracy %", "UF1", "UAR"), rows)]
 
 
-def _curves(run: ProtocolRun) -> list[Html]:
+def _curves(run: ProtocolRun) -> list[Markup]:
     found = [_curve(run, name, word) for name, word in (("loss", "Loss"), ("accuracy", "Accuracy"))]
     return [one for one in found if one]
 
 
-def _curve(run: ProtocolRun, name: str, word: str) -> Html | None:
-    """Each fold's curve thin, their median thick, of training and of validation."""
+def _curve(run: ProtocolRun, name: str, word: str) -> Markup | None:
+    """Plot each fold's curve thin and their median thick, for training and validation."""
     histories = {
         part: [np.array(fold.history[key]) for fold in run.folds if fold.history.get(key)]
         for part, key in (("training", name), ("validation", f"val_{name}"))
@@ -269,7 +271,7 @@ def _curve(run: ProtocolRun, name: str, word: str) -> Html | None:
             axes.set_ylim(0, 1.02)
         else:
             every = np.concatenate([curve for curves in histories.values() for curve in curves])
-            # One fold's first epochs must not make all the rest flat.
+            # The first epochs of a single fold must not make all other curves flat.
             axes.set_ylim(0, 1.1 * max(float(np.percentile(every, 98)), 1e-6))
         axes.set_xlabel("epoch")
         axes.legend(frameon=False, fontsize="small", loc="best")
@@ -282,13 +284,13 @@ def _curve(run: ProtocolRun, name: str, word: str) -> Html | None:
 def _thinned(
     curve: npt.NDArray[np.float64], points: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """At most so many epochs, numbered from 1, and what the curve is there."""
+    """Return at most `points` epochs, numbered from 1, and the curve's values there."""
     shown = np.unique(np.linspace(0, len(curve) - 1, points).round().astype(np.int64))
     return shown + 1, curve[shown]
 
 
 def _median(curves: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Of the folds that were still trained at each epoch."""
+    """Return the median, at each epoch, of the folds that were still trained then."""
     whole = np.full((len(curves), max(map(len, curves))), np.nan)
     for row, curve in zip(whole, curves, strict=True):
         row[: len(curve)] = curve
@@ -296,8 +298,8 @@ def _median(curves: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64
     return median
 
 
-def _subjects_plot(figures: RunFigures) -> list[Html]:
-    subjects = figures.by_subject
+def _subjects_plot(metrics: RunFigures) -> list[Markup]:
+    subjects = metrics.by_subject
     if len(subjects) < 2:
         return []
     right = np.array([one.right for one in subjects])
@@ -337,10 +339,10 @@ def _subjects_plot(figures: RunFigures) -> list[Html]:
     return [plot("Each subject", alt, 1.5, draw, left_in=CURVES_LEFT_IN)]
 
 
-def _subjects_table(figures: RunFigures) -> list[Html]:
-    if not figures.by_subject:
+def _subjects_table(metrics: RunFigures) -> list[Markup]:
+    if not metrics.by_subject:
         return []
-    shown = figures.by_subject[:LONGEST_LIST]
+    shown = metrics.by_subject[:LONGEST_LIST]
     rows = [
         Row(
             (
@@ -354,16 +356,16 @@ def _subjects_table(figures: RunFigures) -> list[Html]:
         for one in shown
     ]
     header = ("subject", "dataset", "samples", "right", "share")
-    return [details("Each subject", [table(header, rows), *_rest(figures.by_subject, shown)])]
+    return [details("Each subject", [table(header, rows), *_rest(metrics.by_subject, shown)])]
 
 
-def _rest(whole: Sequence[object], shown: Sequence[object]) -> list[Html]:
+def _rest(whole: Sequence[object], shown: Sequence[object]) -> list[Markup]:
     rest = len(whole) - len(shown)
     return [paragraph(f"{rest} more are in report.json.", "faint")] if rest else []
 
 
-def _spotted_subjects(figures: SpottingFigures) -> list[Html]:
-    shown = figures.by_subject[:LONGEST_LIST]
+def _spotted_subjects(metrics: SpottingFigures) -> list[Markup]:
+    shown = metrics.by_subject[:LONGEST_LIST]
     rows = [
         Row(
             (
@@ -379,12 +381,15 @@ def _spotted_subjects(figures: SpottingFigures) -> list[Html]:
         for one in shown
     ]
     header = ("subject", "dataset", "micro-expressions", "spotted", "named rightly", "false", "F1")
-    return [details("Each subject", [table(header, rows), *_rest(figures.by_subject, shown)])]
+    return [details("Each subject", [table(header, rows), *_rest(metrics.by_subject, shown)])]
 
 
-def _parts(run: ProtocolRun, labels: Sequence[str], samples: str, counted_are: str) -> Html:
-    """Samples, people and classes of each part; with several folds, the least and the most."""
-    words = {"train": "training", "validation": "validation", "test": "test"}
+def _parts(run: ProtocolRun, labels: Sequence[str], samples: str, counted_are: str) -> Markup:
+    """Return a table of the samples, people and classes of each part.
+
+    With several folds it shows the least and the greatest number.
+    """
+    titles = {"train": "training", "validation": "validation", "test": "test"}
     several = len(run.folds) > 1
     rows = []
     for name in PARTS:
@@ -394,14 +399,14 @@ def _parts(run: ProtocolRun, labels: Sequence[str], samples: str, counted_are: s
             span(one.subjects for one in parts),
             *(span(one.classes.get(label, 0) for one in parts) for label in labels),
         ]
-        rows.append(Row((words[name], *cells)))
+        rows.append(Row((titles[name], *cells)))
     where = f"in the parts of each of {len(run.folds)} folds" if several else "in each part"
     marks = class_marks(labels)
     header = ("part", samples, "people", *(f"{marks[one]} {one}" for one in labels))
     return table(header, rows, caption=f"{counted_are} {where}")
 
 
-def _folds_table(run: ProtocolRun) -> list[Html]:
+def _folds_table(run: ProtocolRun) -> list[Markup]:
     if len(run.folds) < 2:
         return []
     shown = run.folds[:LONGEST_LIST]
@@ -426,7 +431,7 @@ def _folds_table(run: ProtocolRun) -> list[Html]:
 
 
 def settings_of(run: ProtocolRun) -> dict[str, str]:
-    """All that made a run, as lines."""
+    """Return the data, seed, commit and settings of a run, as text by name."""
     return {
         **{f"data, {key}": value for key, value in run.data.items()},
         "seed": str(run.seed),
@@ -436,7 +441,7 @@ def settings_of(run: ProtocolRun) -> dict[str, str]:
 
 
 def shared_settings(runs: Sequence[ProtocolRun]) -> dict[str, str]:
-    """What is the same for all of several runs."""
+    """Return the settings that all of several runs have in common."""
     if len(runs) < 2:
         return {}
     first, *others = map(settings_of, runs)
@@ -447,7 +452,7 @@ def shared_settings(runs: Sequence[ProtocolRun]) -> dict[str, str]:
     }
 
 
-def _run_about(run: ProtocolRun, shared: Mapping[str, str]) -> Html:
+def _run_about(run: ProtocolRun, shared: Mapping[str, str]) -> Markup:
     epochs = [fold.epoch for fold in run.folds]
     seconds = [fold.seconds for fold in run.folds]
     rows = [
@@ -455,7 +460,9 @@ def _run_about(run: ProtocolRun, shared: Mapping[str, str]) -> Html:
         ("training time", duration(sum(seconds))),
         *(line for line in settings_of(run).items() if line[0] not in shared),
     ]
-    caption = "What is this run's own; the rest is under “How they were made”" if shared else ""
+    caption = (
+        "Settings of this run only; the others are under “How they were made”" if shared else ""
+    )
     return details(
         "How it was made",
         [table(("setting", "value"), [Row(one) for one in rows], style="text", caption=caption)],
