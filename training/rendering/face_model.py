@@ -28,7 +28,7 @@ _GUMS = (14062, 17039)
 _TEETH = (17039, 21451)
 _EYES = ((21451, 23021), (23021, 24591))
 _CORNEA = 770
-"""Vertices of the outer, smooth layer of an eyeball; the inner one is never seen."""
+"""Vertices of the outer, smooth layer of an eyeball; the inner layer is never seen."""
 _LASHES = (25351, 26719)
 
 FACE, HEAD, MOUTH, GUMS, TEETH, EYE, CLOTH, HAIR = range(8)

@@ -44,7 +44,7 @@ _OUTLINES = {
 }
 _RIM_POINTS = 48
 _SOFT_CM = 0.055
-"""Width over which the edge of a frame fades, so that a thin one does not flicker on pixels."""
+"""Width over which the edge of a frame fades, so that a thin frame does not flicker on pixels."""
 _VERTEX_DISTANCE_CM = 1.2
 """Distance from the cornea to the lens, as opticians fit them."""
 

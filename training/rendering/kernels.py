@@ -1,7 +1,7 @@
 """Kernels that draw triangles on the CPU: z-buffer, smooth shading and camera noise.
 
 Numba compiles the kernels. They fill arrays that the caller keeps from picture to picture, and
-take arrays that belong together as one named tuple. Functions that numba does not compile
+take arrays that belong together as a named tuple. Functions that numba does not compile
 allocate their results. Everything works in linear light until `develop` makes an 8-bit picture of
 it.
 """

@@ -1,1 +1,1 @@
-"""Acting of simulated people, and the truth about it."""
+"""Simulation of people with micro-expressions: scenarios, scenes, videos and ground truth."""

@@ -1,4 +1,4 @@
-"""What a simulated face does: expressions with exact timing, and everything that is none.
+"""Actions of a simulated face: expressions with exact timing, and all other activity.
 
 Emotions are mixes of facial action units after EMFACS (Friesen & Ekman, "EMFACS-7", 1983) and
 the labels of the micro-expression sets (CASME II, SAMM): brow and lid raise for surprise, lip
@@ -42,13 +42,13 @@ REACH_MM: dict[str, float] = {
     "25": 2.7,
     "26": 7.0,
 }
-"""How far each unit at full intensity moves the skin where it moves most (mean over 300 vertices
-of the mean face, seen from the front). Expressions are drawn by this, so that none is invisible
-because its units are small ones."""
+"""Distance by which each unit at full intensity moves the skin where it moves most (mean over 300
+vertices of the mean face, seen from the front). Expressions are drawn by this, so that none is
+invisible because its units are small."""
 
 MICRO_MM = (1.2, 6.0)
 MACRO_MM = (1.2, 14.0)
-"""Weakest and strongest expression, by how far it moves the skin where it moves most. On the
+"""Weakest and strongest expression, by the distance that the skin moves where it moves most. On the
 aligned face a millimetre is about 0.9 pixels, so the weakest is about the least that a person
 who looks for it finds in slow motion."""
 
@@ -103,7 +103,7 @@ MIXES: dict[str, tuple[tuple[str, float], ...]] = {
 
 
 def unit_weights(units: str, skew: float) -> dict[str, float]:
-    """Weights of the face model's shapes, one for each half, at full intensity."""
+    """Return weights of the face model's shapes, for each half of the face, at full intensity."""
     weights: dict[str, float] = {}
     for token in units.split("+"):
         unit, _, share = token.partition("*")
@@ -121,7 +121,7 @@ def unit_weights(units: str, skew: float) -> dict[str, float]:
 
 
 def reach_mm(units: str) -> float:
-    """How far `units` at full intensity move the skin where it moves most."""
+    """Return how far `units` at full intensity move the skin where it moves most."""
     return max(
         REACH_MM[unit.rstrip("LR")] * float(share or 1)
         for unit, _, share in (token.partition("*") for token in units.split("+"))
@@ -134,7 +134,7 @@ _ONE_PIECE = frozenset(
 
 
 LABEL_ODDS = (0.42, 0.29, 0.29)
-"""How often each of LABELS occurs."""
+"""Share of the events that have each of LABELS."""
 
 MICRO_S = (0.17, 0.5)
 """Shortest and longest micro-expression (Yan et al., "How fast are the leaked facial expressions",
@@ -144,14 +144,14 @@ MICRO_S = (0.17, 0.5)
 def draw_event(
     rng: np.random.Generator, kind: str, longest_s: float, evenness: float = 0.0
 ) -> AnnotatedExpression:
-    """A random event that starts at 0 and lasts at most `longest_s`.
+    """Draw a random event that starts at 0 and lasts at most `longest_s`.
 
     `evenness`: 0 draws mixes as often as they occur; 1 draws each as often as any other, of
     whatever label."""
     mixes = [(label, units) for label in LABELS for units, _ in MIXES[label]]
     odds = np.array(
         [
-            of_label * share / sum(one for _, one in MIXES[label])
+            of_label * share / sum(other for _, other in MIXES[label])
             for label, of_label in zip(LABELS, LABEL_ODDS, strict=True)
             for _, share in MIXES[label]
         ]
@@ -194,7 +194,7 @@ def draw_event(
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Everything that moves, frame by frame: `t_s` float64 [N].
+    """Movements of a person, frame by frame, at the times `t_s` float64 [N].
 
     `weights` float64 [N, K]: shapes of the face model; `gaze_deg` [N, 2]: turn of the eyes to the
     picture's right and up; `angles_deg` [N, 3]: yaw, pitch, roll;
@@ -215,15 +215,17 @@ class Motion:
     hand: FloatArray
 
     def add(self, shape: str, values: FloatArray) -> None:
+        """Add values [N] to the weights of a shape."""
         self.weights[:, self.names.index(shape)] += values
 
     def add_pair(self, shape: str, values: FloatArray) -> None:
+        """Add values [N] to the weights of a shape on both halves of the face."""
         self.add(f"{shape}_L", values)
         self.add(f"{shape}_R", values)
 
 
 def still(t_s: FloatArray, names: tuple[str, ...]) -> Motion:
-    """A face that does nothing at all."""
+    """Return the motion of a person who does nothing at all."""
     n = len(t_s)
     return Motion(
         t_s=t_s,
@@ -240,13 +242,14 @@ def still(t_s: FloatArray, names: tuple[str, ...]) -> Motion:
 
 
 def play_event(motion: Motion, event: AnnotatedExpression) -> None:
+    """Add an expression to the weights of a motion."""
     course = intensity_at(event, motion.t_s)
     for shape, gain in unit_weights(event.units, event.skew).items():
         motion.add(shape, gain * course)
 
 
 def _wander(rng: np.random.Generator, t_s: FloatArray, low_hz: float, high_hz: float) -> FloatArray:
-    """Smooth random course of unit variance with frequencies in the given range."""
+    """Draw a smooth random course of unit variance with frequencies in the given range."""
     count = 6
     frequency = np.exp(rng.uniform(np.log(low_hz), np.log(high_hz), count))
     phase = rng.uniform(0, 2 * np.pi, count)
@@ -257,14 +260,14 @@ def _wander(rng: np.random.Generator, t_s: FloatArray, low_hz: float, high_hz: f
 
 
 def _pulse(t_s: FloatArray, at: float, rise: float, hold: float, fall: float) -> FloatArray:
-    """0, up to 1 from `at` in `rise`, held, and back."""
+    """Return a course of 0 that from `at` on rises to 1, is held, and falls back; times in s."""
     up = minimum_jerk((t_s - at) / rise)
     course: FloatArray = up * (1 - minimum_jerk((t_s - at - rise - hold) / fall))
     return course
 
 
 def _starts(rng: np.random.Generator, end_s: float, every: tuple[float, float]) -> list[float]:
-    """Random times, `every` (shortest, longest) seconds apart."""
+    """Draw random times, `every` (shortest, longest) seconds apart."""
     times, t = [], float(rng.uniform(0.2, every[1]))
     while t < end_s:
         times.append(t)
@@ -273,11 +276,12 @@ def _starts(rng: np.random.Generator, end_s: float, every: tuple[float, float]) 
 
 
 def _sides(rng: np.random.Generator) -> str:
+    """Draw a side of the face: L or R."""
     return str(rng.choice(["L", "R"]))
 
 
 def sway(rng: np.random.Generator, motion: Motion, level: float = 1.0) -> None:
-    """The small movements of someone who sits still: head, eyes, breath."""
+    """Add the small movements of someone who sits still: head, eyes, breath."""
     t = motion.t_s
     for axis, size in enumerate((0.9, 0.6, 0.5)):
         motion.angles_deg[:, axis] += (
@@ -292,7 +296,7 @@ def sway(rng: np.random.Generator, motion: Motion, level: float = 1.0) -> None:
 
 
 def _look(motion: Motion, right_deg: FloatArray, up_deg: FloatArray) -> None:
-    """Turns the eyes, and the lids with them as far as 30 degrees at weight 1."""
+    """Turn the eyes, and the lids with them as far as 30 degrees at weight 1."""
     motion.gaze_deg[:, 0] += right_deg
     motion.gaze_deg[:, 1] += up_deg
     right, up = right_deg / 30.0, up_deg / 25.0
@@ -305,7 +309,7 @@ def _look(motion: Motion, right_deg: FloatArray, up_deg: FloatArray) -> None:
 
 
 def blink(rng: np.random.Generator, motion: Motion, at: float, sides: str = "LR") -> None:
-    """One blink that begins at `at`, of both eyes or of one."""
+    """Add a blink that begins at `at`, of both eyes or a single eye."""
     close, shut, open_ = rng.uniform(0.06, 0.1), rng.uniform(0.01, 0.06), rng.uniform(0.12, 0.22)
     depth = rng.uniform(0.75, 1.0)
     for side in sides:
@@ -316,15 +320,18 @@ def blink(rng: np.random.Generator, motion: Motion, at: float, sides: str = "LR"
 
 
 def blinks(rng: np.random.Generator, motion: Motion, every: tuple[float, float] = (2, 7)) -> None:
+    """Add blinks, `every` (shortest, longest) seconds."""
     for at in _starts(rng, motion.t_s[-1], every):
         blink(rng, motion, at)
 
 
 def many_blinks(rng: np.random.Generator, motion: Motion) -> None:
+    """Add blinks that come much more often than usual."""
     blinks(rng, motion, (0.25, 1.2))
 
 
 def winks(rng: np.random.Generator, motion: Motion) -> None:
+    """Add blinks of a single eye, with the cheek lifted."""
     for at in _starts(rng, motion.t_s[-1], (1.0, 2.5)):
         side = _sides(rng)
         course = _pulse(
@@ -337,7 +344,7 @@ def winks(rng: np.random.Generator, motion: Motion) -> None:
 
 
 def gaze(rng: np.random.Generator, motion: Motion) -> None:
-    """Saccades with fixations between them; now and then a slow pursuit."""
+    """Add saccades with fixations between them, and now and then a slow pursuit."""
     t = motion.t_s
     right, up = np.zeros_like(t), np.zeros_like(t)
     x = y = 0.0
@@ -376,7 +383,7 @@ _VISEMES: tuple[dict[str, float], ...] = (
 
 
 def speech(rng: np.random.Generator, motion: Motion) -> None:
-    """Phrases of syllables with pauses, and the head moving along."""
+    """Add phrases of syllables with pauses, and the head moving along."""
     t = motion.t_s
     size = rng.uniform(0.5, 1.3)
     at = float(rng.uniform(0, 1.0))
@@ -394,6 +401,7 @@ def speech(rng: np.random.Generator, motion: Motion) -> None:
 
 
 def chew(rng: np.random.Generator, motion: Motion) -> None:
+    """Add chewing, with pauses."""
     t = motion.t_s
     rate = rng.uniform(1.0, 2.2)
     on = np.zeros_like(t)
@@ -407,6 +415,7 @@ def chew(rng: np.random.Generator, motion: Motion) -> None:
 
 
 def swallow(rng: np.random.Generator, motion: Motion) -> None:
+    """Add swallowing: pressed lips and a small nod."""
     for at in _starts(rng, motion.t_s[-1], (1.5, 3.5)):
         course = _pulse(
             motion.t_s, at, rng.uniform(0.2, 0.4), rng.uniform(0.05, 0.3), rng.uniform(0.25, 0.5)
@@ -417,7 +426,7 @@ def swallow(rng: np.random.Generator, motion: Motion) -> None:
 
 
 def lips(rng: np.random.Generator, motion: Motion) -> None:
-    """Licking and rolling in the lips, moving the jaw aside."""
+    """Add licking and rolling in of the lips, and moving of the jaw aside."""
     for at in _starts(rng, motion.t_s[-1], (1.2, 3.0)):
         course = _pulse(
             motion.t_s, at, rng.uniform(0.15, 0.4), rng.uniform(0.05, 0.6), rng.uniform(0.15, 0.5)
@@ -434,13 +443,14 @@ def lips(rng: np.random.Generator, motion: Motion) -> None:
 
 
 def jitter(rng: np.random.Generator, motion: Motion) -> None:
-    """A head, or a camera, that shakes."""
+    """Add the shaking of a head, or of a camera."""
     for axis in range(3):
         motion.angles_deg[:, axis] += rng.uniform(0.1, 0.6) * _wander(rng, motion.t_s, 2, 8)
         motion.offset_cm[:, axis] += rng.uniform(0.02, 0.15) * _wander(rng, motion.t_s, 2, 9)
 
 
 def nods(rng: np.random.Generator, motion: Motion) -> None:
+    """Add nods, and now and then shakes of the head."""
     for at in _starts(rng, motion.t_s[-1], (1.5, 3.5)):
         span = rng.uniform(0.5, 1.5)
         rate = rng.uniform(1.0, 2.8)
@@ -450,6 +460,7 @@ def nods(rng: np.random.Generator, motion: Motion) -> None:
 
 
 def turns(rng: np.random.Generator, motion: Motion) -> None:
+    """Add turns of the head to a side and back."""
     for at in _starts(rng, motion.t_s[-1], (2.0, 3.5)):
         course = _pulse(
             motion.t_s, at, rng.uniform(0.35, 1.2), rng.uniform(0, 1.2), rng.uniform(0.35, 1.2)
@@ -460,7 +471,7 @@ def turns(rng: np.random.Generator, motion: Motion) -> None:
 
 
 def moves(rng: np.random.Generator, motion: Motion) -> None:
-    """The whole person shifts, leans in or leans back."""
+    """Shift the whole person, or let the person lean in or back."""
     for at in _starts(rng, motion.t_s[-1], (1.5, 3.0)):
         course = _pulse(
             motion.t_s, at, rng.uniform(0.4, 1.2), rng.uniform(0, 1.5), rng.uniform(0.4, 1.2)
@@ -469,7 +480,7 @@ def moves(rng: np.random.Generator, motion: Motion) -> None:
 
 
 def light(rng: np.random.Generator, motion: Motion) -> None:
-    """The main light grows, fades or goes round, as when a screen or a cloud changes."""
+    """Let the main light grow, fade or go round, as when a screen or a cloud changes."""
     for at in _starts(rng, motion.t_s[-1], (1.0, 2.5)):
         step = minimum_jerk((motion.t_s - at) / rng.choice([0.05, 0.2, 0.6, 1.5]))
         motion.key_gain[:] *= np.exp(rng.normal(0, 0.3) * step)
@@ -477,13 +488,14 @@ def light(rng: np.random.Generator, motion: Motion) -> None:
 
 
 def flicker(rng: np.random.Generator, motion: Motion) -> None:
+    """Add a steady flicker of the brightness."""
     rate = np.exp(rng.uniform(np.log(0.7), np.log(14)))
     wave = np.sin(2 * np.pi * rate * motion.t_s + rng.uniform(0, 6))
     motion.gain[:] *= 1 + rng.uniform(0.015, 0.09) * wave
 
 
 def exposure(rng: np.random.Generator, motion: Motion) -> None:
-    """Automatic exposure that hunts: quick steps, then back in a slow ramp."""
+    """Add automatic exposure that hunts: quick steps, then back in a slow ramp."""
     for at in _starts(rng, motion.t_s[-1], (0.8, 2.5)):
         step = minimum_jerk((motion.t_s - at) / rng.choice([0.04, 0.15, 0.5]))
         back = minimum_jerk((motion.t_s - at - 0.6) / rng.uniform(0.5, 2))
@@ -491,7 +503,7 @@ def exposure(rng: np.random.Generator, motion: Motion) -> None:
 
 
 def hands(rng: np.random.Generator, motion: Motion) -> None:
-    """A hand passes before the face or touches it."""
+    """Let a hand pass before the face or touch it."""
     t = motion.t_s
     for at in _starts(rng, t[-1], (2.0, 4.0)):
         rise, hold, fall = rng.uniform(0.3, 0.7), rng.uniform(0.1, 1.0), rng.uniform(0.3, 0.7)
@@ -527,5 +539,6 @@ DISTRACTIONS: dict[str, Callable[[np.random.Generator, Motion], None]] = {
 
 
 def distract(rng: np.random.Generator, motion: Motion, kinds: Sequence[str]) -> None:
+    """Add these kinds of activity to a motion."""
     for kind in kinds:
         DISTRACTIONS[kind](rng, motion)

@@ -18,9 +18,11 @@ _GRAY_STEP = 0.0038
 
 @dataclass(frozen=True, slots=True)
 class Lighting:
-    """`directions` float64 [2, 3]: towards the main light and a weaker one, x right, y up, z to
-    the camera; `colours` float32 [2, 3], and of the room's light from above and below, `sky` and
-    `ground` float32 [3]: linear RGB."""
+    """Light of a clip, in linear RGB.
+
+    `directions` float64 [2, 3]: towards the main light and a weaker light, x right, y up, z to the
+    camera; `colours` float32 [2, 3]: of the two; `sky`, `ground` float32 [3]: the room's light
+    from above and below."""
 
     directions: npt.NDArray[np.float64]
     colours: Float32Array
@@ -29,7 +31,7 @@ class Lighting:
 
 
 def lighting(rng: np.random.Generator) -> Lighting:
-    """A main light, a weaker one, and a room that reflects both."""
+    """Draw a main light, a weaker light, and a room that reflects both."""
     side = rng.normal(0, 0.75)
     height = rng.uniform(0.05, 1.0)
     key = np.array([np.sin(side), np.tan(height) * 0.7, np.cos(side)])
@@ -53,13 +55,13 @@ def lighting(rng: np.random.Generator) -> Lighting:
 
 
 class VirtualCamera:
-    """Turns linear pictures into what a webcam delivers. One for each clip."""
+    """Camera of a clip, which turns linear pictures into those that a webcam delivers."""
 
-    def __init__(self, script: ClipScript, rng: np.random.Generator) -> None:
-        width, height = script.size_wh
-        self._script = script
+    def __init__(self, scenario: ClipScript, rng: np.random.Generator) -> None:
+        width, height = scenario.size_wh
+        self._scenario = scenario
         self._rng = rng
-        self._curve = kernels.tone_curve(script.gamma, script.contrast)
+        self._curve = kernels.tone_curve(scenario.gamma, scenario.contrast)
         v, u = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)
         self._falloff = (1 - rng.uniform(0, 0.18) * (u * u + v * v) / 2).astype(np.float32)
         # Grain of sensors is soft after demosaicing, and stronger in colour.
@@ -67,13 +69,14 @@ class VirtualCamera:
         grain = 0.6 * grain + 0.8 * grain.mean(2, keepdims=True)
         soft = cv2.GaussianBlur(grain, (0, 0), float(rng.uniform(0.3, 0.7)))
         self._grain = (soft / soft.std()).astype(np.float32)
-        self._noise = script.noise * _GRAY_STEP
+        self._noise = scenario.noise * _GRAY_STEP
         self._white = np.exp(rng.normal(0, 0.04, 3)).astype(np.float32)
 
     def expose(self, linear: Float32Array, gain: float) -> UInt8Array:
-        """uint8 BGR [H, W, 3] of a linear RGB picture, which may be larger by a whole or half
-        factor."""
-        width, height = self._script.size_wh
+        """Expose a linear RGB picture: return uint8 BGR [H, W, 3].
+
+        The linear picture may be larger by a factor of 2 or 4/3."""
+        width, height = self._scenario.size_wh
         if linear.shape[1] != width:
             # Both average two pixels each way, at factors of 2 and of 4/3.
             half = linear.shape[1] == 2 * width
@@ -81,7 +84,7 @@ class VirtualCamera:
             linear = cv2.resize(linear, (width, height), interpolation=way).astype(
                 np.float32, copy=False
             )
-        blurred = cv2.GaussianBlur(linear, (5, 5), self._script.blur_px).astype(
+        blurred = cv2.GaussianBlur(linear, (5, 5), self._scenario.blur_px).astype(
             np.float32, copy=False
         )
         at = (int(self._rng.integers(300)), int(self._rng.integers(380)))
@@ -95,13 +98,13 @@ class VirtualCamera:
             0.3 * self._noise,
             1.5 * self._noise,
         )
-        if self._script.jpeg:
-            quality = [cv2.IMWRITE_JPEG_QUALITY, self._script.jpeg]
+        if self._scenario.jpeg:
+            quality = [cv2.IMWRITE_JPEG_QUALITY, self._scenario.jpeg]
             data = cv2.imencode(".jpg", picture, quality)[1]
             picture = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.uint8, copy=False)
         return picture
 
 
 def supersampling(face_px: float) -> float:
-    """Rendered pixels for each pixel of the picture: small faces need more to be smooth."""
+    """Return the rendered pixels for each pixel of the picture: small faces need more."""
     return 2.0 if face_px < 120 else 4 / 3 if face_px < 240 else 1.0

@@ -1,4 +1,4 @@
-"""The clip that Kilas shows when there is no camera: a made-up person, four micro-expressions."""
+"""Demo clip, for use without a camera: a simulated person with four micro-expressions."""
 
 from __future__ import annotations
 
@@ -25,42 +25,43 @@ EVENTS = (
     AnnotatedExpression(8.2, 8.75, 9.9, 10.6, "positive", "macro", 0.85, "6+12", 0.05),
     AnnotatedExpression(12.2, 12.37, 12.45, 12.66, "negative", "micro", 0.8, "15+17", 0.05),
 )
-"""Strong enough to be seen in slow motion, short enough to be missed at full speed."""
+"""Expressions of the clip: strong enough to be seen in slow motion, short enough to be missed at
+full speed."""
 
 _SUBJECT = 20_006  # far from the people that `simulate` numbers, so nobody trains on this face
 _SKIN = 0.8596  # the tone of the clip that ships
 _SEED = (10,)
 
 
-def _motion(script: ClipScript, names: tuple[str, ...]) -> Motion:
-    """Someone who sits, blinks and sways a little, and says a word or two at both ends."""
+def _motion(scenario: ClipScript, names: tuple[str, ...]) -> Motion:
+    """Move as someone who sits, blinks and sways a little, and speaks briefly at both ends."""
     rng = np.random.default_rng(_SEED)
-    t = np.array(script.t_s)
+    t = np.array(scenario.t_s)
     motion = actions.still(t, names)
     actions.sway(rng, motion, 0.6)
     for at in (1.1, 3.3, 5.4, 7.5, 11.3, 13.3):
         actions.blink(rng, motion, at)
-    words = actions.still(t, names)
-    actions.speech(np.random.default_rng(8), words)
+    talk = actions.still(t, names)
+    actions.speech(np.random.default_rng(8), talk)
     talks = expression.minimum_jerk((0.9 - t) / 0.3) + expression.minimum_jerk((t - 13.1) / 0.3)
-    motion.weights[:] += 0.7 * words.weights * talks[:, None]
-    motion.angles_deg[:] += 0.7 * words.angles_deg * talks[:, None] + script.pose_deg
+    motion.weights[:] += 0.7 * talk.weights * talks[:, None]
+    motion.angles_deg[:] += 0.7 * talk.angles_deg * talks[:, None] + scenario.pose_deg
     # The last second leads back to the first frame, because the clip is shown in a loop.
     back = expression.minimum_jerk((t - SECONDS + 1.0) / 1.0)[:, None]
     for course in (motion.angles_deg, motion.offset_cm, motion.gaze_deg, motion.weights):
         course += back * (course[0] - course)
-    for event in script.events:
+    for event in scenario.events:
         actions.play_event(motion, event)
     np.clip(motion.weights, 0, 1, out=motion.weights)
     return motion
 
 
 def write_demo(out: Path, face_model: Path) -> None:
-    """Writes `demo.mp4` (640 x 480, 30 frames a second, 14 s) and `events.csv` into `out`.
+    """Write `demo.mp4` (640 x 480, 30 frames a second, 14 s) and `events.csv` into `out`.
 
     Raises SourceError when `face_model` cannot be read."""
     ticks = np.round(np.arange(round(SECONDS * FPS)) / FPS / float(TIME_BASE)).astype(int)
-    script = ClipScript(
+    scenario = ClipScript(
         name="demo.mp4",
         seed=_SEED,
         subject=_SUBJECT,
@@ -80,6 +81,6 @@ def write_demo(out: Path, face_model: Path) -> None:
     )
     model = load_face_model(face_model)
     out.mkdir(parents=True, exist_ok=True)
-    stage = SceneRenderer(script, model, _motion(script, model.names), scale=2)
-    write_video(out / script.name, script, stage, "slow")
-    write_table(out / "events.csv", EVENT_FIELDS, event_rows(script))
+    scene = SceneRenderer(scenario, model, _motion(scenario, model.names), scale=2)
+    write_video(out / scenario.name, scenario, scene, "slow")
+    write_table(out / "events.csv", EVENT_FIELDS, event_rows(scenario))

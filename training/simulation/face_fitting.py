@@ -18,23 +18,25 @@ from training.simulation.scene import CENTRE_CM, SceneRenderer
 
 _MESH_POINTS = 468
 _ANCHOR_PEOPLE = range(9_000, 9_008)
-"""Simulated people on whose faces the mesh points are looked up; no clip shows these numbers."""
+"""Numbers of the simulated people on whose faces the mesh points are looked up; no clip shows
+them."""
 
 _LANDMARK_CM = 0.15
 """Scatter of a mesh point, by which the fit weighs points against the prior."""
 _EXPRESSION_SPREAD = 0.25
-"""Standard deviation of an expression's weight on a portrait; that of an identity's is 1."""
+"""Standard deviation of an expression's weight on a portrait; that of an identity's weight is 1."""
 _FITTED_SHAPES = ("mouth", "jaw", "eyeBlink", "eyeWide", "eyeSquint")
-"""Shapes that open what others lie behind. How high brows and cheeks are is left to identity."""
+"""Shapes that are fitted, by the beginning of their names: those that open mouth and eyes. The
+height of brows and cheeks is left to identity."""
 _REST_REACH = 0.11
-"""How far a mesh point's own displacement reaches, in face heights: about an eye's width."""
+"""Reach of a mesh point's own displacement, in face heights: about an eye's width."""
 _REST_NOISE = 0.15
 """Variance of a point's displacement that is scatter, as a share of the whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """Where MediaPipe's mesh points lie on the face model.
+    """Places of MediaPipe's mesh points on the face model.
 
     Point i is the sum of `shares[i]` float32 [S] times the vertices `vertices[i]` int32 [S];
     `seen` bool [468] is false where the model's skin does not reach."""
@@ -44,7 +46,7 @@ class Anchors:
     seen: npt.NDArray[np.bool_]
 
     def of(self, values: Float32Array) -> Float32Array:
-        """float32 [..., V, 3] of vertices to [..., P, 3] of the points that are seen."""
+        """Interpolate values [..., V, 3] of vertices at the points that are seen, [..., P, 3]."""
         taken = values[..., self.vertices[self.seen], :]
         found: Float32Array = np.einsum("...psc,ps->...pc", taken, self.shares[self.seen])
         return found
@@ -52,22 +54,23 @@ class Anchors:
 
 @lru_cache(maxsize=2)
 def mesh_anchors(model: FaceModel) -> Anchors:
-    """Looks the mesh points up on the rendered faces of a few simulated people, through the
-    same landmarks as a photo's, and averages. Takes two seconds."""
+    """Find the mesh points on the face model, averaged over a few rendered people.
+
+    The live landmarks find them on the rendered faces, as on a photo. Takes two seconds."""
     skin = model.triangles[model.parts == FACE]
     size = 480
     vertices = np.zeros((_MESH_POINTS, len(_ANCHOR_PEOPLE), 3), np.int32)
     shares = np.zeros((_MESH_POINTS, len(_ANCHOR_PEOPLE), 3), np.float32)
     for number, subject in enumerate(_ANCHOR_PEOPLE):
-        script = ClipScript(
+        scenario = ClipScript(
             "", (7_303, subject), subject, (0.0,), size_wh=(size, size), face_px=330.0, noise=0.0
         )
-        stage = SceneRenderer(script, model, actions.still(np.zeros(1), model.names))
+        scene = SceneRenderer(scenario, model, actions.still(np.zeros(1), model.names))
         with FaceTracker(max_faces=1) as track:
-            found = track(Frame(0, 0.0, stage.frame(0)))
+            found = track(Frame(0, 0.0, scene.frame(0)))
         if not found:
             continue
-        xyz = stage.placed(0)  # counted from the picture's corner, as the tracker does
+        xyz = scene.placed(0)  # counted from the picture's corner, as the tracker does
         _, ids = kernels.rasterise(xyz, skin, (size, size))
         points_xy = found[0].points_xy
         column, row = np.clip(np.rint(points_xy).astype(int), 0, size - 1).T
@@ -83,7 +86,7 @@ def mesh_anchors(model: FaceModel) -> Anchors:
 
 
 def _barycentric(xy: Float32Array, corners: Float32Array) -> Float32Array:
-    """float32 [P, 3] shares of the corners [P, 3, 2] in the points [P, 2]."""
+    """Return the shares [P, 3] of the corners [P, 3, 2] in the points [P, 2], float32."""
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     e1, e2, p = b - a, c - a, xy - a
     area = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
@@ -97,10 +100,12 @@ def _barycentric(xy: Float32Array, corners: Float32Array) -> Float32Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceFit:
-    """The face model on a photo. `points` float32 [V, 3]: the person without expression, cm;
-    `weights` float64 [K]: the expression on the photo. A point p lies at
-    `scale_px * (rotation @ p)[:2] * (1, -1) + origin_xy` px, and is then displaced by what
-    the field of `rest_xy` [P, 2] at `anchors_xy` [P, 2] says (see `rest_at`)."""
+    """Face model that is fitted to a photo.
+
+    `points` float32 [V, 3]: the person without expression, cm; `weights` float64 [K]: the
+    expression on the photo. A point p lies at
+    `scale_px * (rotation @ p)[:2] * (1, -1) + origin_xy` px, and is then displaced by the smooth
+    field with coefficients `rest_xy` [P, 2] at `anchors_xy` [P, 2] (see `rest_at`)."""
 
     points: Float32Array
     weights: Float64Array
@@ -131,13 +136,14 @@ class FaceFit:
         return centre
 
     def rest_at(self, xy: Float64Array) -> Float64Array:
-        """What the model leaves unexplained at points [N, 2] of the photo: displacements
-        [N, 2] that add to it."""
+        """Return the displacements [N, 2] that the model leaves unexplained.
+
+        `xy` [N, 2]: points of the photo."""
         moved: Float64Array = _kernel(xy, self.anchors_xy, _REST_REACH * self.face_px)
         return moved @ self.rest_xy
 
     def placed(self, scale: float, shift_xy: npt.ArrayLike) -> FaceFit:
-        """The fit on the photo resized by `scale` and then moved by `shift_xy`."""
+        """Return the fit on the photo resized by `scale` and then moved by `shift_xy`."""
         shift = np.asarray(shift_xy, np.float64)
         return FaceFit(
             self.points,
@@ -151,7 +157,10 @@ class FaceFit:
 
 
 def fit_face(model: FaceModel, points_xy: Float32Array) -> FaceFit:
-    """Fits the face model to MediaPipe's mesh, float32 [468, 2] in pixels of the photo."""
+    """Fit the face model to MediaPipe's mesh, float32 [468, 2] in pixels of the photo.
+
+    As 3D morphable models are fitted to landmarks (Blanz & Vetter, "A Morphable Model for the
+    Synthesis of 3D Faces", 1999): scaled orthographic projection, least squares with a prior."""
     anchors = mesh_anchors(model)
     target = points_xy[anchors.seen].astype(np.float64)
     fitted = [k for k, name in enumerate(model.names) if name.startswith(_FITTED_SHAPES)]
@@ -188,6 +197,7 @@ def fit_face(model: FaceModel, points_xy: Float32Array) -> FaceFit:
 
 
 def _dense_shapes(model: FaceModel, which: list[int]) -> Float32Array:
+    """Return displacements [S, V, 3] of all vertices by these shapes of the model."""
     shapes = np.zeros((len(which), *model.neutral.shape), np.float32)
     for row, k in enumerate(which):
         part = slice(model.starts[k], model.starts[k + 1])
@@ -198,8 +208,9 @@ def _dense_shapes(model: FaceModel, which: list[int]) -> Float32Array:
 def _orthographic_pose(
     points: Float64Array, xy: Float64Array
 ) -> tuple[Float64Array, float, Float64Array]:
-    """Rotation [3, 3], scale and origin of the scaled orthographic camera that sees points
-    [P, 3] (y up) nearest to xy [P, 2] (y down)."""
+    """Return rotation [3, 3], scale and origin of a scaled orthographic camera.
+
+    It is the camera that sees points [P, 3] (y up) nearest to xy [P, 2] (y down)."""
     middle, centre = points.mean(0), xy.mean(0)
     affine = np.linalg.lstsq(points - middle, (xy - centre) * (1, -1), rcond=None)[0].T
     u, s, vt = np.linalg.svd(affine, full_matrices=False)
@@ -210,7 +221,7 @@ def _orthographic_pose(
 
 
 def _kernel(a_xy: Float64Array, b_xy: Float64Array, reach: float) -> Float64Array:
-    """Matern covariance of order 3/2 between points [A, 2] and [B, 2]: [A, B]."""
+    """Return the Matern covariance of order 3/2 between points [A, 2] and [B, 2]: [A, B]."""
     square = (a_xy**2).sum(1)[:, None] + (b_xy**2).sum(1) - 2 * a_xy @ b_xy.T
     distance = np.sqrt(3 * np.maximum(square, 0)) / reach
     covariance: Float64Array = (1 + distance) * np.exp(-distance)
@@ -218,6 +229,6 @@ def _kernel(a_xy: Float64Array, b_xy: Float64Array, reach: float) -> Float64Arra
 
 
 def _solved(at_xy: Float64Array, values: Float64Array, reach: float) -> Float64Array:
-    """Coefficients [P, 2] of the smooth field that has about these values at these points."""
+    """Solve for coefficients [P, 2] of the smooth field with about these values at these points."""
     covariance = _kernel(at_xy, at_xy, reach) + _REST_NOISE * np.eye(len(at_xy))
     return np.linalg.solve(covariance, values)

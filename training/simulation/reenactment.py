@@ -1,11 +1,9 @@
-"""A photographed face that moves as the face model does.
+"""Face reenactment: a photographed face that moves as the face model does.
 
-`fit_face` finds the model's shape, pose and expression on a photo, as 3D morphable models are
-fitted to landmarks (Blanz & Vetter, "A Morphable Model for the Synthesis of 3D Faces", 1999):
-scaled orthographic projection, least squares with a prior. What the model cannot explain is a
-smooth displacement in the picture. `FaceReenactor` then moves the model and lets every pixel look up
-where it was on the photo: on the face through the mesh, so that lids slide over eyes; around it
-through a smooth field that follows the head and fades away.
+`training.simulation.face_fitting.fit_face` finds the model's shape, pose and expression on a
+photo. What the model cannot explain is a smooth displacement in the picture. `FaceReenactor` then
+moves the model and looks up where every pixel was on the photo: on the face through the mesh, so
+that lids slide over eyes; around it through a smooth field that follows the head and fades away.
 """
 
 from __future__ import annotations
@@ -24,25 +22,26 @@ from training.simulation.face_fitting import FaceFit
 from training.simulation.scene import NECK_CM, rotation
 
 _NODES = 32
-"""Nodes of smooth fields in the height of a face."""
+"""Number of nodes of smooth fields in the height of a face."""
 _TURN_LIMIT_DEG = np.array([8.0, 6.0, 14.0])
-"""Yaw, pitch and roll that a photo can be turned by before it looks like one."""
+"""Largest yaw, pitch and roll: a photo that is turned more looks like a photo."""
 _SHIFT_LIMIT_CM = 3.0
+"""Largest shift of the head."""
 _GAZE_LIMIT_DEG = 9.0
-"""A photo does not show the white of the eye behind the lids."""
+"""Largest turn of the eyes: a photo does not show the white of the eye behind the lids."""
 _JAW_LIMIT, _LIP_LIMIT = 0.3, 0.5
 """Largest weights of jawOpen and mouthUpperUp, which uncover what a photo does not show."""
 _MOUTH_DARKNESS = 0.12
 """Light in a mouth that was shut on the photo, as a share of that on the lips."""
 _EYE_REACH, _GUM_REACH = 0.012, 0.03
-"""How wide eyeballs and gums are continued under lids and lips, in face heights."""
+"""Width by which eyeballs and gums are continued under lids and lips, in face heights."""
 _GUM_DARKNESS = 0.6
 """Light on what a lip uncovers in a mouth that was open, as a share of that beside it."""
 _WRAP = 0.3
-"""How far light reaches round the terminator of skin."""
+"""Reach of light round the terminator of skin."""
 _STILL_REACH, _MOVED_REACH = 1.5, 0.72
-"""The head moves within the second distance of its middle, and nothing does beyond the first;
-face heights."""
+"""Distances from the middle of the head, in face heights: within the second all moves with the
+head, and nothing does beyond the first."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -55,11 +54,11 @@ def _place(
     step: float,
     out: Float32Array,
 ) -> None:
-    """Model points [V, 3] to pixels and depth [V, 3].
+    """Move model points [V, 3] to pixels and depth [V, 3].
 
-    rest_pose [3, 4]: into the picture (x right, y down, z away, all in pixels) as it was on the
-    photo; move [3, 4]: from there to where the head is now, which a point does by its share
-    follow [V]; rest [h, w, 2]: displacements at nodes `step` pixels apart."""
+    `rest_pose` [3, 4]: into the picture (x right, y down, z away, all in pixels) as it was on the
+    photo; `move` [3, 4]: from there to where the head is now, which a point does by its share
+    `follow` [V]; `rest` [h, w, 2]: displacements at nodes `step` pixels apart."""
     last_x, last_y = np.float32(rest.shape[1] - 1.001), np.float32(rest.shape[0] - 1.001)
     zero, one = np.float32(0), np.float32(1)
     for v in range(points.shape[0]):
@@ -93,8 +92,10 @@ def _shade(
     ground: float,
     out: Float32Array,
 ) -> None:
-    """Gray light [V] on matt skin. normals [V, 3], directions [L, 3] and up [3] in the model's
-    frame; the rest as in `kernels.Lights`, without colour."""
+    """Compute the gray light [V] on matt skin.
+
+    `normals` [V, 3], `directions` [L, 3] and `up` [3] are in the model's frame; the rest as in
+    `kernels.LightArrays`, without colour."""
     wrap = np.float32(_WRAP)
     one, zero = np.float32(1), np.float32(0)
     for v in range(normals.shape[0]):
@@ -118,11 +119,12 @@ def _trace(
     light: Float32Array,
     holes: UInt8Array,
 ) -> None:
-    """Where every pixel that the mesh covers comes from, mixed into what the field says.
+    """Mix where every pixel that the mesh covers comes from into `source`.
 
-    origin [V, 4]: x, y on the photo, how much the vertex is believed (0..1), and its light.
-    Changed in place: source [H, W, 2] and light [H, W]. Written: holes [H, W], the part of the
-    face model where it is EYE or MOUTH, 0 elsewhere."""
+    `origin` [V, 4]: x, y on the photo, belief in the vertex (0..1), and its light. Changed in
+    place: `source` [H, W, 2], which holds where pixels come from by the smooth field, and `light`
+    [H, W]. Written: `holes` [H, W], the part of the face model where it is EYE or MOUTH, 0
+    elsewhere."""
     height, width = ids.shape
     one = np.float32(1)
     holes[:] = 0
@@ -153,7 +155,7 @@ def _trace(
 
 @numba.njit(cache=True, nogil=True)
 def _lighten(picture: Float32Array, light: Float32Array) -> None:
-    """Multiplies [H, W, 3] by [H, W] in place; what interpolation left below black is black."""
+    """Multiply [H, W, 3] by [H, W] in place; what interpolation left below black is black."""
     for y in range(picture.shape[0]):
         for x in range(picture.shape[1]):
             for c in range(3):
@@ -162,9 +164,11 @@ def _lighten(picture: Float32Array, light: Float32Array) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Mesh:
-    """The part of the face model that a photo is put on, numbered anew: `of` int32 [v] are its
-    vertices in the model; the rest as in FaceModel. `belief` float32 [v]: how far the mesh, and
-    not the field, says how a vertex moves."""
+    """Part of the face model that a photo is put on, numbered anew.
+
+    `of` int32 [v]: its vertices in the model; `belief` float32 [v]: share of a vertex's movement
+    that is the mesh's and not the smooth field's; `eyes`: vertices of the left and the right
+    eyeball; the rest as in FaceModel."""
 
     of: Int32Array
     triangles: Int32Array
@@ -178,6 +182,7 @@ class _Mesh:
 
 @lru_cache(maxsize=2)
 def _mesh(model: FaceModel) -> _Mesh:
+    """Cut the part that a photo is put on out of the face model."""
     x, y, z = model.neutral.T.astype(np.float64)
     # Less and less towards hair, ears and collar, where the model ends or the photo differs.
     edge = _smooth((12.0 - y) / 2.5) * _smooth((y + 12.0) / 4.0)
@@ -215,9 +220,10 @@ def _mesh(model: FaceModel) -> _Mesh:
 
 @dataclass(frozen=True, slots=True)
 class RoomLight:
-    """A light that the photo is assumed to be taken in; only its changes show. `directions`
-    float64 [L, 3] towards the lamps, x right, y up, z to the camera, the main one first;
-    `colours` float64 [L], `sky` and `ground`: gray strengths."""
+    """Light that a photo is assumed to be taken in; only its changes show.
+
+    `directions` float64 [L, 3] towards the lamps, x right, y up, z to the camera, the main lamp
+    first; `colours` float64 [L], `sky` and `ground`: gray strengths."""
 
     directions: Float64Array
     colours: Float64Array
@@ -226,7 +232,7 @@ class RoomLight:
 
 
 class FaceReenactor:
-    """Moves the face on one photo. Not for several threads.
+    """Reenactor of the face on a photo. Not for several threads.
 
     `photo`: linear RGB float32 [H + 2 M, W + 2 M, 3], the picture and a `margin` M around it;
     `fit`: the face, in pixels of the picture."""
@@ -305,12 +311,13 @@ class FaceReenactor:
         key_gain: float,
         key_turn: float,
     ) -> Float32Array:
-        """Linear RGB float32 [H, W, 3].
+        """Render the moved face as linear RGB float32 [H, W, 3].
 
         `weights` [K]: shapes of the face model, added to those on the photo; `gaze_deg` [2]:
         right, up; `angles_deg` [3]: yaw, pitch and roll from the pose on the photo;
         `offset_cm` [2]: right, up; `zoom`: 1 as on the photo; `key_gain`, `key_turn` (radians):
-        of the main light. Looks, turns and shifts are softly limited to what a photo bears."""
+        of the main light. Turns of eyes and head and shifts are softly limited to what a photo
+        bears."""
         turned = rotation(*_soft_limit(angles_deg, _TURN_LIMIT_DEG))
         shift_cm = _soft_limit(offset_cm, _SHIFT_LIMIT_CM)
         neck = self._rest_pose @ [*NECK_CM, 1.0]
@@ -350,6 +357,7 @@ class FaceReenactor:
         return picture
 
     def _add_shapes(self, base: Float32Array, weights: Float64Array, out: Float32Array) -> None:
+        """Add shapes to the points `base` [v, 3] of the mesh."""
         mesh = self._mesh
         kernels.deform_into(
             base,
@@ -361,7 +369,7 @@ class FaceReenactor:
         )
 
     def _pose(self, weights: Float64Array, gaze_deg: Float64Array, move: Float64Array) -> None:
-        """Points, and where they are in the picture."""
+        """Move the points, and compute where they are in the picture."""
         on_photo, points = self._fit.weights, self._points
         added = np.minimum(weights, np.maximum(self._most - on_photo, 0))
         for blink, *others in self._lids:  # shut eyes are neither wide nor narrow
@@ -381,12 +389,13 @@ class FaceReenactor:
         )
 
     def _rasterise(self) -> None:
+        """Find the triangle that each pixel shows."""
         self._depth.fill(np.inf)
         self._ids.fill(kernels.NO_TRIANGLE)
         kernels.rasterise_into(self._xyz, self._mesh.triangles, self._depth, self._ids, False)
 
     def _shine_on(self, turned: Float64Array, key_gain: float, key_turn: float) -> None:
-        """Light on the vertices of a head that is turned [3, 3]."""
+        """Compute the light on the vertices of a head that is turned [3, 3]."""
         room = self._room
         c, s = np.cos(key_turn), np.sin(key_turn)
         directions = room.directions.copy()
@@ -408,7 +417,7 @@ class FaceReenactor:
         )
 
     def _surroundings(self, model: FaceModel) -> tuple[Float64Array, Float32Array]:
-        """The nodes as points that move: [h, w, 3] x, y, depth in pixels, and how far they
+        """Return the nodes as points that move: [h, w, 3] x, y, depth in pixels, and how far they
         follow the head [h, w]."""
         pose, fit = self._rest_pose, self._fit
         height, width = self._ids.shape
@@ -430,8 +439,9 @@ class FaceReenactor:
         return xyz, (neck * reach).astype(np.float32)
 
     def _field(self, move: Float64Array) -> Float32Array:
-        """Displacement of every pixel to where it was on the photo, [H, W, 2], as if there were
-        no mesh."""
+        """Return the displacement of every pixel to where it was on the photo, [H, W, 2].
+
+        It is that of the smooth field, as if there were no mesh."""
         moved = self._node_xyz @ move[:2, :3].T + move[:2, 3] - self._node_xyz[..., :2]
         forward = (moved * (self._node_follow[..., None] / self._step)).astype(np.float32)
         backward = -forward
@@ -453,9 +463,10 @@ class FaceReenactor:
     def _continued(
         self, photo: Float32Array, part: int, reach: float, beside: float, beyond: float
     ) -> Float32Array:
-        """The photo with what it shows of a part continued under the skin around it: about
-        `reach` face heights wide `beside` times the colour there, and further away `beyond`
-        times that of the skin."""
+        """Continue what the photo shows of a part under the skin around it.
+
+        The colour is about `reach` face heights wide `beside` times that of the part, and further
+        away `beyond` times that of the skin."""
         seen = ((self._ids >= 0) & (self._mesh.parts[self._ids] == part)).astype(np.float32)
         margin = self._margin
         seen = np.pad(seen, margin)
@@ -472,17 +483,16 @@ class FaceReenactor:
 
 
 _DOWN = np.diag([1.0, -1.0, -1.0])
-"""From x right, y up, z to the camera to x right, y down, z away, and back."""
+"""Change from x right, y up, z to the camera to x right, y down, z away, and back."""
 
 _LIGHT_RANGE = (0.4, 2.5)
-"""A photo's shadows hold nothing that more light could show."""
+"""Least and largest factor of light: a photo's shadows hold nothing that more light could show."""
 _LIGHT_BLUR = 0.012
-"""Changes of light are at least this soft, in face heights: the mesh's edges are not the
-photo's."""
+"""Least softness of changes of light, in face heights: the mesh's edges are not the photo's."""
 
 
 def _limit(name: str) -> float:
-    """The largest weight of a shape on a photo."""
+    """Return the largest weight of a shape on a photo."""
     if name == "jawOpen":
         return _JAW_LIMIT
     if name.startswith("mouthUpperUp"):
@@ -491,17 +501,19 @@ def _limit(name: str) -> float:
 
 
 def _soft_limit(value: Float64Array, limit: float | Float64Array) -> Float64Array:
+    """Bend a value smoothly so that it stays within the limit on both sides of 0."""
     limited: Float64Array = limit * np.tanh(value / limit)
     return limited
 
 
 def _smooth(x: Float64Array) -> Float64Array:
+    """Return a soft step from 0 at x = 0 to 1 at x = 1."""
     t = np.clip(x, 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def _sampled(values: Float32Array, at: Float32Array, way: int = cv2.INTER_LINEAR) -> Float32Array:
-    """Values [h, w, ...] at pixel coordinates [H, W, 2]."""
+    """Sample values [h, w, ...] at pixel coordinates [H, W, 2]."""
     found = np.empty((*at.shape[:2], *values.shape[2:]), np.float32)
     nothing = np.empty(0, np.float32)
     cv2.remap(values, at, nothing, way, dst=found, borderMode=cv2.BORDER_REPLICATE)
@@ -509,8 +521,9 @@ def _sampled(values: Float32Array, at: Float32Array, way: int = cv2.INTER_LINEAR
 
 
 def _doubled(photo: Float32Array) -> Float32Array:
-    """Twice the size, so that pixel (x, y) becomes (2 x, 2 y): linear sampling of it is as sharp
-    as cubic sampling of the photo, and faster."""
+    """Double the size, so that pixel (x, y) becomes (2 x, 2 y).
+
+    Linear sampling of the result is as sharp as cubic sampling of the photo, and faster."""
     height, width = photo.shape[:2]
     rows, columns = np.mgrid[: 2 * height - 1, : 2 * width - 1].astype(np.float32) / 2
     return _sampled(photo, np.stack([columns, rows], 2), cv2.INTER_CUBIC)

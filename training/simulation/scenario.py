@@ -1,7 +1,7 @@
-"""What happens in a simulated clip, and how it is filmed: drawn from a seed, before any picture.
+"""Scenarios of simulated clips: events and camera settings, drawn from a seed before any picture.
 
-`plan_clip` draws a script, `perform` the movements that follow from it. Clip i of a seed is
-always the same.
+`plan_clip` draws a scenario, and `perform` makes the movements that follow from it. Clip i of a
+seed is always the same.
 """
 
 from __future__ import annotations
@@ -23,25 +23,30 @@ TIME_BASE = Fraction(1, 90_000)
 FIRST_EVENT_S = 1.2
 EVENT_GAP_S = 1.0
 LAST_EVENT_S = 0.6
-"""Rest before the first event, between events and after the last one, in seconds."""
+"""Rest before the first event, between events and after the last event, in seconds."""
 
 LONG_CLIP_S = 20.0
-"""From here on clips are like a conversation: few events, and activity that comes and goes."""
+"""Least length of clips that are like a conversation: few events, and activity that comes and
+goes."""
 
 EPISODE_S = (15.0, 20.0)
+"""Shortest and longest episode of a long clip."""
+
 FADE_S = 0.6
+"""Time in which an episode's activity sets in, and dies away."""
+
 _A_MINUTE = ((3.0, 6.0), (2.0, 4.0))
-"""Micro- and macro-expressions a minute in long clips."""
+"""Least and most micro- and macro-expressions a minute in long clips."""
 
 LONGEST_EXPOSURE_S = 1 / 30
-"""When it gets darker still, webcams raise their gain."""
+"""Longest exposure: when it gets darker still, webcams raise their gain."""
 
 _SIZES_WH = ((256, 256), (320, 240), (320, 320), (384, 288), (400, 400), (480, 360), (480, 480))
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """A stretch of a clip in which the person, or the light, does something of one kind."""
+    """A stretch of a clip in which the person, or the light, does something of a certain kind."""
 
     start_s: float
     end_s: float
@@ -50,9 +55,10 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class ClipScript:
-    """Everything that a clip is made from.
+    """Scenario of a clip: all that the clip is made from.
 
-    `name`: file name; `seed`: of all that the other fields leave open; `subject`: who;
+    `name`: file name; `seed`: of all that the other fields leave open; `subject`: number of the
+    person;
     `t_s`: frame times; `distractions`: kinds of other activity throughout the clip; `episodes`:
     those that come and go; `idle`: how much the person sways and blinks (1 usual); `face_px`:
     height of the face; `pose_deg`: yaw, pitch, roll; `noise`: grain at mid gray in 8-bit steps;
@@ -86,31 +92,31 @@ class ClipScript:
 
     @property
     def kind(self) -> str:
-        """All kinds of activity as one word."""
-        return "+".join(sorted({one.kind for one in self.activities})) or "still"
+        """All kinds of activity, joined by +; `still` if there are none."""
+        return "+".join(sorted({activity.kind for activity in self.activities})) or "still"
 
     @property
     def activities(self) -> tuple[Episode, ...]:
-        """All that happens besides the events, with its times."""
+        """All activity besides the events, with its times."""
         end_s = round(self.t_s[-1], 4)
         return (*(Episode(0.0, end_s, kind) for kind in self.distractions), *self.episodes)
 
     def without(self, kind: str) -> ClipScript:
-        """The same script without one kind of activity."""
+        """Return the same scenario without a kind of activity."""
         return dataclasses.replace(
             self,
-            distractions=tuple(one for one in self.distractions if one != kind),
-            episodes=tuple(one for one in self.episodes if one.kind != kind),
+            distractions=tuple(other for other in self.distractions if other != kind),
+            episodes=tuple(episode for episode in self.episodes if episode.kind != kind),
         )
 
 
 def person_name(subject: int) -> str:
-    """What tables call a simulated person: a bare number could be a user's own subject."""
+    """Return the name of a simulated person in tables; a number alone could be a user's subject."""
     return f"simulated-{subject}"
 
 
 def frame_times(rng: np.random.Generator, fps: float, seconds: float) -> tuple[float, ...]:
-    """Times at which a camera of this rate delivers frames: they jitter, and some are dropped."""
+    """Draw the times of a camera's frames: they jitter, and some are dropped."""
     count = max(2, round(seconds * fps))
     jitter = rng.choice([0.0, 0.02, 0.08, 0.2], p=[0.2, 0.4, 0.3, 0.1])
     t = (np.arange(count) + np.clip(rng.normal(0, jitter, count), -0.4, 0.4)) / fps
@@ -124,15 +130,18 @@ def frame_times(rng: np.random.Generator, fps: float, seconds: float) -> tuple[f
 
 
 def exposure_time(rng: np.random.Generator, fps: float, noise: float) -> float:
-    """Seconds that a frame collects light: a share of the time between two frames, larger in
-    rooms so dark that the picture is noisy too."""
+    """Draw the seconds that a frame collects light.
+
+    They are a share of the time between two frames, larger in rooms so dark that the picture is
+    noisy too."""
     share = min(0.95, rng.uniform(0.1, 0.5) + 0.1 * noise * rng.uniform(0.5, 1.0))
     return round(float(min(share / fps, LONGEST_EXPOSURE_S)), 5)
 
 
 def place_events(rng: np.random.Generator, seconds: float) -> tuple[AnnotatedExpression, ...]:
-    """Random events, far enough apart: two to four in a clip of seconds, a few a minute in a
-    longer one."""
+    """Draw random events that are far enough apart.
+
+    There are two to four in a clip of seconds, a few a minute in a longer clip."""
     if seconds < LONG_CLIP_S:
         kinds = list(rng.choice(["micro", "macro"], int(rng.integers(2, 5)), p=[0.75, 0.25]))
     else:
@@ -161,7 +170,7 @@ def place_events(rng: np.random.Generator, seconds: float) -> tuple[AnnotatedExp
 
 
 def draw_kinds(rng: np.random.Generator, odds: tuple[float, ...]) -> tuple[str, ...]:
-    """Kinds of activity that go on at a time; `odds` of none, one, two and so on."""
+    """Draw the kinds of activity that go on at a time; `odds` of 0, 1, 2 and more kinds."""
     kinds = list(actions.DISTRACTIONS)
     count = int(rng.choice(len(odds), p=odds))
     # Speech and head turns are what live monitors meet most, so they come twice as often.
@@ -171,8 +180,9 @@ def draw_kinds(rng: np.random.Generator, odds: tuple[float, ...]) -> tuple[str, 
 
 
 def place_episodes(rng: np.random.Generator, seconds: float) -> tuple[Episode, ...]:
-    """What else happens in a long clip: another set of activities every 15 to 20 s. Most people
-    talk most of the time."""
+    """Draw the other activity of a long clip: another set of kinds every 15 to 20 s.
+
+    Most people talk most of the time."""
     talks = rng.random() < 0.75
     episodes, start_s = [], 0.0
     while start_s < seconds:
@@ -189,7 +199,7 @@ def place_episodes(rng: np.random.Generator, seconds: float) -> tuple[Episode, .
 
 
 def shifted(event: AnnotatedExpression, by_s: float) -> AnnotatedExpression:
-    """The same event `by_s` later, with times that events.csv states exactly."""
+    """Return the same event `by_s` later, with times that events.csv states exactly."""
     times = {
         name: round(getattr(event, name) + by_s, 4)
         for name in ("onset_s", "apex_s", "release_s", "offset_s")
@@ -200,7 +210,13 @@ def shifted(event: AnnotatedExpression, by_s: float) -> AnnotatedExpression:
 def plan_clip(
     seed: int, index: int, seconds: float, first_subject: int, subjects: int
 ) -> ClipScript:
-    """The script of clip `index`: of short ones about one in three has no event."""
+    """Draw the scenario of clip `index`; about one in three short clips has no event.
+
+    The person is one of `subjects` people, who are numbered from `first_subject`.
+
+    Example:
+        scenario = plan_clip(seed=0, index=3, seconds=6.0, first_subject=0, subjects=10)
+    """
     rng = np.random.default_rng([seed, index])
     subject = first_subject + int(rng.integers(subjects))
     with_events = rng.random() < 0.66 or seconds >= LONG_CLIP_S
@@ -252,33 +268,33 @@ def plan_clip(
 def _place(
     rng: np.random.Generator, size_wh: tuple[int, int], face_px: float
 ) -> tuple[float, float]:
-    """Where the middle of the face lies, as a share of the picture: inside, with a margin."""
+    """Draw where the middle of the face lies, as a share of the picture: inside, with a margin."""
     free = [max(0.0, (side - 1.12 * face_px) / side / 2) for side in size_wh]
     x, y = (0.5 + float(np.clip(rng.normal(0, 0.4), -1, 1)) * half for half in free)
     return x, y
 
 
-def perform(script: ClipScript, names: tuple[str, ...]) -> Motion:
-    """What the person does in each frame of a script, for the shapes `names` of a face model."""
-    rng = np.random.default_rng([*script.seed, 2])
-    motion = actions.still(np.array(script.t_s), names)
-    if script.idle > 0:
-        actions.sway(rng, motion, script.idle)
-        if "blinks" not in script.distractions:
+def perform(scenario: ClipScript, names: tuple[str, ...]) -> Motion:
+    """Make the person's movements in each frame, for the shapes `names` of a face model."""
+    rng = np.random.default_rng([*scenario.seed, 2])
+    motion = actions.still(np.array(scenario.t_s), names)
+    if scenario.idle > 0:
+        actions.sway(rng, motion, scenario.idle)
+        if "blinks" not in scenario.distractions:
             actions.blinks(rng, motion)
-    actions.distract(rng, motion, script.distractions)
-    for episode in script.episodes:
+    actions.distract(rng, motion, scenario.distractions)
+    for episode in scenario.episodes:
         _play_episode(rng, motion, episode)
-    motion.angles_deg[:] += script.pose_deg
+    motion.angles_deg[:] += scenario.pose_deg
     motion.angles_deg[:] = np.clip(motion.angles_deg, (-30, -22, -20), (30, 22, 20))
-    for event in script.events:
+    for event in scenario.events:
         actions.play_event(motion, event)
     np.clip(motion.weights, 0, 1, out=motion.weights)
     return motion
 
 
 def _play_episode(rng: np.random.Generator, motion: Motion, episode: Episode) -> None:
-    """Adds an activity that sets in at its start and dies away at its end."""
+    """Add an activity that sets in at its start and dies away at its end."""
     first, last = np.searchsorted(motion.t_s, (episode.start_s, episode.end_s))
     if first == last:
         return

@@ -1,4 +1,4 @@
-"""Where simulated people are filmed: the light, the camera, and the pictures that it takes."""
+"""Scene of a simulated clip: the person, the light, and the camera that takes the pictures."""
 
 from __future__ import annotations
 
@@ -22,28 +22,31 @@ from training.simulation.scenario import ClipScript, perform
 BLUR_FROM_PX = 0.5
 BLUR_STEP_PX = 1.5
 MOST_EXPOSURES = 5
-"""A frame in which the face moves by `BLUR_FROM_PX` or more is the mean of pictures that lie
-about `BLUR_STEP_PX` apart, which the blur of the lens makes one."""
+"""Motion blur: a frame in which the face moves by `BLUR_FROM_PX` or more is the mean of at most
+`MOST_EXPOSURES` pictures. They lie about `BLUR_STEP_PX` apart, so that the blur of the lens joins
+them."""
 
 CENTRE_CM = np.array([0.0, 2.6, 7.0])
 """Middle of the face in the model's frame."""
 _FRONT_CM = 3.0
+"""Least z of points of the front of the face, on the mean face."""
 _SPARSE = 23
-"""Points that stand for the face in `_Carriage`: every so many of those in front."""
+"""Step between the front points of the face that `_Carriage` follows: every 23rd."""
 NECK_CM = np.array([0.0, -6.0, -1.5])
-"""The point that the head turns about."""
+"""Point that the head turns about, in the model's frame."""
 
 
 class Scene(Protocol):
-    """What can be filmed."""
+    """Source of a clip's frames."""
 
     def frame(self, index: int) -> UInt8Array:
-        """uint8 BGR [H, W, 3] of frame `index`."""
+        """Return uint8 BGR [H, W, 3] of frame `index`."""
 
 
 def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> npt.NDArray[np.float64]:
-    """Rotation float64 [3, 3]. Positive yaw turns the face to the picture's right, positive pitch
-    looks up."""
+    """Return the rotation float64 [3, 3] of a head.
+
+    Positive yaw turns the face to the picture's right, positive pitch looks up."""
     y, p, r = np.radians([yaw_deg, -pitch_deg, roll_deg])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
@@ -53,7 +56,7 @@ def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> npt.NDArray[n
 
 
 def moment(motion: Motion, t_s: float) -> Motion:
-    """One row of a motion, at any time: between frames it goes on evenly."""
+    """Return a row of a motion at any time; between frames it is interpolated."""
     after = int(np.clip(np.searchsorted(motion.t_s, t_s), 1, max(len(motion.t_s) - 1, 1)))
     before = after - 1
     after = min(after, len(motion.t_s) - 1)
@@ -61,6 +64,7 @@ def moment(motion: Motion, t_s: float) -> Motion:
     part = float(np.clip((t_s - motion.t_s[before]) / span, 0, 1)) if span else 0.0
 
     def at(course: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Interpolate a course [N, ...] at the time: [1, ...]."""
         row: npt.NDArray[np.float64] = course[before] + part * (course[after] - course[before])
         return row[None]
 
@@ -79,7 +83,7 @@ def moment(motion: Motion, t_s: float) -> Motion:
 
 
 class _Carriage:
-    """Where the points of a face are in the picture, at a fraction of the cost of drawing it."""
+    """Some points of a face, followed at a fraction of the cost of drawing it."""
 
     def __init__(self, actor: Actor, model: FaceModel) -> None:
         skin = np.unique(model.triangles[model.parts == FACE])
@@ -98,7 +102,9 @@ class _Carriage:
         head: npt.NDArray[np.float64],
         lens: Float32Array,
     ) -> npt.NDArray[np.float64]:
-        """float64 [S, 2]: for shapes [K], rigid motion [3, 4] and lens as in `render.draw`."""
+        """Return the points in the picture, float64 [S, 2].
+
+        `weights` [K]; `head` [3, 4] and `lens`: as in `PoseArrays`."""
         # Not tensordot: it wakes BLAS's threads, for a product that takes a few microseconds.
         points = self._base + np.einsum("k,kpc->pc", weights, self._deltas)
         seen = points @ head[:, :3].T + head[:, 3]
@@ -110,41 +116,46 @@ class _Carriage:
 
 
 class SceneRenderer:
-    """Draws one clip: the person, the light and the camera. Not for several threads.
+    """Renderer of a clip: the person, the light and the camera. Not for several threads.
 
-    `motion`: what the person does, by default what the script says; `scale`: rendered pixels
-    for each pixel of the picture, 1, 4/3 or 2, by default what suits the size of the face."""
+    `motion`: movements of the person, by default those of the scenario; `scale`: rendered pixels
+    for each pixel of the picture, 1, 4/3 or 2, by default what suits the size of the face.
+
+    Example:
+        scene = SceneRenderer(plan_clip(0, 3, 6.0, 0, 10), load_face_model(Path("face.npz")))
+        image_bgr = scene.frame(0)
+    """
 
     def __init__(
         self,
-        script: ClipScript,
+        scenario: ClipScript,
         model: FaceModel,
         motion: Motion | None = None,
         scale: float | None = None,
     ) -> None:
-        rng = np.random.default_rng([*script.seed, 3])
-        scale = scale or supersampling(script.face_px)
-        self._size_wh = (round(script.size_wh[0] * scale), round(script.size_wh[1] * scale))
+        rng = np.random.default_rng([*scenario.seed, 3])
+        scale = scale or supersampling(scenario.face_px)
+        self._size_wh = (round(scenario.size_wh[0] * scale), round(scenario.size_wh[1] * scale))
         self._model = model
-        self.actor = make_actor(model, script.subject, script.face_px * scale, script.skin)
+        self.actor = make_actor(model, scenario.subject, scenario.face_px * scale, scenario.skin)
         self._background = make_background(rng, self._size_wh)
         self._light = lighting(rng)
-        self.motion = motion or perform(script, model.names)
-        self._camera = VirtualCamera(script, rng)
-        focal = script.face_px * scale * script.distance_cm / FACE_HEIGHT_CM
+        self.motion = motion or perform(scenario, model.names)
+        self._camera = VirtualCamera(scenario, rng)
+        focal = scenario.face_px * scale * scenario.distance_cm / FACE_HEIGHT_CM
         self._lens = np.array(
-            [focal, script.place[0] * self._size_wh[0], script.place[1] * self._size_wh[1]],
+            [focal, scenario.place[0] * self._size_wh[0], scenario.place[1] * self._size_wh[1]],
             np.float32,
         )
-        self._distance_cm = script.distance_cm
-        self._body_turn = rotation(0.4 * script.pose_deg[0], 0, 0.3 * script.pose_deg[2])
+        self._distance_cm = scenario.distance_cm
+        self._body_turn = rotation(0.4 * scenario.pose_deg[0], 0, 0.3 * scenario.pose_deg[2])
         self._canvas = draw.Canvas(len(self.actor.points), self._size_wh)
-        self._exposure_s = script.exposure_s
+        self._exposure_s = scenario.exposure_s
         self._scale = scale
         self._carriage = _Carriage(self.actor, model)
 
     def frame(self, index: int) -> UInt8Array:
-        """uint8 BGR [H, W, 3] of frame `index`."""
+        """Return uint8 BGR [H, W, 3] of frame `index`."""
         motion = self.motion
         blur_px = self._blur_px(index) if self._exposure_s else 0.0
         if blur_px < BLUR_FROM_PX:
@@ -159,9 +170,10 @@ class SceneRenderer:
         return self._camera.expose(linear, float(motion.gain[index]))
 
     def placed(self, index: int, at_rest: bool = False) -> Float32Array:
-        """Where all points of the person are in frame `index`: x, y in pixels of the picture, from
-        its upper left corner, and depth in cm, float32 [V, 3]. `at_rest`: with the same pose of
-        the head, without any expression, speech, blink or gaze."""
+        """Return where all points of the person are in frame `index`, float32 [V, 3].
+
+        x, y are in pixels of the picture, from its upper left corner, and depth in cm. `at_rest`:
+        with the same pose of the head, without any expression, speech, blink or gaze."""
         now = moment(self.motion, self.motion.t_s[index])
         head, body = self._poses(now)
         xyz = draw.pose(
@@ -176,7 +188,7 @@ class SceneRenderer:
         return xyz
 
     def _blur_px(self, index: int) -> float:
-        """How far the point of the face that moves most goes while the frame is exposed."""
+        """Return the pixels by which the face moves most while the frame is exposed."""
         ends = []
         for part in (-0.5, 0.5):
             now = moment(self.motion, self.motion.t_s[index] + part * self._exposure_s)
@@ -185,7 +197,7 @@ class SceneRenderer:
         return float(np.hypot(*(ends[1] - ends[0]).T).max()) / self._scale
 
     def _poses(self, now: Motion) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Rigid motions [3, 4] of head and body, of a moment."""
+        """Return the rigid motions [3, 4] of head and body at a moment."""
         turn = rotation(*now.angles_deg[0])
         where = now.offset_cm[0] + np.array([0.0, 0.0, -self._distance_cm])
         # The middle of an upright face is where the camera looks; the neck is the joint.
@@ -195,7 +207,7 @@ class SceneRenderer:
         return head, body
 
     def _linear(self, now: Motion) -> Float32Array:
-        """The linear picture of a moment; it lives until the next one."""
+        """Draw the linear picture of a moment; it lives until the next picture."""
         head, body = self._poses(now)
         directions = self._light.directions.copy()
         c, s = np.cos(now.key_turn[0]), np.sin(now.key_turn[0])
@@ -222,7 +234,7 @@ class SceneRenderer:
         return linear
 
     def _draw_hand(self, linear: Float32Array, hand: npt.NDArray[np.float64]) -> None:
-        """A palm with four fingers, in the colour of the skin, in front of everything."""
+        """Draw a palm with four fingers, in the colour of the skin, in front of everything."""
         unit = float(self._lens[0]) * FACE_HEIGHT_CM / self._distance_cm
         centre = self._lens[1:] + hand[:2] * unit
         c, s = np.cos(hand[2]), np.sin(hand[2])
@@ -232,7 +244,7 @@ class SceneRenderer:
         def stroke(
             start: tuple[float, float], end: tuple[float, float], width: float, gray: int
         ) -> None:
-            """A thick line between two points of the hand, right and up in face heights."""
+            """Draw a thick line between two points of the hand, right and up in face heights."""
             ends = []
             for right, up in (start, end):
                 x = centre[0] + unit * (c * right + s * up)

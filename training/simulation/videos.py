@@ -1,4 +1,4 @@
-"""Simulated micro-expressions: videos of made-up people, with exact ground truth.
+"""Videos of simulated people with micro-expressions, and tables with the exact ground truth.
 
 `simulate` writes clips as a webcam would record them (jittering frame times, dropped frames,
 noise, compression) and three tables: `clips.csv`, a row for each clip, `events.csv`, a row for
@@ -28,7 +28,7 @@ from training.simulation.scenario import TIME_BASE, ClipScript, person_name, pla
 from training.simulation.scene import Scene, SceneRenderer
 
 SUBJECTS_PER_CLIP = 0.34
-"""A person comes back in about three clips, so that a few hundred people make a set."""
+"""People for each clip: a person is in about three clips, so a few hundred people make a set."""
 
 CLIP_FIELDS = (
     "clip",
@@ -59,21 +59,21 @@ EVENT_FIELDS = ("clip", *COURSE_FIELDS, "displacement_mm")
 ACTIVITY_FIELDS = ("clip", "start_s", "end_s", "kind")
 
 
-def write_video(path: Path, script: ClipScript, scene: Scene, preset: str) -> None:
-    """Films all frames of a script into an H.264 MP4 with the script's own frame times.
+def write_video(path: Path, scenario: ClipScript, scene: Scene, preset: str) -> None:
+    """Film all frames of a scenario into an H.264 MP4 with the scenario's own frame times.
 
     The file appears under its name only when it is complete."""
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
     with av.open(str(unfinished), "w") as container:
-        stream = container.add_stream("libx264", rate=max(1, round(script.fps)))
-        stream.width, stream.height = script.size_wh
+        stream = container.add_stream("libx264", rate=max(1, round(scenario.fps)))
+        stream.width, stream.height = scenario.size_wh
         stream.pix_fmt = "yuv420p"
         stream.time_base = TIME_BASE
         stream.codec_context.time_base = TIME_BASE
         stream.codec_context.thread_count = 1
         # Without B-frames the first frame is at time 0 in every player.
-        stream.options = {"crf": str(script.crf), "preset": preset, "bf": "0", "g": "60"}
-        for index, t_s in enumerate(script.t_s):
+        stream.options = {"crf": str(scenario.crf), "preset": preset, "bf": "0", "g": "60"}
+        for index, t_s in enumerate(scenario.t_s):
             frame = av.VideoFrame.from_ndarray(scene.frame(index), format="bgr24")
             frame.pts = round(t_s / float(TIME_BASE))
             frame.time_base = TIME_BASE
@@ -82,62 +82,65 @@ def write_video(path: Path, script: ClipScript, scene: Scene, preset: str) -> No
     unfinished.replace(path)
 
 
-def render_clip(script: ClipScript, face_model: Path, path: Path, truth: bool = False) -> None:
-    """Writes the clip that the script describes, and with `truth` the .npz beside it. Raises
-    SourceError when `face_model` cannot be read."""
-    stage = SceneRenderer(script, load_face_model(face_model))
+def render_clip(scenario: ClipScript, face_model: Path, path: Path, truth: bool = False) -> None:
+    """Write the clip that the scenario describes, and with `truth` the .npz beside it.
+
+    Raises SourceError when `face_model` cannot be read."""
+    scene = SceneRenderer(scenario, load_face_model(face_model))
     if truth:
-        write_truth(path.with_suffix(".npz"), script, stage)
-    write_video(path, script, stage, "ultrafast")
+        write_truth(path.with_suffix(".npz"), scenario, scene)
+    write_video(path, scenario, scene, "ultrafast")
 
 
-def clip_row(script: ClipScript) -> dict[str, object]:
-    """The clip's row of clips.csv."""
-    looks = traits_of(script.subject, script.skin)
+def clip_row(scenario: ClipScript) -> dict[str, object]:
+    """Return the clip's row of clips.csv."""
+    traits = traits_of(scenario.subject, scenario.skin)
     return {
-        "clip": script.name,
-        "subject": person_name(script.subject),
-        "kind": script.kind,
-        "events": len(script.events),
-        "seconds": round(script.t_s[-1], 4),
-        "frames": len(script.t_s),
-        "fps": script.fps,
-        "width": script.size_wh[0],
-        "height": script.size_wh[1],
-        "face_px": script.face_px,
-        "yaw_deg": round(script.pose_deg[0], 2),
-        "pitch_deg": round(script.pose_deg[1], 2),
-        "skin": round(looks.skin, 3),
-        "hair": looks.hair,
-        "glasses": looks.glasses,
-        "beard": looks.beard.style,
-        "exposure_s": script.exposure_s,
-        "noise": script.noise,
-        "blur_px": script.blur_px,
-        "jpeg": script.jpeg,
-        "crf": script.crf,
-        "gamma": script.gamma,
-        "seed": script.seed[0],
+        "clip": scenario.name,
+        "subject": person_name(scenario.subject),
+        "kind": scenario.kind,
+        "events": len(scenario.events),
+        "seconds": round(scenario.t_s[-1], 4),
+        "frames": len(scenario.t_s),
+        "fps": scenario.fps,
+        "width": scenario.size_wh[0],
+        "height": scenario.size_wh[1],
+        "face_px": scenario.face_px,
+        "yaw_deg": round(scenario.pose_deg[0], 2),
+        "pitch_deg": round(scenario.pose_deg[1], 2),
+        "skin": round(traits.skin, 3),
+        "hair": traits.hair,
+        "glasses": traits.glasses,
+        "beard": traits.beard.style,
+        "exposure_s": scenario.exposure_s,
+        "noise": scenario.noise,
+        "blur_px": scenario.blur_px,
+        "jpeg": scenario.jpeg,
+        "crf": scenario.crf,
+        "gamma": scenario.gamma,
+        "seed": scenario.seed[0],
     }
 
 
-def event_rows(script: ClipScript) -> list[dict[str, object]]:
-    """The clip's rows of events.csv."""
+def event_rows(scenario: ClipScript) -> list[dict[str, object]]:
+    """Return the clip's rows of events.csv."""
     return [
-        {"clip": script.name}
+        {"clip": scenario.name}
         | {name: getattr(event, name) for name in COURSE_FIELDS}
         | {"displacement_mm": round(event.intensity * reach_mm(event.units), 3)}
-        for event in script.events
+        for event in scenario.events
     ]
 
 
-def activity_rows(script: ClipScript) -> list[dict[str, object]]:
-    """The clip's rows of activities.csv."""
-    return [{"clip": script.name} | dataclasses.asdict(one) for one in script.activities]
+def activity_rows(scenario: ClipScript) -> list[dict[str, object]]:
+    """Return the clip's rows of activities.csv."""
+    return [
+        {"clip": scenario.name} | dataclasses.asdict(activity) for activity in scenario.activities
+    ]
 
 
 def write_table(path: Path, fields: Sequence[str], rows: Iterable[dict[str, object]]) -> None:
-    """Writes rows with these columns as a CSV file."""
+    """Write rows with these columns as a CSV file."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fields, lineterminator="\n")
         writer.writeheader()
@@ -145,17 +148,18 @@ def write_table(path: Path, fields: Sequence[str], rows: Iterable[dict[str, obje
 
 
 def write_tables(
-    out: Path, scripts: Sequence[ClipScript], clip_rows: Iterable[dict[str, object]]
+    out: Path, scenarios: Sequence[ClipScript], clip_rows: Iterable[dict[str, object]]
 ) -> None:
-    """Writes `clips.csv` of these rows, and the scripts' `events.csv` and `activities.csv`."""
+    """Write `clips.csv` of these rows, and the scenarios' `events.csv` and `activities.csv`."""
     write_table(out / "clips.csv", CLIP_FIELDS, clip_rows)
-    events = (row for script in scripts for row in event_rows(script))
+    events = (row for scenario in scenarios for row in event_rows(scenario))
     write_table(out / "events.csv", EVENT_FIELDS, events)
-    activities = (row for script in scripts for row in activity_rows(script))
+    activities = (row for scenario in scenarios for row in activity_rows(scenario))
     write_table(out / "activities.csv", ACTIVITY_FIELDS, activities)
 
 
 def _render_task(task: tuple[ClipScript, Path, Path, bool]) -> None:
+    """Film a clip; a task of the process pool."""
     render_clip(*task)
 
 
@@ -170,15 +174,18 @@ def simulate(
     subjects: int | None = None,
     truth: bool = False,
 ) -> None:
-    """Writes `clips` clips, `clips.csv`, `events.csv` and `activities.csv` into the folder `out`.
+    """Write `clips` clips, `clips.csv`, `events.csv` and `activities.csv` into the folder `out`.
 
-    People are numbered from `first_subject`; `subjects`: how many there are, by default a third
-    of the number of clips; as many as clips: one a clip, in order. `truth`: also the files of
-    `training.simulation.ground_truth.write_truth`. The tables are there from the start; clips that `out` holds
-    already are kept, so an interrupted run goes on where it was. Raises SourceError when
-    `face_model` cannot be read, KilasError when `out` was made from other settings.
+    People are numbered from `first_subject`; `subjects`: their number, by default a third of the
+    number of clips; as many as clips: 1 person a clip, in order. `truth`: also the files of
+    `training.simulation.ground_truth.write_truth`. The tables are there from the start; clips that
+    `out` holds already are kept, so an interrupted run goes on where it was. Raises SourceError
+    when `face_model` cannot be read, KilasError when `out` was made from other settings.
+
+    Example:
+        simulate(Path("clips"), Path("ict_facekit.npz"), clips=20, seconds=6.0, truth=True)
     """
-    load_face_model(face_model)  # says at once, and not in every process, if it is unusable
+    load_face_model(face_model)  # fails at once, and not in every process, if it is unusable
     people = subjects or max(1, round(clips * SUBJECTS_PER_CLIP))
     one_a_clip = people == clips
     made_from = {
@@ -190,17 +197,17 @@ def simulate(
         "subjects": "one a clip" if one_a_clip else people,
     }
     ensure_same_inputs(out, made_from)
-    scripts = [
+    scenarios = [
         plan_clip(seed, i, seconds, first_subject + i, 1)
         if one_a_clip
         else plan_clip(seed, i, seconds, first_subject, people)
         for i in range(clips)
     ]
-    write_tables(out, scripts, [clip_row(script) for script in scripts])
+    write_tables(out, scenarios, [clip_row(scenario) for scenario in scenarios])
     tasks = [
-        (script, face_model, out / script.name, truth)
-        for script in scripts
-        if not (out / script.name).exists()
-        or (truth and not (out / script.name).with_suffix(".npz").exists())
+        (scenario, face_model, out / scenario.name, truth)
+        for scenario in scenarios
+        if not (out / scenario.name).exists()
+        or (truth and not (out / scenario.name).with_suffix(".npz").exists())
     ]
     map_all(_render_task, tasks, jobs, "simulating", clips - len(tasks))

@@ -117,7 +117,7 @@ def test_truth_is_written_beside_the_clip_and_made_up_for(face_model: Path, tmp_
     videos.simulate(tmp_path, face_model, **options)  # type: ignore[arg-type]
     video = (tmp_path / "clip_00000.mp4").read_bytes()
     assert not (tmp_path / "clip_00000.npz").exists()
-    videos.simulate(tmp_path, face_model, ground_truth=True, **options)  # type: ignore[arg-type]
+    videos.simulate(tmp_path, face_model, truth=True, **options)  # type: ignore[arg-type]
     assert (tmp_path / "clip_00000.mp4").read_bytes() == video
     script = plan_clip(41, 0, 3.0, 0, 2)
     n = len(script.t_s)
