@@ -298,7 +298,7 @@ def test_waiting_for_workers_is_said(
     monkeypatch.setattr(dask_cluster, "GONE_S", 0.5)
     late = threading.Timer(1.5, machines.add_worker)  # later than GONE_S: none was there before
     late.start()
-    with pytest.raises(KilasError, match=r"none has come back .* at 1\."):
+    with pytest.raises(KilasError, match=r"none has come back .* on 1\."):
         run(die_at_one, range(2), machines.file)
     late.join()
     assert "has no workers; waiting for `dask worker tcp://127.0.0.1:" in capsys.readouterr().out
