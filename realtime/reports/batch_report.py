@@ -1,4 +1,4 @@
-"""report.html over many sessions: what was done, what failed and why, and how rates compare."""
+"""Report over many sessions, `report.html`: what was done or failed, and how rates compare."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from realtime.reports.html import bokeh_script, inline_script, write_html
 from realtime.session.layout import REPORT_FILE
 
 EVENTS_PREFIX = "events_"
-"""Of the columns that hold a label's count."""
+"""Prefix of the columns that hold a label's count."""
 
 ORDER = ("failed", "done", "skipped")
-"""What a reader has to act on comes first."""
+"""Statuses in the order of the table: what a reader has to act on comes first."""
 
 MAX_SHOWN = 500
-"""Rows that are shown at once: a browser lays out ten thousand in seconds. The others are found
-by searching, sorting, or showing all."""
+"""Most rows that are shown at once: a browser takes seconds to lay out ten thousand. The others are
+found by searching, sorting, or showing all."""
 
 RATE_BINS = 30
-"""A few pixels each."""
+"""Bars of the histogram of rates, each a few pixels wide."""
 
 CHART_PX = 180
 
 
 def write_collection_report(out: Path, table: pd.DataFrame) -> Path:
-    """Make `report.html` in `out` over the sessions of a batch, whole or not at all.
+    """Write `report.html` into `out` over the sessions of a batch, whole or not at all.
 
     `table`: a row a file with the columns `file`, `folder` (relative to `out`), `status` (`done`,
     `skipped` or `failed`), `reason`, `frames`, `duration_s`, `face_share` (0 to 1), `events`,
-    `events_per_minute` and, for each label, `events_<label>`; figures may be missing. A session's
+    `events_per_minute` and, for each label, `events_<label>`; numbers may be missing. A session's
     own report is linked where it is there. Raises RecordingError when the page cannot be written.
     """
     path = out / REPORT_FILE
@@ -106,7 +106,7 @@ def _rows(out: Path, table: pd.DataFrame, labels: Sequence[str]) -> list[dict[st
 
 
 def _link(out: Path, folder: str | None) -> str | None:
-    """Address of a session's report, relative to the page; None where there is none."""
+    """Return the address of a session's report, relative to the page; None where there is none."""
     if not folder:
         return None
     report = PurePosixPath(Path(folder).as_posix()) / REPORT_FILE
@@ -115,7 +115,7 @@ def _link(out: Path, folder: str | None) -> str | None:
 
 
 def _charts(read: pd.DataFrame) -> dict[str, Any]:
-    """How rates are distributed, and whether they go with how long a face was seen."""
+    """Draw the distribution of rates, and rates against the share of time with a face."""
     shown = read.dropna(subset=["events_per_minute"])
     rates = shown["events_per_minute"].to_numpy(np.float64)
     counts, edges = np.histogram(rates, RATE_BINS, (0.0, max(1.0, float(rates.max()))))

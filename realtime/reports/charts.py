@@ -1,4 +1,4 @@
-"""Axes and tooltips that all charts share."""
+"""Parts that all charts share: axes, tooltips, and charts as JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ INK, FAINT, LINE = "#1f2328", "#57606a", "#d8dee4"
 FONT = "system-ui, sans-serif"
 
 AXIS_PX = 52
-"""Height that a chart needs besides what it draws."""
+"""Height in pixels of a chart's axis, besides its drawing area."""
 
 
 def tooltip(rows: Sequence[tuple[str, str]]) -> str:
-    """What is shown at the pointer: names, and values with Bokeh's placeholders; as HTML, because
-    Bokeh's own names are too pale to be read."""
+    """Return the HTML of a tooltip with a row for each name and value.
+
+    Values hold Bokeh's placeholders. It is HTML because Bokeh's own names are too pale to be read.
+    """
     lines = "".join(
         f'<tr><th style="text-align: right; padding-right: 6px">{_plain(name)}</th>'
         f'<td style="color: {INK}">{value}</td></tr>'
@@ -31,14 +33,14 @@ def tooltip(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name in which neither HTML nor a placeholder is seen."""
+    """Return a name with HTML and Bokeh's placeholders escaped."""
     return html.escape(name).replace("@", "&#64;").replace("$", "&#36;")
 
 
 def drawn_in(places: Mapping[str, Plot]) -> dict[str, Any]:
-    """Charts as `charts.js` draws them, each in the element whose id is its key; as JSON."""
+    """Return charts as JSON for `charts.js`, each for the element whose id is its key."""
     document = Document()
-    with document.models.freeze():  # else each chart has all the others looked through again
+    with document.models.freeze():  # else each chart makes Bokeh search all the others again
         for plot in places.values():
             document.add_root(plot)
     roots = {plot.id: place for place, plot in places.items()}
@@ -49,7 +51,7 @@ def drawn_in(places: Mapping[str, Plot]) -> dict[str, Any]:
 
 
 def new_plot(height_px: int, **kwargs: Any) -> figure:
-    """An empty chart in the page's look; `height_px` of what it draws."""
+    """Make an empty chart in the page's style; `height_px`: height of its drawing area."""
     kwargs |= {
         "height": height_px + AXIS_PX,
         "sizing_mode": "stretch_width",

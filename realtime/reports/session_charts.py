@@ -1,8 +1,8 @@
 """Charts of a session's report: scores by face, conditions and frame gaps, drawn by Bokeh.
 
-The scores of an hour are more than can be drawn at once. They travel as binary numbers, and
-`timeline.js` draws of them what the pixels can show: the mean and the highest of the frames that
-share a pixel, so that no peak is lost. Bokeh's callbacks in JavaScript are not used, since they
+An hour has more scores than can be drawn at once. The page holds them as binary numbers, and
+`timeline.js` draws the mean and the highest score of the frames that share a pixel, so that no peak
+is lost. Bokeh's callbacks in JavaScript are not used, since they
 would need `eval`, which the page's policy forbids.
 
 Charts over time share one axis in milliseconds, the unit of Bokeh's axes of time.
@@ -54,51 +54,51 @@ MS = 1000.0
 HOUR_S = 3600.0
 
 LANE_PX = 44
-"""Height of one label's lane: a peak and its foot can be told apart."""
+"""Height of one label's lane in pixels: enough to see a peak and its foot apart."""
 
 MACRO_LANE_PX = 28
-"""Of a macro-expression's lane: its score has no peaks, and there are more of them."""
+"""Height of a macro-expression's lane in pixels: scores have no peaks, and there are more lanes."""
 
 LANE_FILL = 0.86
 """Share of a lane that a score of 1 fills."""
 
 SHADE = 0.55
-"""Of a class's colour for the edge of its area, so that yellow stands out from the page."""
+"""Share of a class's colour in the edge of its area, so that yellow stands out from the page."""
 
 EVENT_ALPHA = 0.14
-"""Of an event's span behind the scores."""
+"""Opacity of an event's span behind the scores."""
 
 MARKS_LANE = 0.55
 """Height of the strip above the lanes that holds the events' marks, in lanes."""
 
 LEFT_PX = 104
-"""Room for the names on the left, the same in all charts over time, so that moments align."""
+"""Width for the names on the left, the same in all charts over time, so that moments align."""
 
 NAME_CHARS = 12
-"""Of a label's name beside its lane; the table of labels has all of it."""
+"""Most characters of a label's name beside its lane; the table of labels has all of it."""
 
 OVERVIEW_BINS = 1200
-"""At most: about a pixel each."""
+"""Most bins of the overview: about a pixel each."""
 
 LEVEL_DEG = 45.0
-"""The chart of head pose goes up to it at least, so that a head that is still looks so."""
+"""Least range of the chart of head pose, so that a still head looks still."""
 
 CONDITION_S = 0.2
-"""The head moves little in less, and a mean of so long is free of jitter."""
+"""Shortest bin of the charts of conditions: the head moves little in it, and jitter is averaged."""
 
 MAX_CONDITION_BINS = 4000
-"""Longer sessions have longer bins."""
+"""Most bins of the charts of conditions; longer sessions have longer bins."""
 
 CONTEXT_MS = 200.0
-"""The least time that a chart shows: half of a micro-expression."""
+"""Shortest time that a chart shows: half of a micro-expression."""
 
 GAP_BINS = 50
-"""Such that the usual gap, a quarter of all, is in the middle of a bar."""
+"""Bars of the chart of gaps: with 50, the usual gap, at a quarter of the axis, is mid-bar."""
 
 LONG_GAP = 4.0
-"""Gaps between frames over so many usual ones share the last bar."""
+"""Longest gap between frames in usual gaps; longer gaps share the last bar."""
 
-# How stretches look behind the scores: fill, hatch, its colour.
+# Look of stretches behind the scores: fill, hatch, colour of the hatch.
 BANDS = {
     "no face": ("#d0d7de", "/", "#8c959f"),
     "warming up": ("#eaeef2", ".", "#8c959f"),
@@ -106,7 +106,7 @@ BANDS = {
 }
 
 ANGLES = (("yaw", BLUE, "solid"), ("pitch", ORANGE, "dashed"), ("roll", PURPLE, "dotdash"))
-"""Of the head: name, colour and dash of its line."""
+"""Angles of the head: name, colour and dash of each line."""
 
 _BOKEH_MARKERS = {
     "▲": "triangle",
@@ -121,14 +121,17 @@ _BOKEH_MARKERS = {
 
 
 def condition_bin_s(session_s: float) -> float:
-    """Seconds that a point of the charts of head and light is the mean of."""
+    """Return the seconds over which a point in the charts of head and light is the mean."""
     return max(CONDITION_S, session_s / MAX_CONDITION_BINS)
 
 
 @dataclass(slots=True)
 class Charts:
-    """Charts of one page that share an axis of time. `places`: the id of the element that each is
-    drawn in. `tracks`: the scores that `timeline.js` draws."""
+    """Charts of one page that share an axis of time.
+
+    `places`: charts by the id of the element that each is drawn in. `tracks`: the scores that
+    `timeline.js` draws.
+    """
 
     start_s: float
     end_s: float
@@ -149,11 +152,11 @@ class Charts:
 
     @property
     def clock(self) -> str:
-        """How Bokeh writes a moment."""
+        """Bokeh's format of a time."""
         return "%H:%M:%S" if self.end_s >= HOUR_S else "%M:%S"
 
     def data(self) -> dict[str, Any]:
-        """What the page's scripts need, as JSON."""
+        """Return the data for the page's scripts, as JSON."""
         return drawn_in(self.places) | {"tracks": self.tracks}
 
     def add_scores(
@@ -165,8 +168,10 @@ class Charts:
         face: FaceFigures,
         hole_s: float,
     ) -> None:
-        """A lane for each label with the scores of one face; its events as spans over the lanes
-        with a mark above; its stretches as bands behind."""
+        """Add the scores of one face, a lane for each label.
+
+        Its events are spans over the lanes with a mark above, its stretches bands behind.
+        """
         lanes = len(labels)
         plot = self._over_time(
             round(LANE_PX * (lanes + MARKS_LANE)), (-lanes + 0.9, 1 + MARKS_LANE)
@@ -175,8 +180,8 @@ class Charts:
         _events(plot, events, -lanes + 1, 1 + MARKS_LANE)
         colours, marks = class_colours(labels), class_marks(labels)
         _marks(plot, events, labels, colours, marks, 1 + MARKS_LANE / 2, size=11)
-        told = _told(events, marks)
-        self._add_lanes(place, plot, labels, labels, scores, told, hole_s)
+        spans = _event_spans(events, marks)
+        self._add_lanes(place, plot, labels, labels, scores, spans, hole_s)
 
     def add_macro(
         self,
@@ -188,16 +193,19 @@ class Charts:
         face: FaceFigures,
         hole_s: float,
     ) -> None:
-        """A lower lane for each macro-expression of one face; its events, which are of `labels`,
-        as spans over the lanes. These scores need no window: no stretch is one of warming up."""
+        """Add the macro-expressions of one face, a lower lane for each.
+
+        Its events, which are of `labels`, are spans over the lanes. These scores need no window: no
+        stretch is warming up.
+        """
         lanes = len(macro_labels)
         plot = self._over_time(MACRO_LANE_PX * lanes, (-lanes + 0.9, 1.0))
-        shown = [one for one in face.stretches if one.state != "warming up"]
+        shown = [part for part in face.stretches if part.state != "warming up"]
         _bands(plot, shown, -lanes, 1.0)
         _events(plot, events, -lanes + 1, 1.0)
         columns = [MACRO_PREFIX + label for label in macro_labels]
-        told = _told(events, class_marks(labels))
-        self._add_lanes(place, plot, macro_labels, columns, scores, told, hole_s)
+        spans = _event_spans(events, class_marks(labels))
+        self._add_lanes(place, plot, macro_labels, columns, scores, spans, hole_s)
 
     def _add_lanes(
         self,
@@ -206,10 +214,10 @@ class Charts:
         labels: Sequence[str],
         columns: Sequence[str],
         scores: pd.DataFrame,
-        told: list[dict[str, Any]],
+        spans: list[dict[str, Any]],
         hole_s: float,
     ) -> None:
-        """The lanes themselves, drawn by `timeline.js`, of `columns` of the scores."""
+        """Add the lanes of `columns` of the scores, which `timeline.js` draws."""
         lanes = len(labels)
         colours, marks = class_colours(labels), class_marks(labels)
         drawn = ("mean", "high", "said")
@@ -233,8 +241,8 @@ class Charts:
                             [
                                 ("time", f"@t{{{self.clock}.%3N}}"),
                                 *(
-                                    (f"{marks[one]} {one}", f"@said{j}")
-                                    for j, one in enumerate(labels)
+                                    (f"{marks[name]} {name}", f"@said{j}")
+                                    for j, name in enumerate(labels)
                                 ),
                                 ("event", "@event"),
                             ]
@@ -250,13 +258,15 @@ class Charts:
             middles[i]: f"{marks[label]} {_short(label)}" for i, label in enumerate(labels)
         }
         self.places[place] = plot
-        self.tracks.append(_track(place, columns, scores, told, hole_s))
+        self.tracks.append(_track(place, columns, scores, spans, hole_s))
 
     def add_overview(
         self, place: str, labels: Sequence[str], scores: pd.DataFrame, events: pd.DataFrame
     ) -> None:
-        """The highest score of any expression over the whole session, with a handle for the
-        time that the other charts show."""
+        """Add the highest score of any expression over the whole session.
+
+        It has a handle for the time that the other charts show.
+        """
         plot = self._over_time(34, (0, 1.5), is_overview=True)
         shown = [label for label in labels if label != NONE_LABEL]
         highest = scores[shown].max(axis=1).to_numpy(np.float64)
@@ -276,7 +286,7 @@ class Charts:
         self.places[place] = plot
 
     def add_conditions(self, place: str, conditions: pd.DataFrame) -> None:
-        """Three charts of one face: `place`-head, `place`-light and `place`-size."""
+        """Add three charts of one face: `place`-head, `place`-light and `place`-size."""
         table = _binned_mean(conditions, self.start_s, self.end_s)
         source = ColumnDataSource(
             {"t": table.index.to_numpy() * MS}
@@ -323,7 +333,7 @@ class Charts:
         self.places |= {f"{place}-head": head, f"{place}-light": light, f"{place}-size": size}
 
     def add_gaps(self, place: str, times_s: Float64Array, model_hz: float | None) -> None:
-        """How often which time passed from one frame to the next."""
+        """Add the distribution of times from one frame to the next."""
         gaps_ms = np.diff(times_s) * MS
         top_ms = LONG_GAP * float(np.median(gaps_ms))
         counts, edges_ms = np.histogram(
@@ -387,7 +397,7 @@ class Charts:
         plot.xaxis.formatter = DatetimeTickFormatter(**formats)
         if not is_overview:
             drag = PanTool(dimensions="width")
-            # The wheel alone goes on through the page.
+            # The wheel alone still scrolls the page.
             wheel = WheelZoomTool(dimensions="width", modifiers={"ctrl": True})
             plot.add_tools(drag, wheel)
             plot.toolbar.active_drag, plot.toolbar.active_scroll = drag, wheel
@@ -397,11 +407,11 @@ class Charts:
 
 def _bands(plot: figure, stretches: Sequence[Stretch], bottom: float, top: float) -> None:
     for state, (fill, hatch, hatch_colour) in BANDS.items():
-        shown = [one for one in stretches if one.state == state]
+        shown = [part for part in stretches if part.state == state]
         if shown:
             plot.quad(
-                left=[one.start_s * MS for one in shown],
-                right=[one.end_s * MS for one in shown],
+                left=[part.start_s * MS for part in shown],
+                right=[part.end_s * MS for part in shown],
                 bottom=bottom,
                 top=top,
                 fill_color=fill,
@@ -474,14 +484,14 @@ def _hover(plot: figure, line: GlyphRenderer, rows: list[tuple[str, str]]) -> No
 
 
 def _outside(**bounds: Any) -> BoxAnnotation:
-    """Where a condition makes scores doubtful."""
+    """Return the shaded area in which a condition makes scores doubtful."""
     return BoxAnnotation(
         fill_color="#f6dfd0", fill_alpha=0.6, line_color=None, level="underlay", **bounds
     )
 
 
 def _shade(colour: Rgb) -> str:
-    """The same colour, darker."""
+    """Return the same colour, darker."""
     red, green, blue = (round(SHADE * part) for part in colour)
     return css_colour((red, green, blue))
 
@@ -494,11 +504,14 @@ def _track(
     place: str,
     columns: Sequence[str],
     scores: pd.DataFrame,
-    told: list[dict[str, Any]],
+    spans: list[dict[str, Any]],
     hole_s: float,
 ) -> dict[str, Any]:
-    """Scores of one face as `timeline.js` reads them: times float64 [N] in milliseconds, scores
-    float32 [C, N]; frames without scores are left out. `told`: see `_told`."""
+    """Return the scores of one face as `timeline.js` reads them.
+
+    Times are float64 [N] in milliseconds, scores float32 [C, N]; frames without scores are left
+    out. `spans`: see `_event_spans`.
+    """
     scored = scores.dropna(subset=list(columns))
     return {
         "source": place,
@@ -507,12 +520,12 @@ def _track(
         "hole_ms": hole_s * MS,
         "t": _base64(scored["timestamp"].to_numpy("<f8") * MS),
         "scores": _base64(scored[list(columns)].to_numpy("<f4").T),
-        "events": told,
+        "events": spans,
     }
 
 
-def _told(events: pd.DataFrame, marks: dict[str, str]) -> list[dict[str, Any]]:
-    """When each event was, and what is said of it at the pointer."""
+def _event_spans(events: pd.DataFrame, marks: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the time of each event, in milliseconds, and its text at the pointer."""
     return [
         {
             "from": event["onset_s"] * MS,
@@ -531,7 +544,7 @@ def _base64(array: npt.NDArray[Any]) -> str:
 def _binned_max(
     times_s: Float64Array, values: Float64Array, start_s: float, end_s: float
 ) -> tuple[Float64Array, Float64Array]:
-    """Middles and highest values of equal bins; bins without a value are 0."""
+    """Return middles and highest values of equal bins; bins without a value are 0."""
     is_there = np.isfinite(values)
     count = min(OVERVIEW_BINS, max(1, int(is_there.sum()) // 2))  # a few scores in each
     edges_s = np.linspace(start_s, max(end_s, start_s + 1e-3), count + 1)
@@ -542,9 +555,9 @@ def _binned_max(
 
 
 def _binned_mean(conditions: pd.DataFrame, start_s: float, end_s: float) -> pd.DataFrame:
-    """Means of equal bins, indexed by their middles; empty bins are NaN, so that lines break.
+    """Return means of equal bins, indexed by their middles; empty bins are NaN: lines break.
 
-    What lies outside of `start_s` to `end_s`, the time of the charts, is left out.
+    Rows outside of `start_s` to `end_s`, the time of the charts, are left out.
     """
     bin_s = condition_bin_s(end_s - start_s)
     bins = ((conditions["timestamp"] - start_s) // bin_s).astype(int)

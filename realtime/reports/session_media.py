@@ -14,21 +14,23 @@ import numpy as np
 from realtime.session.layout import CLIPS_FOLDER, clip_stem
 
 MAX_MEDIA_BYTES = 64 * 2**20
-"""Of clips and stills as they stand in a page: browsers and mail still take it. Those of the surest
-events come first."""
+"""Most bytes of clips and stills, base64, in a page: browsers and mail still take it. Those of the
+surest events come first."""
 
 MAX_STILLS = 100
-"""In a page: making each smaller takes about 30 ms on one core."""
+"""Most stills in a page: shrinking each takes about 30 ms on one core."""
 
 STILLS_WIDTH = 544
-"""Pixels of the stills: twice what a row of the table shows."""
+"""Width of the stills in pixels: twice what a row of the table shows."""
 
 STILLS_QUALITY = 80
-"""WebP, of 100: nothing is seen to be missing, at a tenth of a PNG's bytes."""
+"""WebP quality of the stills, 0 to 100: no visible loss, at a tenth of a PNG's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stills:
+    """Stills of an event as a `data:` address, with their size in pixels."""
+
     url: str
     width: int
     height: int
@@ -47,6 +49,7 @@ class Media:
         self._stills_left = MAX_STILLS
 
     def take(self, event_id: int) -> None:
+        """Read the clip and stills of an event; those left out are noted with the reason."""
         self._take_stills(event_id, self._folder / f"{clip_stem(event_id)}.png")
         self._take_clip(event_id, self._folder / f"{clip_stem(event_id)}.mp4")
 
@@ -81,7 +84,7 @@ def _left_out(path: Path) -> str:
 
 
 def _stills(path: Path) -> Stills | None:
-    """A picture, smaller and as WebP; None if it is no picture."""
+    """Shrink a picture and return it as WebP; None if it is no picture."""
     try:
         image_bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
         if image_bgr is None:
@@ -91,21 +94,22 @@ def _stills(path: Path) -> Stills | None:
             height, width = max(1, round(height * STILLS_WIDTH / width)), STILLS_WIDTH
             image_bgr = cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_AREA)
         _, data = cv2.imencode(".webp", image_bgr, [cv2.IMWRITE_WEBP_QUALITY, STILLS_QUALITY])
-    except cv2.error:  # of an empty file, or one that claims to be larger than any picture
+    except cv2.error:  # an empty file, or a size larger than any picture
         return None
     return Stills(
         f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}", width, height
     )
 
 
-def why_no_media(facts: Mapping[str, Any]) -> str:
-    settings = facts.get("settings") or {}
+def why_no_media(metadata: Mapping[str, Any]) -> str:
+    """Return why a session has no clip or stills of an event, as one sentence."""
+    settings = metadata.get("settings") or {}
     if settings.get("video") is False:
         return "None: the session was recorded without pictures."
     if settings.get("clips") is False:
         return "None: clips were turned off."
     if settings.get("blur_faces"):
         return "None: faces are hidden in this session."
-    if facts.get("status") in ("recording", "recovered", "failed"):
+    if metadata.get("status") in ("recording", "recovered", "failed"):
         return "None: the session was cut off before it was made."
     return "None was made."

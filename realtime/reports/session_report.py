@@ -1,4 +1,4 @@
-"""report.html of a session: one self-contained page, made from the session folder alone."""
+"""Report of a session: `report.html`, a self-contained page made from the session folder alone."""
 
 from __future__ import annotations
 
@@ -39,16 +39,18 @@ from realtime.spec import NONE_LABEL
 SCRIPTS = ("charts", "timeline", "clips")
 
 MAX_CHARTED_FACES = 4
-"""More would push the events off the screen; two to three people are filmed together."""
+"""Most faces with charts: more would push the events off the screen, and two to three people are
+filmed together."""
 
 MAX_ABSENCES = 5
+"""Most absences of faces that are listed."""
 
 WARNED_SHARE = 0.05
-"""Conditions that are outside of their bounds in less of the time than this are told in the table
-alone: one event in twenty."""
+"""Least share of a face's frames outside of a condition's bounds that gets a warning: 1 event in 20.
+Smaller shares are in the table alone."""
 
 STEADY = 1.5
-"""Over so many usual gaps at the 95th percentile, every twentieth frame is missing or late."""
+"""Most usual gaps in the 95th percentile of gaps: beyond, 1 frame in 20 is missing or late."""
 
 DROP_MEANINGS = {
     "late": "frames of the camera that came while others were worked on",
@@ -74,8 +76,10 @@ class _Status:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What a face showed on purpose: a label and its score, of one moment or the mean over all.
-    `share`: of the time in which it was the highest, 0 to 1; None of one moment."""
+    """Macro-expression of a face: a label and its score, at one moment or the mean over all.
+
+    `share`: part of the time in which it was the highest, 0 to 1; None for one moment.
+    """
 
     chip: Markup
     score: float
@@ -84,8 +88,11 @@ class _Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """A row of the table of events; `clip` and `stills` are None where there are none, and then
-    `why_no_clip` and `why_no_stills` say why. `shown`: at the apex; None where it is not known."""
+    """Row of the table of events.
+
+    `clip` and `stills` are None where there are none; `why_no_clip` and `why_no_stills` give the
+    reason. `shown`: the macro-expression at the apex; None where it is not known.
+    """
 
     event_id: int
     face_id: int
@@ -105,8 +112,11 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class _Face:
-    """A face that has charts. `warned`: None where its conditions are not known. `shown`: one a
-    macro-expression; empty where none were scored."""
+    """Face with charts.
+
+    `warned`: None where its conditions are not known. `shown`: one entry for each
+    macro-expression; empty where none were scored.
+    """
 
     figures: FaceFigures
     warned: list[Warned] | None
@@ -114,7 +124,7 @@ class _Face:
 
 
 def write_report(folder: Path) -> Path:
-    """Make `report.html` of a session folder in it, whole or not at all; replaces an older one.
+    """Write `report.html` into a session folder, whole or not at all; replace an older report.
 
     Raises RecordingError when the folder holds no session or cannot be written.
     """
@@ -136,28 +146,30 @@ def write_report(folder: Path) -> Path:
 
 
 def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) -> dict[str, object]:
-    facts, scores = session.facts, session.scores
+    metadata, scores = session.facts, session.scores
     events = session.events.sort_values("onset_s")
-    labels = [label for label in facts["labels"] if label in scores.columns]
+    labels = [label for label in metadata["labels"] if label in scores.columns]
     expressions = [label for label in labels if label != NONE_LABEL]
     times_s = frame_times(scores)
     seen = presence(scores)
     all_faces = face_figures(scores, events)
     charted = all_faces[:MAX_CHARTED_FACES]
-    macro = facts.get("macro") or {}
-    macro_scores = _MacroTable(scores, macro_labels(facts), times_s)
+    macro = metadata.get("macro") or {}
+    macro_scores = _MacroTable(scores, macro_labels(metadata), times_s)
     faces = [
         _Face(face, _warned(conditions, face), macro_scores.over_all(face.face_id))
         for face in charted
     ]
-    charts = _charts(labels, macro_scores.labels, scores, events, conditions, faces, times_s, facts)
-    rows = _event_rows(folder, events, labels, macro_scores, facts)
-    card, macro_card = facts.get("model", {}).get("card"), macro.get("card")
+    charts = _charts(
+        labels, macro_scores.labels, scores, events, conditions, faces, times_s, metadata
+    )
+    rows = _event_rows(folder, events, labels, macro_scores, metadata)
+    card, macro_card = metadata.get("model", {}).get("card"), macro.get("card")
     return {
-        "name": facts.get("source", {}).get("name") or folder.name,
-        "subtitle": _subtitle(facts, seen),
-        "status": _status(facts),
-        "tiles": _tiles(facts, events, seen),
+        "name": metadata.get("source", {}).get("name") or folder.name,
+        "subtitle": _subtitle(metadata, seen),
+        "status": _status(metadata),
+        "tiles": _tiles(metadata, events, seen),
         "labels": labels,
         "faces": faces,
         "macro_name": " ".join(filter(None, (macro.get("name"), macro.get("version")))),
@@ -176,11 +188,11 @@ def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) ->
         if NONE_LABEL in labels or not labels
         else "This model has no label for a face at rest, so it gives scores and no events.",
         "rates": [
-            (chip, one)
-            for chip, one in zip(
+            (chip, of_label)
+            for chip, of_label in zip(
                 chips(labels).values(), label_figures(labels, events, seen), strict=True
             )
-            if one.label in expressions
+            if of_label.label in expressions
         ],
         "rate_face": per_minute(len(events), seen.with_face_s),
         "rate_all": per_minute(len(events), seen.total_s),
@@ -190,25 +202,25 @@ def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) ->
         "conditions_known": conditions is not None and len(conditions) > 0,
         "condition_warnings": _condition_warnings(faces),
         "condition_bin_s": condition_bin_s(seen.total_s),
-        "frame_lines": _frame_lines(facts),
-        "frame_warnings": _frame_warnings(facts),
+        "frame_lines": _frame_lines(metadata),
+        "frame_warnings": _frame_warnings(metadata),
         "drops": [
             (cause, count, DROP_MEANINGS.get(cause, ""))
-            for cause, count in facts.get("drops", {}).items()
+            for cause, count in metadata.get("drops", {}).items()
         ],
         "has_gaps": "gaps" in charts.places,
-        "model_hz": _model_hz(facts),
+        "model_hz": _model_hz(metadata),
         "model_lines": lines_of(
-            {key: value for key, value in facts.get("model", {}).items() if key != "card"}
-            | {"labels": labels, "runs on": facts.get("device")}
+            {key: value for key, value in metadata.get("model", {}).items() if key != "card"}
+            | {"labels": labels, "runs on": metadata.get("device")}
         ),
         "macro_lines": lines_of({key: value for key, value in macro.items() if key != "card"}),
-        "source_lines": lines_of(facts.get("source", {})),
-        "setting_lines": lines_of(facts.get("settings") or {}),
-        "spotting_lines": lines_of(facts.get("spotting") or {}),
-        "change_lines": _change_lines(facts),
-        "calibration_lines": _calibration_lines(facts),
-        "version_lines": lines_of(facts.get("versions") or {}),
+        "source_lines": lines_of(metadata.get("source", {})),
+        "setting_lines": lines_of(metadata.get("settings") or {}),
+        "spotting_lines": lines_of(metadata.get("spotting") or {}),
+        "change_lines": _change_lines(metadata),
+        "calibration_lines": _calibration_lines(metadata),
+        "version_lines": lines_of(metadata.get("versions") or {}),
         "card": markdown(card) if card else None,
         "macro_card": markdown(macro_card) if macro_card else None,
     }
@@ -222,7 +234,7 @@ def _charts(
     conditions: pd.DataFrame | None,
     faces: Sequence[_Face],
     times_s: Float64Array,
-    facts: Mapping[str, Any],
+    metadata: Mapping[str, Any],
 ) -> Charts:
     charts = Charts(
         start_s=float(times_s[0]) if len(times_s) else 0.0,
@@ -230,13 +242,13 @@ def _charts(
     )
     every_hole_s = hole_s(times_s)
     for i, face in enumerate(faces):
-        figures = face.figures
-        own_scores = scores[scores["face_id"] == figures.face_id]
-        own_events = events[events["face_id"] == figures.face_id]
-        charts.add_scores(f"scores-{i}", labels, own_scores, own_events, figures, every_hole_s)
+        statistics = face.figures
+        own_scores = scores[scores["face_id"] == statistics.face_id]
+        own_events = events[events["face_id"] == statistics.face_id]
+        charts.add_scores(f"scores-{i}", labels, own_scores, own_events, statistics, every_hole_s)
         if face.shown:
             charts.add_macro(
-                f"macro-{i}", macro, labels, own_scores, own_events, figures, every_hole_s
+                f"macro-{i}", macro, labels, own_scores, own_events, statistics, every_hole_s
             )
     if faces:
         charts.add_overview("overview", labels, scores, events)
@@ -245,20 +257,20 @@ def _charts(
             own = conditions[conditions["face_id"] == face.figures.face_id]
             charts.add_conditions(f"conditions-{i}", own)
     if len(times_s) > 1:
-        charts.add_gaps("gaps", times_s, _model_hz(facts))
+        charts.add_gaps("gaps", times_s, _model_hz(metadata))
     return charts
 
 
-def _subtitle(facts: Mapping[str, Any], seen: Presence) -> str:
-    started = facts.get("started")
-    words = [
+def _subtitle(metadata: Mapping[str, Any], seen: Presence) -> str:
+    started = metadata.get("started")
+    parts = [
         _date(started) if started else "",
-        duration(facts.get("duration_s", seen.total_s)),
-        "live" if facts.get("source", {}).get("live") else "",
-        counted(facts.get("frames", 0), "frame"),
-        facts.get("status", ""),
+        duration(metadata.get("duration_s", seen.total_s)),
+        "live" if metadata.get("source", {}).get("live") else "",
+        counted(metadata.get("frames", 0), "frame"),
+        metadata.get("status", ""),
     ]
-    return " · ".join(filter(None, words))
+    return " · ".join(filter(None, parts))
 
 
 def _date(stamp: str) -> str:
@@ -269,33 +281,33 @@ def _date(stamp: str) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M %Z}".strip()
 
 
-def _status(facts: Mapping[str, Any]) -> _Status | None:
-    """What is to be said of a session that did not end in order."""
-    updated = facts.get("updated")
-    until = f" The figures are as of {_date(updated)}." if updated else ""
+def _status(metadata: Mapping[str, Any]) -> _Status | None:
+    """Return the notice about a session that did not end in order; None if it did."""
+    updated = metadata.get("updated")
+    until = f" The numbers are as of {_date(updated)}." if updated else ""
     title, meaning = {
         "recording": (
             "This session is still being recorded, or its recorder was killed.",
-            f"Tables and figures may end before the recording does.{until}",
+            f"Tables and numbers may end before the recording does.{until}",
         ),
         "failed": (
             "This session ended with an error.",
             "What was recorded until then is whole and counted here; what came after is missing.",
         ),
         "recovered": (
-            "This session was cut off and has been mended.",
+            "This session was cut off and has been recovered.",
             "Its recorder was killed, or the power failed. About the last second is missing, so "
             "may be clips, and counts of dropped frames may be too low.",
         ),
-    }.get(facts.get("status", ""), ("", ""))
-    return _Status(title, meaning, facts.get("error")) if title else None
+    }.get(metadata.get("status", ""), ("", ""))
+    return _Status(title, meaning, metadata.get("error")) if title else None
 
 
 def _tiles(
-    facts: Mapping[str, Any], events: pd.DataFrame, seen: Presence
+    metadata: Mapping[str, Any], events: pd.DataFrame, seen: Presence
 ) -> list[tuple[str, str, str]]:
-    rate = facts.get("frame_rate") or {}
-    drops = facts.get("drops", {})
+    rate = metadata.get("frame_rate") or {}
+    drops = metadata.get("drops", {})
     share = _shares(seen)["with_face"]
     per_face = per_minute(len(events), seen.with_face_s)
     return [
@@ -341,9 +353,9 @@ def _condition_warnings(faces: Sequence[_Face]) -> list[str]:
     texts = []
     for face in faces:
         found = [
-            f"{one.name} in {percent(one.share, 0)} of its frames ({one.bound})"
-            for one in face.warned or ()
-            if one.share >= WARNED_SHARE
+            f"{warned.name} in {percent(warned.share, 0)} of its frames ({warned.bound})"
+            for warned in face.warned or ()
+            if warned.share >= WARNED_SHARE
         ]
         if found:
             whose = "The face" if len(faces) == 1 else f"Face {face.figures.face_id}"
@@ -351,19 +363,19 @@ def _condition_warnings(faces: Sequence[_Face]) -> list[str]:
     return texts
 
 
-def _model_hz(facts: Mapping[str, Any]) -> float | None:
-    """Slots a second of the model's clock, if the session states it."""
-    rate_hz = facts.get("model", {}).get("rate_hz")
+def _model_hz(metadata: Mapping[str, Any]) -> float | None:
+    """Return the slots a second of the model's clock; None if the session does not state them."""
+    rate_hz = metadata.get("model", {}).get("rate_hz")
     return float(rate_hz) if rate_hz else None
 
 
-def _frame_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rate = facts.get("frame_rate") or {}
-    model_hz = _model_hz(facts)
-    nominal_hz = facts.get("source", {}).get("rate_hz")
+def _frame_lines(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rate = metadata.get("frame_rate") or {}
+    model_hz = _model_hz(metadata)
+    nominal_hz = metadata.get("source", {}).get("rate_hz")
     lines = [
-        ("frames", f"{facts.get('frames', 0):,}"),
-        ("frames in the video", f"{facts.get('video_frames', 0):,}"),
+        ("frames", f"{metadata.get('frames', 0):,}"),
+        ("frames in the video", f"{metadata.get('video_frames', 0):,}"),
         ("rate at the median", _with_unit(rate.get("median_hz"), 2, "a second")),
         ("rate that the source states", _with_unit(nominal_hz, 2, "a second")),
         ("rate of the model's clock", _with_unit(model_hz, 2, "a second")),
@@ -383,9 +395,9 @@ def _with_unit(value: float | None, digits: int, unit: str) -> str:
     return NOTHING if value is None else f"{number(value, digits)} {unit}"
 
 
-def _frame_warnings(facts: Mapping[str, Any]) -> list[str]:
-    rate = facts.get("frame_rate") or {}
-    median_hz, model_hz = rate.get("median_hz"), _model_hz(facts)
+def _frame_warnings(metadata: Mapping[str, Any]) -> list[str]:
+    rate = metadata.get("frame_rate") or {}
+    median_hz, model_hz = rate.get("median_hz"), _model_hz(metadata)
     texts = []
     if median_hz and model_hz and median_hz < TOO_SLOW * model_hz:
         texts.append(
@@ -401,9 +413,9 @@ def _frame_warnings(facts: Mapping[str, Any]) -> list[str]:
     return texts
 
 
-def _change_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The sensitivities that held later than those of the settings, each with its beginning."""
-    changes = facts.get("sensitivity_changes") or []
+def _change_lines(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List later changes of the sensitivity, each with the time from which it holds."""
+    changes = metadata.get("sensitivity_changes") or []
     return [
         line
         for change in changes
@@ -414,17 +426,16 @@ def _change_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _calibration_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What each face's rest was taken to be."""
-    calibration = facts.get("calibration") or {}
+def _calibration_lines(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List the calibrated rest of each face."""
+    calibration = metadata.get("calibration") or {}
     return lines_of(
         {f"face {key}" if key.isdigit() else key: value for key, value in calibration.items()}
     )
 
 
 class _MacroTable:
-    """What faces showed on purpose. `labels`: of the macro-expressions that were scored; none
-    where they were not."""
+    """Scores of macro-expressions by face. `labels`: of those that were scored; may be empty."""
 
     def __init__(self, scores: pd.DataFrame, labels: Sequence[str], times_s: Float64Array) -> None:
         self.labels = labels
@@ -439,8 +450,10 @@ class _MacroTable:
         }
 
     def over_all(self, face_id: int) -> list[_Shown]:
-        """Of a face, its means: one a label; empty where it has no scores. A frame lasts until
-        the next one, unless there is a hole between them."""
+        """Return a face's mean for each label; an empty list where it has no scores.
+
+        A frame lasts until the next frame, unless there is a hole between them.
+        """
         if face_id not in self._of_face:
             return []
         own_s, values = self._of_face[face_id]
@@ -455,7 +468,7 @@ class _MacroTable:
         ]
 
     def at(self, face_id: int, t_s: float) -> _Shown | None:
-        """Of a face at one moment: what was highest then; None where that is not known."""
+        """Return the highest macro-expression of a face at one moment; None if not known."""
         if face_id not in self._of_face:
             return None
         own_s, values = self._of_face[face_id]
@@ -471,13 +484,13 @@ def _event_rows(
     events: pd.DataFrame,
     labels: Sequence[str],
     macro_scores: _MacroTable,
-    facts: Mapping[str, Any],
+    metadata: Mapping[str, Any],
 ) -> list[_Event]:
-    told = chips([*labels, *sorted(set(map(str, events["label"])) - set(labels))])
+    chip_of = chips([*labels, *sorted(set(map(str, events["label"])) - set(labels))])
     media = Media(folder / CLIPS_FOLDER)
     for event_id in events.sort_values("score", ascending=False)["event_id"]:
         media.take(int(event_id))
-    why = why_no_media(facts)
+    why = why_no_media(metadata)
     rows = []
     for event in events.to_dict("records"):
         event_id, label = int(event["event_id"]), str(event["label"])
@@ -487,7 +500,7 @@ def _event_rows(
                 event_id=event_id,
                 face_id=int(event["face_id"]),
                 label=label,
-                chip=told[label],
+                chip=chip_of[label],
                 score=event["score"],
                 onset_s=event["onset_s"],
                 apex_s=event["apex_s"],
@@ -504,8 +517,8 @@ def _event_rows(
 
 
 def _media_note(rows: Sequence[_Event]) -> str:
-    """Said once above the table rather than in each row, where no event has a clip or stills."""
-    reasons = {one.why_no_clip for one in rows if not one.clip}
-    if len(reasons) == 1 and not any(one.clip or one.stills for one in rows):
+    """Return the reason why no event has a clip or stills, for above the table, if all share it."""
+    reasons = {row.why_no_clip for row in rows if not row.clip}
+    if len(reasons) == 1 and not any(row.clip or row.stills for row in rows):
         return f"Clips and stills: {reasons.pop()}"
     return ""

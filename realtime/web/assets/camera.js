@@ -1,4 +1,4 @@
-/** The visitor's camera: opened, or a plain word why not; and its pictures with their times. */
+/** The visitor's camera: opens it, or explains why it cannot, and reads its pictures with times. */
 
 /** A picture that the visitor sees at 640 x 480 shows the same expressions as a larger one, and
  * costs a quarter of its encoding. */

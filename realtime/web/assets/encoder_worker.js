@@ -1,6 +1,6 @@
 /**
- * A worker: turns pictures into JPEG, sends them with their times, and hands on what the server
- * says. Nothing waits in a queue here: one picture waits at most, and a newer one takes its place.
+ * Worker that encodes pictures as JPEG, sends them with their times, and passes on the server's
+ * messages. It has no queue: at most one picture waits, and a newer picture replaces it.
  *
  * From the page: {type: "open", url}, {type: "tell", message}, {type: "shot", shot},
  * {type: "end"}. To the page: {type: "told", message}, {type: "sent"}, {type: "lost"},
@@ -9,8 +9,9 @@
 
 import { Link } from "./socket.js";
 
-/** Of 0 to 1. It changes the scores about as much as noise of one gray level does (a mean of 0.013
- * and 0.012), and 0.98 with twice the bytes hardly less (0.012); tests/benchmarks/bench_jpeg_quality.py. */
+/** Quality, 0 to 1. It changes the scores about as much as noise of one gray level does (a mean of
+ * 0.013 and 0.012), and 0.98 with twice the bytes hardly less (0.012);
+ * tests/benchmarks/bench_jpeg_quality.py. */
 const JPEG_QUALITY = 0.9;
 
 /** Frames that the server may owe an answer: enough for 200 ms there and back at 30 a second. */
@@ -83,7 +84,7 @@ class Sender {
     this.#waiting = null;
   }
 
-  /** What was under way when the connection was lost is not answered any more. */
+  /** Forget the frames under way when the connection was lost: they get no answer. */
   resume() {
     this.answered(this.#next_seq - 1);
   }

@@ -1,5 +1,5 @@
-/** What is drawn over a face: its lines, the regions that the network sees, the heat map. There is
- * no text: the canvas is mirrored together with the picture below it. */
+/** Drawing over a face: its lines, the regions that the network sees, the heat map. It has no text,
+ * because the canvas is mirrored together with the picture below it. */
 
 const LINE_PX = 1.25;
 const LIGHT = "rgb(255 255 255 / 75%)";

@@ -1,4 +1,4 @@
-/** The Live tab: brings camera, server and drawing together, whenever the page shows its place. */
+/** The Live tab: connects camera, server and drawing whenever the tab is on the page. */
 
 import { Shots, sizeToSend } from "./camera.js";
 import { Cards } from "./cards.js";
@@ -35,7 +35,7 @@ class Live {
     });
   }
 
-  /** Whether the elements in use are on the page. */
+  /** True if the elements in use are on the page. */
   get is_attached() {
     return this.#view?.root.isConnected ?? false;
   }

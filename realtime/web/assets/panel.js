@@ -1,4 +1,4 @@
-/** State word, the scores of what the face lets slip, and of what it shows. */
+/** The state of the face, its micro-expression scores, and its macro-expression scores. */
 
 import { Bars } from "./bars.js";
 import { make, setText } from "./dom.js";

@@ -1,4 +1,4 @@
-/** How a run is doing: rates, gaps and latency, for the status line and for tests. */
+/** Statistics of a run: rates, gaps and latency, for the status line and for tests. */
 
 /** Rates are those of the last so many milliseconds. */
 const SPAN_MS = 2000;

@@ -1,4 +1,4 @@
-/** What is known of one run and may be drawn: faces, their scores over time, events. */
+/** Data of one run for drawing: faces, their scores over time, events. */
 
 /** Another face has to be this much larger to be the one whose scores are shown. */
 const PRIMARY_MARGIN = 1.25;
@@ -71,7 +71,7 @@ export class Scene {
     return this.now_ms - newest.t_ms < MACRO_HELD_MS ? newest.p : null;
   }
 
-  /** What that face showed most, and when, the oldest first.
+  /** Strongest macro-expressions of that face with their times, the oldest first.
    * @returns {{label: string, start_ms: number, end_ms: number}[]} */
   get macro_stretches() {
     const stretches = [];
@@ -128,7 +128,7 @@ export class Scene {
     this.#primary_id = chosen.id;
   }
 
-  /** What is older than the timeline shows. */
+  /** Drop data older than the timeline shows. */
   #forget() {
     const start_ms = this.now_ms - this.span_ms - this.gap_ms;
     forget(this.#traces, start_ms);

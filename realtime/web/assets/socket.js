@@ -1,6 +1,6 @@
-/** The socket to the server, which comes back by itself when the connection is lost. */
+/** The socket to the server, which reconnects by itself when the connection is lost. */
 
-/** How long the server keeps a visit whose socket is gone. */
+/** Time that the server keeps a visit whose socket is gone. */
 const RESUME_MS = 60_000;
 
 /** Pauses before the attempts to come back; the last one is repeated. */

@@ -1,4 +1,4 @@
-/** The page around the picture: words, buttons, status, downloads. */
+/** The page around the picture: texts, buttons, status, downloads. */
 
 import { make, setText } from "./dom.js";
 
@@ -21,7 +21,7 @@ export class View {
 
   #timers = {};
 
-  /** What follows from the visit's phase. @param {Visit} visit */
+  /** Show the visit's phase. @param {Visit} visit */
   show(visit) {
     this.#showCover(visit);
     this.#showButtons(visit);
@@ -122,7 +122,7 @@ function offer({ name, url, words }) {
   return item;
 }
 
-/** What stands in place of the picture: title and words; no title: nothing does.
+/** Title and text in place of the picture; an empty title: the picture is shown.
  * @param {Visit} visit @returns {[string, string]} */
 function coverWords({ phase, words, remedy, ahead }) {
   switch (phase) {

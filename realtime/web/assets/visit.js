@@ -1,4 +1,4 @@
-/** One visit to the monitor as the page knows it: what the visitor wants, and how far it is. */
+/** One visit to the monitor in the page: the visitor's settings, and the state of the run. */
 
 import { CameraFailure, closeCamera, openCamera } from "./camera.js";
 import { Figures } from "./run_stats.js";
@@ -7,7 +7,7 @@ import { Scene } from "./scene.js";
 const SOCKET_PATH = "/kilas/socket";
 const OWN_PATH = "/kilas/";
 
-/** What `start` and `set` of the protocol take. */
+/** Settings that `start` and `set` of the protocol take. */
 const SETTINGS = ["sensitivity", "classes", "heat_map", "model"];
 
 const NO_WORKER =
@@ -73,7 +73,7 @@ export class Visit {
     return this.settings.heat_map === true;
   }
 
-  /** Whether leaving the page loses a recording. */
+  /** True if leaving the page loses a recording. */
   get has_unsaved() {
     return this.recording !== "off" || this.downloads.some(({ url, is_saved }) => url && !is_saved);
   }
@@ -138,7 +138,7 @@ export class Visit {
     for (const one of this.downloads) if (one.name === name) one.is_saved = true;
   }
 
-  /** Whether a run was asked for, that is there or will be, and can be talked to. */
+  /** True if a run was requested that can take messages, now or soon. */
   get #is_asked_for() {
     return this.#is_welcome && this.#told_settings !== null && !this.#is_stopping;
   }

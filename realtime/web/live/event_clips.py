@@ -22,7 +22,7 @@ CLOSE_S = 2.0
 
 
 class EventClips:
-    """Sends each event to the page, and then its clip.
+    """Sender of each event to the page, and then of its clip.
 
     A clip takes about a second of a core, so none is made twice: an event that is recorded from
     before its onset on gets its clip from the recording. `add`, `begin_recording` and `close`

@@ -15,7 +15,7 @@ from realtime.monitor import Monitor
 
 
 class ModelPool:
-    """Opens each model when it is first asked for, and keeps it running for all visitors.
+    """Pool of models: each is opened at its first use, and kept running for all visitors.
 
     `names`: of the models on offer, the default first. `macro`: the model of macro-expressions
     that all visitors share; None: they are not scored. Any thread may call `get`; the thread that

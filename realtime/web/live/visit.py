@@ -45,7 +45,7 @@ _State = Literal["idle", "queued", "running", "ended"]
 
 
 class Visit:
-    """Follows one page, across sockets that come and go. Belongs to one event loop.
+    """Visit of one page, across sockets that come and go. Belongs to one event loop.
 
     `handle` and `put_picture` take the page's messages, in their order; messages to the page go
     into `outbox`, which also cuts off a page that breaks the protocol.

@@ -1,1 +1,1 @@
-"""The File tab: uploaded videos and their analyses."""
+"""File tab: uploaded videos and their analyses."""

@@ -314,7 +314,7 @@ def _addresses(upload_id: str, upload: _Upload) -> dict[str, str]:
 
 
 class _ProgressReporter:
-    """Sends the progress of an analysis, and ends it if the video is too long."""
+    """Sender of an analysis's progress, which also ends it if the video is too long."""
 
     def __init__(self, sender: Connection) -> None:
         self._sender = sender

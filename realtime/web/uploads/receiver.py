@@ -59,7 +59,7 @@ NOT_HERE = "The video is not on this server any more; choose it again."
 
 
 class UploadReceiver:
-    """Receives videos below `folder`. `holds` may be called in any thread."""
+    """Receiver of videos below a folder. `holds` may be called in any thread."""
 
     def __init__(self, folder: Path, kept: Path, *, max_video_bytes: int) -> None:
         """Receive into `folder`. `kept`: another folder that counts against the same disk space."""

@@ -158,7 +158,7 @@ def test_a_camera_slower_than_the_model_is_told(tmp_path: Path) -> None:
     [
         ("recording", "still being recorded"),
         ("failed", "ended with an error"),
-        ("recovered", "cut off and has been mended"),
+        ("recovered", "cut off and has been recovered"),
     ],
 )
 def test_a_session_that_did_not_end_in_order_says_so(
@@ -215,7 +215,7 @@ def test_stills_beyond_what_a_page_can_hold_are_named(
     order = pd.read_csv(folder / "events.csv").sort_values("score", ascending=False)["event_id"]
     for limit in ("MAX_STILLS", "MAX_MEDIA_BYTES"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"realtime.reports.session_report.{limit}", 1)
+            patch.setattr(f"realtime.reports.session_media.{limit}", 1)
             page = report(folder)
         count = 1 if limit == "MAX_STILLS" else 0
         assert len(page.xpath("//img")) == count
