@@ -298,8 +298,7 @@ class MotionSignal:
         return _cut(self._flow, self._layout)
 
     def _compare(self, now: Float32Array) -> None:
-        """Update the products of `now`, float32 [128, 128], and the baseline; fit the head's
-        motion."""
+        """Update the products of `now`, float32 [128, 128], and the baseline; fit the motion."""
         _flow_products(self._baseline, now, _light(now - self._baseline), self._products)
         self._motion = _fit_rigid(self._products, self._rigid)
 
