@@ -46,8 +46,8 @@ MAX_ABSENCES = 5
 """Most absences of faces that are listed."""
 
 WARNED_SHARE = 0.05
-"""Least share of a face's frames outside of a condition's bounds that gets a warning: 1 event in 20.
-Smaller shares are in the table alone."""
+"""Least share of a face's frames outside of a condition's bounds that gets a warning, 1 event in
+20; smaller shares are in the table alone."""
 
 STEADY = 1.5
 """Most usual gaps in the 95th percentile of gaps: beyond, 1 frame in 20 is missing or late."""
