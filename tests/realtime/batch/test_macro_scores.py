@@ -255,7 +255,7 @@ def test_pictures_of_formats_that_are_not_read_are_told(tmp_path: Path, head: Pi
     assert list(table["success"]) == [1, 0, 0, 0, 0]
     assert (summary.pictures, summary.videos, summary.faces) == (1, 0, 1)
     assert summary.failures[2] == (
-        f"{folder / 'phone.heic'} is of a format that is not read; save it as JPEG or PNG."
+        f"{folder / 'phone.heic'} has a format that is not supported; save it as JPEG or PNG."
     )
     assert len(summary.failures) == 4
     assert summary.without_face == ()

@@ -267,7 +267,7 @@ def test_a_model_that_cannot_be_used_ends_everything_before_the_first_file(
         (weights / f"{model}.onnx").write_bytes(b"others")
         with monkeypatch.context() as patched:
             patched.setattr(runner, finder, lambda name: weights / f"{name}.onnx")
-            with pytest.raises(ModelError, match=rf"{model}\.onnx is another one"):
+            with pytest.raises(ModelError, match=rf"{model}\.onnx is not the file"):
                 run(inputs, tmp_path / "out")
     assert [file.name for file in (tmp_path / "out").iterdir()] == [SUMMARY_FILE]
 
