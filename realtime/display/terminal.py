@@ -32,10 +32,12 @@ class _Classes:
         self._colours = class_colours(labels)
 
     def style(self, label: str) -> str:
+        """Return the rich style of a label's colour."""
         red, green, blue = self._colours[label]
         return f"rgb({red},{green},{blue})"
 
     def score_texts(self, probabilities: tuple[float, ...]) -> list[str]:
+        """Format each label with its score."""
         pairs = zip(self.labels, probabilities, strict=True)
         return [f"{label} {share:.2f}" for label, share in pairs]
 
