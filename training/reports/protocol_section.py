@@ -41,7 +41,7 @@ from training.reports.plots import Dot, dots
 from training.reports.run_details import dataset_title, result_cells
 
 LEAST_SPAN = 0.1
-"""Least range of UF1 for the colours of a table of settings, so that small differences look small."""
+"""Least range of UF1 that the colours of a table span, so that small differences look small."""
 
 PALEST = 0.08
 """Least share of colour, so that even the lowest value has a coloured background."""
@@ -252,7 +252,7 @@ def _settings(groups: Mapping[RunKey, Sequence[RecognitionResult]]) -> list[Mark
 def _settings_table(
     key: RunKey, group: Sequence[RecognitionResult], low: float, high: float
 ) -> Markup:
-    """Return the table of a recipe's settings: the last varied setting in columns, others in rows."""
+    """Return a table of settings: the last varied setting in columns, all others in rows."""
     system, name, dataset = key
     varied = [one.run.varied for one in group]
     varying = [

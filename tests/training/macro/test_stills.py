@@ -191,7 +191,7 @@ GOOD: dict[str, Any] = {
         ({"X": None}, "holds no stills"),
         ({"X": np.zeros((2, 64, 64), np.uint8)}, r"must hold pictures uint8 \[N, 48, 48\]"),
         ({"X": np.zeros((2, 48, 48), np.float32)}, "and holds float32"),
-        ({"X": pictures(3)}, "of each of its 3 pictures"),
+        ({"X": pictures(3)}, "for each of its 3 pictures"),
         ({name: values[:0] for name, values in GOOD.items()}, r"holds uint8 \[0, 48, 48\]"),
         ({"y": np.array([0, 7])}, "is damaged: it must hold y"),
         ({"y": np.array([0, -1])}, "is damaged"),
@@ -366,7 +366,7 @@ def test_a_copy_in_another_format_is_told_once(tmp_path: Path) -> None:
         ("faces", "faces/happy/out.npz", "is, or lies within, what is read"),
         ("faces", "faces/../faces/out.npz", "is, or lies within, what is read"),
         ("good.npz", "good.npz", "is, or lies within, what is read"),
-        ("good.csv", "figures.npz", "figures.npz is a file of something else and would be repl"),
+        ("good.csv", "figures.npz", "figures.npz exists and is no file of stills"),
         ("good.csv", "text.npz", "text.npz exists and is no file of stills"),
     ],
 )

@@ -140,7 +140,7 @@ def test_recipes_whose_samples_are_no_gray_faces_are_refused(
 ) -> None:
     fitting = {"model.normalisation": "clip to 3 px, divide by 0.3"} if changes else {}
     file = write(tmp_path / "casme2.npz", 1)
-    with pytest.raises(KilasError, match="give one of those, such as triplepath-ha3dnet"):
+    with pytest.raises(KilasError, match="for example triplepath-ha3dnet"):
         inspect([file], load_recipe(recipe, changes | fitting), tmp_path / "sheet.png")
     assert not (tmp_path / "sheet.png").exists()
 
