@@ -35,7 +35,7 @@ def test_other_settings_are_refused(tmp_path: Path, settings: dict[str, int], sa
 @pytest.mark.parametrize("text", ["", "{", "[]"])
 def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / MADE_FROM).write_text(text)
-    with pytest.raises(KilasError, match="does not say"):
+    with pytest.raises(KilasError, match="does not list the settings"):
         ensure_same_inputs(tmp_path, {"seed": 1})
 
 

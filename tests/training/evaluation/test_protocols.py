@@ -344,7 +344,7 @@ def test_the_composite_is_compared_with_the_published_one() -> None:
     [
         ("kfold", table(("a", "x")), {}, "no protocol kfold; there are split-80-10-10, .*official"),
         ("loso", table(("a", "x"), ("a", "y")), {}, "at least 2 subjects and the samples have 1"),
-        ("loso", stills("Training"), {}, "fer2013 does not name the person .*split-80-10-10.*official"),
+        ("loso", stills("Training"), {}, "fer2013 does not name .*split-80-10-10.*official"),
         ("leave-subjects-out", stills("Training"), {}, "fer2013 does not name the person"),
         ("leave-subjects-out", table(("a", "x"), ("b", "x")), {}, "2 subjects .*5 groups"),
         ("loso", table(("a", "x"), ("b", "x"), ("b", "y")), {}, "tests the class y"),
