@@ -62,21 +62,21 @@ def is_complete(folder: Path, wanted: Wanted) -> bool:
 
     Raises OSError and ValueError, and RecordingError when its session.json is no session's.
     """
-    facts = _facts(folder)
+    metadata = _read_metadata(folder)
     has_tables = all((folder / name).exists() for name in (SCORES_FILE, EVENTS_FILE))
     return (
-        facts is not None
-        and facts["status"] == "complete"
+        metadata is not None
+        and metadata["status"] == "complete"
         and has_tables
-        and not _others(facts, wanted)
+        and not _differences(metadata, wanted)
     )
 
 
 def holds_session_of(folder: Path, source: Path) -> bool:
     """Return True if the folder holds a session, however it ended, of this very file."""
     try:
-        facts = _facts(folder)
-        return facts is not None and _is_of_named(facts["source"], source)
+        metadata = _read_metadata(folder)
+        return metadata is not None and _is_of_named(metadata["source"], source)
     except (OSError, RecordingError):
         return False
 
@@ -95,8 +95,8 @@ def make_room(folder: Path, wanted: Wanted, *, overwrite: bool) -> None:
             f"{wanted.source} lies in {folder}, where its own session would go; choose another "
             "--out."
         )
-    facts = _facts(folder)
-    if facts is None:
+    metadata = _read_metadata(folder)
+    if metadata is None:
         if _scores(folder).startswith(OTHER_TABLE):
             raise RecordingError(
                 f"{folder} holds a table of `analyze --task macro`; choose another --out."
@@ -110,37 +110,37 @@ def make_room(folder: Path, wanted: Wanted, *, overwrite: bool) -> None:
             )
         _wait_until_free(folder)
     else:
-        if facts["source"].get("live"):
+        if metadata["source"].get("live"):
             raise RecordingError(f"{folder} holds a live recording; choose another --out.")
-        is_of_same = facts["source"].get("name") == wanted.source.name
-        is_unfinished = facts["status"] != "complete" and is_of_same
-        others = _others(facts, wanted)
-        if others and not is_unfinished and not overwrite:
+        is_of_same = metadata["source"].get("name") == wanted.source.name
+        is_unfinished = metadata["status"] != "complete" and is_of_same
+        differences = _differences(metadata, wanted)
+        if differences and not is_unfinished and not overwrite:
             raise RecordingError(
-                f"{folder} holds a session of {' and '.join(others)}; choose another --out, or "
+                f"{folder} holds a session of {' and '.join(differences)}; choose another --out, or "
                 "replace it with --overwrite."
             )
-        if facts["status"] == "recording":
+        if metadata["status"] == "recording":
             _wait_until_free(folder)
     _remove(folder)
 
 
-def _facts(folder: Path) -> dict[str, Any] | None:
+def _read_metadata(folder: Path) -> dict[str, Any] | None:
     """Return the content of session.json; None if it is missing or incomplete."""
     try:
         text = (folder / SESSION_FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        facts = json.loads(text)
+        metadata = json.loads(text)
     except (ValueError, RecursionError) as error:  # the latter: brackets within brackets
         if _has_begun(folder):
             return None
         raise _foreign(folder) from error
-    is_sessions = isinstance(facts, dict) and "status" in facts
-    if not is_sessions or not all(isinstance(facts.get(k), dict) for k in ("model", "source")):
+    is_sessions = isinstance(metadata, dict) and "status" in metadata
+    if not is_sessions or not all(isinstance(metadata.get(k), dict) for k in ("model", "source")):
         raise _foreign(folder)
-    return dict(facts)
+    return dict(metadata)
 
 
 def _foreign(folder: Path) -> RecordingError:
@@ -166,22 +166,22 @@ def _scores(folder: Path) -> bytes:
         return b""
 
 
-def _others(facts: Mapping[str, Any], wanted: Wanted) -> list[str]:
+def _differences(metadata: Mapping[str, Any], wanted: Wanted) -> list[str]:
     """Return texts of the differences between a session and the wanted session."""
-    others = []
-    if not _is_of(facts["source"], wanted.source):
-        others.append("another file, or the same before it was changed")
-    if facts["model"].get("sha256") != wanted.model_sha256:
-        others.append("another model")
-    found = facts.get("settings")
+    differences = []
+    if not _is_of(metadata["source"], wanted.source):
+        differences.append("another file, or the same before it was changed")
+    if metadata["model"].get("sha256") != wanted.model_sha256:
+        differences.append("another model")
+    found = metadata.get("settings")
     expected = json.loads(json.dumps(dict(wanted.settings)))  # as they come out of a file
     if not isinstance(found, dict):
-        others.append("unknown settings")
+        differences.append("unknown settings")
     elif keys := sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key)):
         if "macro" in keys and found.get("macro") is None:
             keys[keys.index("macro")] = WITHOUT_MACRO
-        others.append(f"other settings ({', '.join(keys)})")
-    return others
+        differences.append(f"other settings ({', '.join(keys)})")
+    return differences
 
 
 def _is_of_named(stated: Mapping[str, Any], source: Path) -> bool:
