@@ -117,8 +117,8 @@ def make_room(folder: Path, wanted: Wanted, *, overwrite: bool) -> None:
         differences = _differences(metadata, wanted)
         if differences and not is_unfinished and not overwrite:
             raise RecordingError(
-                f"{folder} holds a session of {' and '.join(differences)}; choose another --out, or "
-                "replace it with --overwrite."
+                f"{folder} holds a session of {' and '.join(differences)}; choose another "
+                "--out, or replace it with --overwrite."
             )
         if metadata["status"] == "recording":
             _wait_until_free(folder)
