@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -78,8 +80,62 @@ def test_cameras_of_any_rate(rate_hz: int, tmp_path: Path) -> None:
     assert (is_inside == is_high).mean() > 0.98
 
 
+CLIPS = (
+    *("asl_again.mkv", "asl_bird.mkv", "asl_eat.mkv", "asl_hungry.mkv", "asl_sorry.mkv"),
+    *("asl_thanks.mkv", "face_noface.mov", "no_face.mp4", "noface_face.mov"),
+)
+"""Real people, in one of them nobody."""
+
+
+@pytest.fixture(scope="module")
+def real_sessions(
+    shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[Session, list[float]]]:
+    """The session of a clip and the true times of its frames; each clip is analysed once."""
+    folder = tmp_path_factory.mktemp("real")
+
+    @cache
+    def session_of(name: str) -> tuple[Session, list[float]]:
+        return agrees(shared_data / "clips" / name, folder / name)
+
+    return session_of
+
+
+RealSessions = Callable[[str], tuple[Session, list[float]]]
+
+
 @pytest.mark.parametrize("name", ["face_noface.mov", "noface_face.mov"])
-def test_clips_of_a_variable_rate(name: str, shared_data: Path, tmp_path: Path) -> None:
-    _, true_s = agrees(shared_data / "clips" / name, tmp_path / "session")
+def test_clips_of_a_variable_rate(name: str, real_sessions: RealSessions) -> None:
+    _, true_s = real_sessions(name)
     gaps_s = [after - before for before, after in pairwise(true_s)]
     assert max(gaps_s) > 1.02 * min(gaps_s)  # or the clip shows nothing
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_every_frame_of_clips_with_real_people_has_its_row(
+    name: str, real_sessions: RealSessions
+) -> None:
+    session, times_s = real_sessions(name)
+    assert session.scores["frame"].nunique() == len(session.scores) == len(times_s)
+
+
+def test_where_nobody_is_nothing_is_spotted(real_sessions: RealSessions) -> None:
+    nobody, _ = real_sessions("no_face.mp4")
+    assert (nobody.scores["success"] == 0).all()
+    assert nobody.events.empty
+
+
+@pytest.mark.parametrize(
+    ("name", "is_there_first", "at_s"),
+    # The face leaves, or enters, once; seen by a person in these frames.
+    [("face_noface.mov", True, 2.4), ("noface_face.mov", False, 3.95)],
+)
+def test_a_face_that_leaves_or_enters_is_seen_to(
+    name: str, is_there_first: bool, at_s: float, real_sessions: RealSessions
+) -> None:
+    scores = real_sessions(name)[0].scores
+    found = scores["success"].to_numpy() == 1
+    assert found[0] == is_there_first
+    first_change = int(np.flatnonzero(found != is_there_first)[0])
+    assert scores["timestamp"][first_change] == pytest.approx(at_s, abs=0.2)
+    assert (found[first_change:-2] != is_there_first).all()

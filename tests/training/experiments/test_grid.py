@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
@@ -16,9 +17,11 @@ from realtime.errors import KilasError
 from training.evaluation.protocols import PROTOCOLS
 from training.evaluation.results import read_fold
 from training.experiments import grid as grids
+from training.experiments import recognition_folds
 from training.experiments.folds import FoldTask
 from training.experiments.grid import GRIDS, load_grid, run_grid, single
 from training.experiments.spotting_folds import STATEMENT
+from training.models.training_loop import FitResult
 from training.preparation.sequence_file import FaceSequence, SequenceWriter, full_table
 from training.recipe import load_recipe
 
@@ -27,7 +30,8 @@ SMALL: dict[str, Any] = {
     **{"model.frames": 4, "model.lookahead": 2},
     **{"training.epochs": 1, "training.batch": 8, "network.dense": 4},
 }
-SETTINGS = [f"{key}={value}" for key, value in SMALL.items()]
+SPOTTED = 3
+"""People whose recordings are watched: one to train on, one for the thresholds, one to test."""
 
 
 def write_data(
@@ -61,6 +65,32 @@ def write_data(
                 )
         writer.finish(full_table(pd.DataFrame(rows)), dataset, 30.0, mask)
     return path
+
+
+class Untrained:
+    """Stands for a network: scores follow from the brightness of the first slot alone."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+
+    def __call__(self, signal: npt.NDArray[np.uint8], training: bool) -> npt.NDArray[np.float32]:
+        assert not training
+        brightness = signal.reshape(len(signal), -1)[:, :1000].mean(axis=1) / 255
+        scores = np.linspace(1, 2, self._classes) ** brightness[:, None]
+        return (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folds without their training, for tests of what is made of them."""
+
+    def fit_nothing(*arguments: Any, **_: Any) -> tuple[Untrained, FitResult]:
+        _, _, recipe, _ = arguments
+        epochs = recipe.training.epochs
+        history = pd.DataFrame({"epoch": range(epochs), "loss": 1.0, "accuracy": 0.5})
+        return Untrained(len(recipe.spec.labels)), FitResult(history, epochs)
+
+    monkeypatch.setattr(recognition_folds, "fit_samples", fit_nothing)
 
 
 def folds_of(out: Path) -> list[Path]:
@@ -136,9 +166,8 @@ def test_a_grid_that_is_not_there_names_those_that_are() -> None:
         load_grid("gird", {})
 
 
-@pytest.mark.timeout(300)
 def test_finished_folds_are_kept_and_not_run_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, out = write_data(tmp_path / "smic.npz"), tmp_path / "out"
     grid = single("dp-3dnet", "loso", SMALL)
@@ -179,17 +208,18 @@ def test_a_fold_tests_whom_it_was_not_trained_on_and_is_the_same_again(tmp_path:
     data = write_data(tmp_path / "smic.npz")
     grid = single("mer-3dcnn", "leave-subjects-out", SMALL)
     grid = dataclasses.replace(grid, folds=2)
-    folds = {}
-    for name in ("one", "two"):
-        run_grid(grid, [data], tmp_path / name, jobs=1)
-        folds[name] = [read_fold(path) for path in folds_of(tmp_path / name)]
-    assert [one.test.subjects for one in folds["one"]] == [2, 2]
-    assert [one.train.samples for one in folds["one"]] == [6, 6]
-    for one, two in zip(folds["one"], folds["two"], strict=True):
-        assert one.predictions == two.predictions
-        assert one.history == two.history
-    tested = [{p.subject for p in one.predictions} for one in folds["one"]]
+    run_grid(grid, [data], tmp_path / "out", jobs=1)
+    first, _ = kept = folds_of(tmp_path / "out")
+    folds = [read_fold(path) for path in kept]
+    assert [one.test.subjects for one in folds] == [2, 2]
+    assert [one.train.samples for one in folds] == [6, 6]
+    tested = [{p.subject for p in one.predictions} for one in folds]
     assert not tested[0] & tested[1]
+    first.unlink()
+    run_grid(grid, [data], tmp_path / "out", jobs=1)
+    again = read_fold(first)
+    assert again.predictions == folds[0].predictions
+    assert again.history == folds[0].history
 
 
 def test_data_that_were_prepared_in_another_way_are_refused_before_any_training(
@@ -200,8 +230,9 @@ def test_data_that_were_prepared_in_another_way_are_refused_before_any_training(
         run_grid(single("dp-3dnet", "loso", SMALL), [bare], tmp_path / "out", jobs=1)
 
 
-@pytest.mark.timeout(300)
-def test_each_setting_takes_the_data_that_were_prepared_for_it(tmp_path: Path) -> None:
+def test_each_setting_takes_the_data_that_were_prepared_for_it(
+    untrained: None, tmp_path: Path
+) -> None:
     masked, bare = write_data(tmp_path / "m.npz"), write_data(tmp_path / "b.npz", mask="none")
     grid = load_grid("triplepath-ha3dnet-ablation", SMALL, ["experiment 13", "experiment 14"])
     grid = dataclasses.replace(grid, protocols=("split-70-15-15",))
@@ -219,8 +250,7 @@ def test_the_composite_wants_its_three_datasets(tmp_path: Path) -> None:
         run_grid(single("dp-3dnet", "megc2019", SMALL), [data], tmp_path / "out", jobs=1)
 
 
-@pytest.mark.timeout(300)
-def test_the_composite_takes_its_three_datasets_together(tmp_path: Path) -> None:
+def test_the_composite_takes_its_three_datasets_together(untrained: None, tmp_path: Path) -> None:
     smic = write_data(tmp_path / "smic.npz", subjects=2)
     files = [smic]
     for dataset, emotions in (
@@ -252,7 +282,7 @@ def test_a_recipe_that_spots_is_measured_on_whole_recordings(tmp_path: Path) -> 
     rows = []
     data = tmp_path / "long.npz"
     with SequenceWriter(data, {}) as writer:
-        for subject in range(4):
+        for subject in range(SPOTTED):
             clip = {"subject": f"s{subject}", "clip": f"s{subject}_1"}
             faces = random.integers(100, 120, (240, 128, 128)).astype(np.uint8)
             times = np.arange(240) / 30
@@ -278,9 +308,9 @@ def test_a_recipe_that_spots_is_measured_on_whole_recordings(tmp_path: Path) -> 
         writer.finish(full_table(pd.DataFrame(rows)), "casme-squared", 30.0, "none")
     report = run_grid(single("kilas", "loso", small), [data], tmp_path / "out", jobs=1)
     folds = [read_fold(path) for path in folds_of(tmp_path / "out")]
-    assert len(folds) == 4
+    assert len(folds) == SPOTTED
     for fold in folds:
-        assert fold.train.subjects + fold.validation.subjects + fold.test.subjects == 4
+        assert fold.train.subjects + fold.validation.subjects + fold.test.subjects == SPOTTED
         assert fold.validation.subjects >= 1  # the thresholds were chosen on them
         watched, unseen = fold.watched
         assert fold.fold == f"casme-squared {watched.subject}"
@@ -295,14 +325,15 @@ def test_a_recipe_that_spots_is_measured_on_whole_recordings(tmp_path: Path) -> 
         assert fold.test.classes == {"negative": 1, "positive": 1, "surprise": 2}
     told = json.loads((report.parent / "report.json").read_text())
     (spotting,) = told["spotting"]
-    assert (spotting["recordings"], spotting["subjects"], spotting["truths"]) == (8, 4, 16)
-    assert spotting["missed"][2] >= 4  # those that nobody could see
-    assert spotting["seconds"] == pytest.approx(32.0)
-    assert len(spotting["folds"]) == 4
+    counts = (spotting["recordings"], spotting["subjects"], spotting["truths"])
+    assert counts == (2 * SPOTTED, SPOTTED, 4 * SPOTTED)
+    assert spotting["missed"][2] >= SPOTTED  # those that nobody could see
+    assert spotting["seconds"] == pytest.approx(8.0 * SPOTTED)
+    assert len(spotting["folds"]) == SPOTTED
     text = report.read_text()
     assert html.escape(STATEMENT) in text
     assert html.escape(PROTOCOLS["loso"].statement) in text
-    assert "8 recordings of 4 people were watched" in text
+    assert f"{2 * SPOTTED} recordings of {SPOTTED} people were watched" in text
     with pytest.raises(KilasError, match="whole recordings are divided by loso"):
         run_grid(single("kilas", "split-80-10-10", small), [data], tmp_path / "o2", jobs=1)
 
@@ -310,7 +341,7 @@ def test_a_recipe_that_spots_is_measured_on_whole_recordings(tmp_path: Path) -> 
 @pytest.mark.timeout(300)
 def test_folds_run_on_a_cluster(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
-    data = write_data(tmp_path / "smic.npz", subjects=3)
+    data = write_data(tmp_path / "smic.npz", subjects=2)
     grid = single("dp-3dnet", "loso", SMALL)
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
@@ -334,8 +365,9 @@ def test_the_best_epoch_needs_somebody_to_choose_it_by(tmp_path: Path) -> None:
         run_grid(single("dp-3dnet", "split-80-20", changes), [data], tmp_path / "out", jobs=1)
 
 
-@pytest.mark.timeout(300)
-def test_files_of_one_name_and_of_another_order_are_told_apart(tmp_path: Path) -> None:
+def test_files_of_one_name_and_of_another_order_are_told_apart(
+    untrained: None, tmp_path: Path
+) -> None:
     one = write_data(tmp_path / "a" / "x.npz", subjects=2)
     with np.load(one) as held:
         arrays = dict(held)
@@ -358,9 +390,8 @@ def test_files_of_one_name_and_of_another_order_are_told_apart(tmp_path: Path) -
         run_grid(grid, [one, other], tmp_path / "out", jobs=1)
 
 
-@pytest.mark.timeout(300)
 def test_after_a_fault_the_report_tells_what_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_data(tmp_path / "smic.npz")
     grid = load_grid("mer-3dcnn", SMALL, ["MER-3DCNNST", "MER-SCB3DCNNST"])
