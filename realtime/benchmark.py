@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from realtime.analysis import analyze
 from realtime.display.overlay import Overlay
-from realtime.faces.face_mesh import import_face_mesh
+from realtime.faces.face_mesh import FaceMesh
 from realtime.faces.tracker import FaceTracker
 from realtime.inference.devices import Device
 from realtime.inference.model import Model
@@ -106,10 +106,10 @@ def bench(video: Path, model: str | Path, device: Device) -> BenchResult:
 
 
 def _bare_loop_fps(video: Path) -> float:
-    with import_face_mesh().FaceMesh(max_num_faces=1) as mesh, VideoFile(video) as source:
+    with closing(FaceMesh(1, static=False)) as mesh, VideoFile(video) as source:
         times_s = []
         for frame in source:
-            mesh.process(cv2.cvtColor(frame.image_bgr, cv2.COLOR_BGR2RGB))
+            mesh.landmarks(cv2.cvtColor(frame.image_bgr, cv2.COLOR_BGR2RGB))
             times_s.append(time.perf_counter())
         return (len(times_s) - 1) / (times_s[-1] - times_s[0])
 

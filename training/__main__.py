@@ -18,9 +18,7 @@ import typer
 from realtime.errors import KilasError
 from training.macro.commands import app as macro
 from training.options import RecipeName, Settings, changes
-
-# TensorFlow reports its own start in a dozen lines that have nothing to do with the training.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from training.tensorflow_start import start_tensorflow
 
 # TensorFlow takes seconds to import, so each command imports only the modules that it needs.
 
@@ -209,6 +207,7 @@ def train(
 
     Example: python -m training train streams --out run --recipe kilas
     """
+    start_tensorflow()
     from training.models.train import train as run
     from training.recipe import load_recipe
 
@@ -226,6 +225,7 @@ def export(
 
     Example: python -m training export run --out kilas.onnx
     """
+    start_tensorflow()
     from training.models.export import export_run
     from training.recipe import load_recipe
 
@@ -320,6 +320,7 @@ def _evaluate_recipe(
     jobs: int,
     scheduler: str | None,
 ) -> None:
+    start_tensorflow()
     from training.experiments.grid import run_grid, single
 
     report = run_grid(single(recipe, protocol, settings), data, out, jobs=jobs, scheduler=scheduler)
@@ -369,6 +370,7 @@ def grid(
 
     Example: python -m training grid networks casme2.npz smic.npz --out report
     """
+    start_tensorflow()
     from training.experiments.grid import load_grid, run_grid
 
     chosen = load_grid(name, changes(settings), only or ())
@@ -388,6 +390,7 @@ def reproduce(
 
     Example: python -m training reproduce --face-model ict_facekit.npz --out kilas
     """
+    start_tensorflow()
     from training.evaluation.evaluate import summary
     from training.recipe import load_recipe
     from training.reproduce import reproduce as run
@@ -410,5 +413,7 @@ def main() -> None:
         sys.exit(1)
 
 
+if __name__ == "__mp_main__":  # a process that one of these commands has started
+    start_tensorflow()
 if __name__ == "__main__":
     main()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from realtime.faces.alignment import StableAlignment
-from realtime.faces.face_mesh import import_face_mesh
+from realtime.faces.face_mesh import FaceMesh
 from realtime.faces.landmarks import Box, bounding_box, check_frame, to_pixels
 from realtime.types import Face
 
@@ -54,11 +54,7 @@ class FaceDetector:
         if max_faces < 1:
             raise ValueError(f"expected max_faces of at least 1, found {max_faces}")
         self._max_faces = max_faces
-        self._mesh: Any = import_face_mesh().FaceMesh(
-            static_image_mode=True,
-            refine_landmarks=False,
-            max_num_faces=max(max_faces, _LOOKED_FOR),
-        )
+        self._mesh = FaceMesh(max(max_faces, _LOOKED_FOR), static=True)
 
     def __call__(self, image_bgr: npt.NDArray[np.uint8]) -> tuple[Face, ...]:
         """Find at most `max_faces` faces of an image, uint8 [height, width, 3].
@@ -91,9 +87,7 @@ class FaceDetector:
 
     def close(self) -> None:
         """Free MediaPipe's graph; the detector cannot be used afterwards."""
-        if self._mesh is not None:
-            self._mesh.close()
-            self._mesh = None
+        self._mesh.close()
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +116,7 @@ class FaceDetector:
         rgb.flags.writeable = False
         meshes = [
             to_pixels(landmarks.landmark, right - left, bottom - top)
-            for landmarks in self._mesh.process(rgb).multi_face_landmarks or ()
+            for landmarks in self._mesh.landmarks(rgb)
         ]
         return [points_xy + np.array([left, top], np.float32) for points_xy in meshes]
 

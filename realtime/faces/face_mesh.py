@@ -1,4 +1,4 @@
-"""Import of MediaPipe's face mesh without its heavy parts."""
+"""MediaPipe's face mesh, without its heavy parts and without the lines that it logs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from realtime.native_log import without_native_log
 
 
 class _Absent(MetaPathFinder):
@@ -44,7 +49,7 @@ def _absent(*packages: str) -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-def import_face_mesh() -> Any:
+def _import_face_mesh() -> Any:
     """Import MediaPipe's face mesh module.
 
     MediaPipe imports TensorFlow, where it is installed, for the sake of a decorator of its own
@@ -54,3 +59,40 @@ def import_face_mesh() -> Any:
     with _absent("tensorflow", "jax"):
         from mediapipe.python.solutions import face_mesh
     return face_mesh
+
+
+class FaceMesh:
+    """MediaPipe's face mesh, without the lines that it logs. Belongs to one thread at a time."""
+
+    _has_seen_face = False  # of all objects: MediaPipe logs for the last time at the first face
+
+    def __init__(self, max_faces: int, *, static: bool) -> None:
+        """Load MediaPipe, which takes about two seconds the first time in a process.
+
+        `static`: images have nothing to do with each other, as in a folder of pictures.
+        """
+        face_mesh = _import_face_mesh()
+        with without_native_log():
+            self._mesh: Any = face_mesh.FaceMesh(
+                static_image_mode=static, max_num_faces=max_faces, refine_landmarks=False
+            )
+            self._mesh._graph.wait_until_idle()  # its threads log while they begin
+
+    def landmarks(self, image_rgb: npt.NDArray[np.generic]) -> Sequence[Any]:
+        """Return the landmarks of each face of an image, uint8 [height, width, 3]."""
+        if FaceMesh._has_seen_face:
+            return self._mesh.process(image_rgb).multi_face_landmarks or ()
+        with without_native_log():
+            found = self._mesh.process(image_rgb).multi_face_landmarks or ()
+        FaceMesh._has_seen_face = bool(found)
+        return found
+
+    def reset(self) -> None:
+        """Forget the last image."""
+        self._mesh.reset()
+
+    def close(self) -> None:
+        """Free MediaPipe's graph; may be called twice."""
+        if self._mesh is not None:
+            self._mesh.close()
+            self._mesh = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from operator import attrgetter
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import cv2
 import numpy as np
 
 from realtime.faces.alignment import StableAlignment
-from realtime.faces.face_mesh import import_face_mesh
+from realtime.faces.face_mesh import FaceMesh
 from realtime.faces.identity import IdentityTracker
 from realtime.faces.landmarks import bounding_box, check_frame, to_pixels
 from realtime.types import Face, Frame
@@ -27,9 +27,7 @@ class FaceTracker:
         """Load MediaPipe, which takes about two seconds the first time in a process."""
         if max_faces < 1:
             raise ValueError(f"expected max_faces of at least 1, found {max_faces}")
-        self._mesh: Any = import_face_mesh().FaceMesh(
-            static_image_mode=False, refine_landmarks=False, max_num_faces=max_faces
-        )
+        self._mesh = FaceMesh(max_faces, static=False)
         self._identities = IdentityTracker()
         self._alignments: dict[int, StableAlignment] = {}
         self._rgb = np.empty((0, 0, 3), np.uint8)
@@ -53,7 +51,7 @@ class FaceTracker:
             self._rgb_read_only = self._rgb.view()
             self._rgb_read_only.flags.writeable = False
         cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=self._rgb)
-        found = self._mesh.process(self._rgb_read_only).multi_face_landmarks or ()
+        found = self._mesh.landmarks(self._rgb_read_only)
         meshes = [to_pixels(landmarks.landmark, width, height) for landmarks in found]
         boxes = [bounding_box(points_xy) for points_xy in meshes]
         face_ids = self._identities(frame.t_s, boxes)
@@ -68,9 +66,7 @@ class FaceTracker:
 
     def close(self) -> None:
         """Free MediaPipe's graph; the tracker cannot be used afterwards."""
-        if self._mesh is not None:
-            self._mesh.close()
-            self._mesh = None
+        self._mesh.close()
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from training.options import RecipeName, Settings, changes
+from training.tensorflow_start import start_tensorflow
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,6 +57,7 @@ def train(
 
     Example: python -m training macro train fer2013.npz --out run --set training.epochs=20
     """
+    start_tensorflow()
     from training.macro.recipe import load_still_recipe
     from training.macro.train import train_still
 
@@ -78,6 +80,7 @@ def export(
 
     Example: python -m training macro export run --out macro.onnx --data fer2013.npz
     """
+    start_tensorflow()
     from training.macro.export import export_still
 
     differences = export_still(run, out, data)
