@@ -42,9 +42,7 @@ DEVICE_TITLES = {"cpu": "CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
 """Names of the devices for the user."""
 
 
-def accelerated_session(
-    content: bytes, name: str, spec: ModelSpec, verbose: bool
-) -> onnxruntime.InferenceSession:
+def accelerated_session(content: bytes, name: str, spec: ModelSpec) -> onnxruntime.InferenceSession:
     """Return a session that really runs on the device `name`.
 
     Raises DeviceError with the reason when there is none.
@@ -69,7 +67,7 @@ def accelerated_session(
     try:
         session = onnxruntime.InferenceSession(
             content,
-            session_options(verbose),
+            session_options(),
             providers=providers,
             enable_fallback=0,
         )

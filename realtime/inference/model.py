@@ -90,19 +90,18 @@ class Model:
         print(dict(zip(model.spec.labels, scores[0])))
     """
 
-    def __init__(self, path: Path, device: Device = "auto", *, verbose: bool = False) -> None:
+    def __init__(self, path: Path, device: Device = "auto") -> None:
         """Open and check the file at `path`; see `load`."""
         if device not in get_args(Device):
             raise ValueError(f"device must be one of {get_args(Device)}, not {device!r}")
-        if not verbose:
-            onnxruntime.set_default_logger_severity(4)  # fatal only; failures are raised
+        onnxruntime.set_default_logger_severity(4)  # fatal only; failures are raised
         try:
             content = path.read_bytes()
         except OSError as error:
             raise ModelError(f"The model {path} cannot be read: {error.strerror}.") from error
         self.path = path
         self.sha256 = hashlib.sha256(content).hexdigest()
-        self._session = cpu_session(path, content, verbose)
+        self._session = cpu_session(path, content)
         self.spec = _checked_spec(path, self._session)
         self._has_attention = ATTENTION in {o.name for o in self._session.get_outputs()}
         self._bound: _BoundRun | None = None
@@ -115,7 +114,7 @@ class Model:
             if name == "cpu":
                 break
             try:
-                session = accelerated_session(content, name, self.spec, verbose)
+                session = accelerated_session(content, name, self.spec)
             except DeviceError as error:
                 if device != "auto":
                     raise
@@ -132,16 +131,14 @@ class Model:
         cls,
         path_or_name: str | Path = DEFAULT_MODEL,
         device: Device = "auto",
-        *,
-        verbose: bool = False,
     ) -> Self:
         """Open a model file, see `find_model`, and check it against its own specification.
 
-        `verbose`: let ONNX Runtime write its log to stderr. Raises ModelError when the file is
+        Raises ModelError when the file is
         missing, is not a model of Kilas or disagrees with its specification, and DeviceError when
         `device` is asked for and cannot be used.
         """
-        return cls(find_model(path_or_name), device, verbose=verbose)
+        return cls(find_model(path_or_name), device)
 
     @property
     def has_attention(self) -> bool:

@@ -44,23 +44,23 @@ LOAD_ERRORS = (
 """Errors that ONNX Runtime raises for content that is no model that it can run."""
 
 
-def session_options(verbose: bool) -> onnxruntime.SessionOptions:
-    """Return the options of a session; `verbose`: ONNX Runtime writes its warnings to stderr."""
+def session_options() -> onnxruntime.SessionOptions:
+    """Return the options of a session, which logs nothing: failures are raised."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = CPU_THREADS
     options.inter_op_num_threads = 1
-    options.log_severity_level = 2 if verbose else 4
+    options.log_severity_level = 4  # fatal only
     return options
 
 
-def cpu_session(path: Path, content: bytes, verbose: bool) -> onnxruntime.InferenceSession:
+def cpu_session(path: Path, content: bytes) -> onnxruntime.InferenceSession:
     """Open a model on the CPU, `content` being the bytes of the file at `path`.
 
     Raises ModelError when ONNX Runtime cannot read them.
     """
     try:
         return onnxruntime.InferenceSession(
-            content, session_options(verbose), providers=[PROVIDERS["cpu"]]
+            content, session_options(), providers=[PROVIDERS["cpu"]]
         )
     except LOAD_ERRORS as error:
         raise ModelError(

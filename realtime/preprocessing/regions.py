@@ -53,7 +53,6 @@ def extract_regions(
     layout: RegionLayout,
     mask: Mask = "none",
     points_68_xy: npt.NDArray[np.floating] | None = None,
-    out: npt.NDArray[np.uint8] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Cut the regions of one face out of one frame.
 
@@ -61,7 +60,7 @@ def extract_regions(
     `transform`: [2, 3], the affine map from pixels of the frame to pixels of the aligned face.
     `mask`: the part that is painted black (S2); the outlines are the convex hulls of the points of
     the eyes and of the outer lips. `points_68_xy`: [68, 2], pixels of the frame in iBUG order;
-    needed for a mask only. `out`: uint8 [R, H, W] and contiguous, to be written and returned.
+    needed for a mask only.
 
     Returns uint8 [R, H, W]. Sampling is bilinear; beyond the border of the frame its outermost
     pixels are repeated. Equals `cv2.cvtColor`, `cv2.warpAffine` with BORDER_REPLICATE and slicing,
@@ -84,20 +83,12 @@ def extract_regions(
             "expected image_bgr as uint8 [height, width, 3], "
             f"found {image_bgr.dtype} {list(image_bgr.shape)}"
         )
-    shape = region_shape(layout)
-    if out is None:
-        out = np.empty(shape, np.uint8)
-    elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
-        raise ValueError(
-            f"expected out as contiguous uint8 {list(shape)}, "
-            f"found {'' if out.flags.c_contiguous else 'non-contiguous '}"
-            f"{out.dtype} {list(out.shape)}"
-        )
+    cut = np.empty(region_shape(layout), np.uint8)
     inverse = _invert(transform)
-    _sample_gray(np.ascontiguousarray(image_bgr), inverse, _BOXES[layout], out)
+    _sample_gray(np.ascontiguousarray(image_bgr), inverse, _BOXES[layout], cut)
     if mask != "none":
-        _paint_masks(out, transform, layout, mask, points_68_xy)
-    return out
+        _paint_masks(cut, transform, layout, mask, points_68_xy)
+    return cut
 
 
 def warm_up(*layouts: RegionLayout) -> None:

@@ -82,19 +82,17 @@ class Webcam(LiveSource):
         self,
         index: int,
         *,
-        size_wh: tuple[int, int] | None = None,
         reconnect_s: float = RECONNECT_S,
         silence_s: float = SILENCE_S,
         open_capture: Callable[[int], VideoCapture] = open_camera,
     ) -> None:
         """Prepare the camera.
 
-        `size_wh`: width and height to ask for; None: the camera's own. `open_capture`: called in
+        `open_capture`: called in
         the capture thread with `index`, also to reconnect.
         """
         super().__init__(f"camera {index}", reconnect_s=reconnect_s, silence_s=silence_s)
         self._index = index
-        self._size_wh = size_wh
         self._open_capture = open_capture
 
     def _pictures(self) -> Generator[tuple[float, UInt8Array], None, None]:
@@ -137,9 +135,6 @@ class Webcam(LiveSource):
     def _ask(self, capture: VideoCapture) -> None:
         # Uncompressed pictures do not fit through USB 2 at more than a few frames a second.
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-        if self._size_wh is not None:
-            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size_wh[0])
-            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size_wh[1])
         for rate_hz in CAMERA_RATES_HZ:
             # Some cameras call 60 frames a second 59.94.
             capture.set(cv2.CAP_PROP_FPS, rate_hz)
