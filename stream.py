@@ -47,7 +47,7 @@ from realtime.sources.webcam import list_cameras
 from realtime.versions import PACKAGES
 
 SESSIONS = Path("sessions")
-"""Where recordings go unless another folder is named."""
+"""Folder of recordings unless another is named."""
 
 app = typer.Typer(
     add_completion=False,
@@ -61,27 +61,31 @@ SourceName = Annotated[
     str, typer.Option(help="auto, a camera's number, a video file, a URL, or demo.")
 ]
 ModelName = Annotated[str, typer.Option(help="A model's name, or an .onnx file.")]
-DeviceName = Annotated[Device, typer.Option(help="What the model runs on.")]
+DeviceName = Annotated[Device, typer.Option(help="Device that runs the model.")]
 Macro = Annotated[
     str,
     typer.Option(
         metavar="[on|off|NAME|FILE]",
-        help="Score macro-expressions beside the micro ones, with the model that ships, or with "
-        "another one: its name, or an .onnx file.",
+        help="Score macro-expressions too, with the model that ships, or with another model: "
+        "its name, or an .onnx file.",
     ),
 ]
 MaxFaces = Annotated[int, typer.Option(min=1, help="Faces that are followed at a time.")]
 Sensitivity = Annotated[
     float,
-    typer.Option(min=0.0, max=1.0, help="0 spots only what is clearest, 1 whatever may be one."),
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="0 spots only the clearest micro-expressions, 1 all that may be some.",
+    ),
 ]
 Profile = Annotated[
     Path | None,
-    typer.Option(help="A session folder whose neutral baseline is this person's."),
+    typer.Option(help="Session folder of the same person; its neutral baseline is used."),
 ]
 Video = Annotated[bool, typer.Option(help="Keep the annotated video.")]
 KeepClean = Annotated[bool, typer.Option(help="Keep the video without annotations, too.")]
-BlurFaces = Annotated[bool, typer.Option(help="Show no followed face in what is kept.")]
+BlurFaces = Annotated[bool, typer.Option(help="Hide the followed faces in all that is kept.")]
 Clips = Annotated[bool, typer.Option(help="Keep each event in slow motion.")]
 Report = Annotated[bool, typer.Option(help="Write report.html.")]
 Formats = Annotated[
@@ -123,7 +127,7 @@ def watch(
         float | None, typer.Option(min=0.0, help="Stop after so many seconds.")
     ] = None,
 ) -> None:
-    """Live scores and events of a camera, stream or file, in a window or in the terminal."""
+    """Show live scores and events of a camera, stream or file, in a window or in the terminal."""
     contents = parse_contents(video, keep_clean, blur_faces, clips)
     wanted_formats = parse_formats(formats)
     wanted_macro = parse_macro(macro)
@@ -165,7 +169,7 @@ def watch(
                 monitor,
                 frames,
                 folder,
-                screen.say,
+                screen.show_notice,
                 contents=contents,
                 formats=wanted_formats,
                 report=report,
@@ -196,7 +200,7 @@ def watch(
                     monitor.wants_attention = not monitor.wants_attention
                 if Command.RECALIBRATE in commands:
                     monitor.recalibrate()
-                    screen.say("keep a neutral face for 2 s")
+                    screen.show_notice("keep a neutral face for 2 s")
                 if duration is not None:
                     ends_s = min(ends_s, update.frame.t_s + duration)
                 if Command.QUIT in commands or update.frame.t_s >= ends_s:
@@ -213,27 +217,28 @@ def analyze_files(
     context: typer.Context,
     files: Annotated[
         list[str],
-        typer.Argument(help="Files, folders of them, or patterns: videos; of macro, pictures too."),
+        typer.Argument(help="Files, folders or patterns: videos; with --task macro also pictures."),
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder for a session folder a file; of macro, for tables.")
+        Path,
+        typer.Option(help="Folder for one session folder a file; with --task macro for tables."),
     ] = SESSIONS,
     task: Annotated[
         Literal["micro", "macro"],
-        typer.Option(help="macro: whole-face expressions alone, of every picture and frame."),
+        typer.Option(help="macro: only macro-expressions, of every picture and frame."),
     ] = "micro",
     faces: Annotated[
         Literal["landmarks", "haar"],
-        typer.Option(help="Of macro: how faces are found and cut out."),
+        typer.Option(help="With --task macro: how faces are found and cut out."),
     ] = "landmarks",
     cropped: Annotated[
-        bool, typer.Option("--cropped", help="Of macro: each picture is a face already.")
+        bool, typer.Option("--cropped", help="With --task macro: each picture is a face already.")
     ] = False,
     model: Annotated[
         str,
         typer.Option(
-            help="A model's name, or an .onnx file; of macro, one of macro-expressions (there "
-            f"{DEFAULT_MACRO} unless given)."
+            help="A model's name, or an .onnx file; with --task macro a model of macro-expressions "
+            f"({DEFAULT_MACRO} unless given)."
         ),
     ] = DEFAULT_MODEL,
     device: DeviceName = "auto",
@@ -241,8 +246,8 @@ def analyze_files(
         int,
         typer.Option(
             min=1,
-            help="Faces that are followed at a time; of macro, the largest of a picture or frame "
-            f"(there {MAX_FACES} unless given).",
+            help="Faces that are followed at a time; with --task macro the largest of a picture or "
+            f"frame ({MAX_FACES} unless given).",
         ),
     ] = 1,
     macro: Macro = "on",
@@ -262,8 +267,10 @@ def analyze_files(
         bool, typer.Option(help="Replace sessions made with other settings.")
     ] = False,
 ) -> None:
-    """Every frame of video files, none dropped, as fast as it goes; a file that is done is skipped.
-    With --task macro also pictures, and all of them are scored anew."""
+    """Analyze every frame of video files, as fast as it goes; a file that is done is skipped.
+
+    With --task macro also pictures, and all of them are scored again.
+    """
     _refuse_unused(context, task, cropped)
     if task == "macro":
         named = model if _is_given(context, "model") else DEFAULT_MACRO
@@ -334,7 +341,7 @@ def make_report(
     formats: Formats = "",
     report: Report = True,
 ) -> None:
-    """Mend a session that was cut off, and make its report and exports anew."""
+    """Recover a session that was cut off, and write its report and exports again."""
     wanted = parse_formats(formats)
     if recover_session(session):
         console.print(f"{session} was cut off, and holds now what was recorded until then.")
@@ -349,7 +356,7 @@ def make_report(
 def parse_contents(
     video: bool, keep_clean: bool, blur_faces: bool, clips: bool
 ) -> RecordingContents:
-    """What a session is to hold. Raises BadParameter for what cannot be had together."""
+    """Return the contents of a session; raise BadParameter if they cannot be had together."""
     try:
         return RecordingContents(video, keep_clean, blur_faces, clips)
     except ValueError as error:
@@ -357,7 +364,10 @@ def parse_contents(
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
-    """The formats that a text names, with commas between them. Raises BadParameter."""
+    """Return the formats that a text names, with commas between them.
+
+    Raises BadParameter for a format that does not exist.
+    """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     unknown = [name for name in names if name not in FORMATS]
     if unknown:
@@ -368,8 +378,10 @@ def parse_formats(text: str) -> tuple[str, ...]:
 
 
 def parse_macro(text: str) -> bool | str:
-    """Whether macro-expressions are to be scored, or with which model. Raises ModelError for one
-    that is not there."""
+    """Return True or False for on and off, and else the name or file of a model.
+
+    Raises ModelError for a model that is not found.
+    """
     if text in ("on", "off"):
         return text == "on"
     find_macro(text)
@@ -379,7 +391,7 @@ def parse_macro(text: str) -> bool | str:
 @app.command()
 def web(
     host: Annotated[str, typer.Option(help="Address or name to serve at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 7860,
     name: Annotated[
         list[str] | None,
         typer.Option(help="A further name by which browsers call this machine; may be repeated."),
@@ -389,7 +401,7 @@ def web(
         typer.Option(
             envvar="KILAS_AUTH",
             metavar="USER:PASSWORD",
-            help="Asked of every visitor. The variable keeps it out of the list of processes.",
+            help="Login that every visitor has to give. The variable keeps it out of the list of processes.",
         ),
     ] = "",
     no_auth: Annotated[
@@ -407,7 +419,7 @@ def web(
     max_upload: Annotated[int, typer.Option(min=1, help="MB of an uploaded video.")] = 500,
     open_browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
 ) -> None:
-    """The page in the browser: live scores of visitors' cameras, and reports of their videos."""
+    """Serve the page for the browser: live scores of visitors' cameras, reports of their videos."""
     # Here and not above: it takes a second that no other command needs.
     from realtime.web.access import Account
     from realtime.web.serve import Settings, is_loopback, offered_models, serve
@@ -458,7 +470,7 @@ def bench(
     model: ModelName = DEFAULT_MODEL,
     device: DeviceName = "auto",
 ) -> None:
-    """This machine's speed, stage by stage and end to end."""
+    """Measure this machine's speed, stage by stage and end to end."""
     from realtime.benchmark import bench as measure
 
     with console.status(f"measuring on {file.name}"):
@@ -479,7 +491,7 @@ def bench(
 
 @app.command()
 def info() -> None:
-    """Versions, cameras, devices and why one is not usable, models."""
+    """List versions, cameras, models, and devices with the reason why one is not usable."""
     console.print(f"Python {platform.python_version()} on {platform.platform()}")
     for distribution in PACKAGES:
         with suppress(metadata.PackageNotFoundError):

@@ -108,10 +108,10 @@ class TerminalLine:
         """Print, once, that no picture comes."""
         if not self._is_waiting:
             self._is_waiting = True
-            self.say("waiting for the camera")
+            self.show_notice("waiting for the camera")
         return frozenset()
 
-    def say(self, notice: str) -> None:
+    def show_notice(self, notice: str) -> None:
         """Print a short sentence on a line of its own."""
         self._console.print(notice, markup=False, highlight=False, soft_wrap=True)
 

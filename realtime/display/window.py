@@ -155,10 +155,10 @@ class MonitorWindow:
 
     def wait(self) -> frozenset[Command]:
         """Show that no picture comes, and return the commands of keys pressed meanwhile."""
-        self.say("waiting for the camera")
+        self.show_notice("waiting for the camera")
         return frozenset() if self._last is None else self.show(self._last)
 
-    def say(self, notice: str) -> None:
+    def show_notice(self, notice: str) -> None:
         """Show a short sentence for a while."""
         self._notice = notice
         self._notice_until_s = time.monotonic() + _NOTICE_S
@@ -188,11 +188,11 @@ class MonitorWindow:
         elif key == HELP_KEY:
             self._help = not self._help
         elif key == SNAPSHOT_KEY and not self._may_save:
-            self.say("no snapshots with --blur-faces or --no-video")
+            self.show_notice("no snapshots with --blur-faces or --no-video")
         elif key == SNAPSHOT_KEY:
             self._save(picture)
         elif key == Command.HEAT_MAP.value and not self._has_attention:
-            self.say("this model has no attention to show")
+            self.show_notice("this model has no attention to show")
         elif key in (command.value for command in Command):
             commands.add(Command(key))
             if key == Command.HEAT_MAP.value:
@@ -205,9 +205,9 @@ class MonitorWindow:
             self._snapshot_dir.mkdir(parents=True, exist_ok=True)
             # Not imwrite: on Windows it cannot write to every path and gives no reason.
             (self._snapshot_dir / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-            self.say(f"saved {name}")
+            self.show_notice(f"saved {name}")
         except OSError as error:
-            self.say(f"snapshot not saved: {error.strerror}")
+            self.show_notice(f"snapshot not saved: {error.strerror}")
 
 
 def _poll_key() -> int:
