@@ -401,7 +401,8 @@ def web(
         typer.Option(
             envvar="KILAS_AUTH",
             metavar="USER:PASSWORD",
-            help="Login that every visitor has to give. The variable keeps it out of the list of processes.",
+            help="Login that every visitor has to give. The variable keeps it out of the list of "
+            "processes.",
         ),
     ] = "",
     no_auth: Annotated[

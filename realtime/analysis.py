@@ -48,6 +48,10 @@ class AnalysisOptions:
         return settings | dataclasses.asdict(self.contents)
 
 
+DEFAULT_OPTIONS = AnalysisOptions()
+"""Options of an analysis that asks for nothing special."""
+
+
 def analyze(
     path: str | Path,
     out: str | Path | None = None,

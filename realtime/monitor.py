@@ -67,12 +67,12 @@ class Monitor:
     that it has no time for are counted in `drops`. Without, every window is scored.
 
     Several monitors, each in a thread of its own, share one network if they are given its running
-    InferenceWorker as `model`: it is left open, `device` means nothing then, and the model is not warmed up
-    here, since only the worker's thread may use it (call `Model.warm_up` before).
+    InferenceWorker as `model`: it is left open, `device` means nothing then, and the model is not
+    warmed up here, since only the worker's thread may use it (call `Model.warm_up` before).
 
-    `macro`: whether macro-expressions are scored too, which the spotter then knows of; or with
-    which model, by its name, its file, or opened, when any number of monitors may share it.
-    `monitor.macro` is that model.
+    `macro`: True to score macro-expressions too, which the spotter then knows of, or the model for
+    it: its name, its file, or opened, when any number of monitors may share it. `monitor.macro` is
+    that model.
 
     `sensitivity`, 0 to 1, moves the model's spotting thresholds; see `SpottingSpec.at`, and
     `set_sensitivity` for another one on the way.

@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import pandas as pd
 
-from realtime.analysis import AnalysisOptions, analyze_file
+from realtime.analysis import DEFAULT_OPTIONS, AnalysisOptions, analyze_file
 from realtime.batch.inputs import Input
 from realtime.batch.outputs import Wanted, alone_in, is_complete, make_room, no_space
 from realtime.batch.summary import (
@@ -91,7 +91,7 @@ def analyze_batch(
     scheduler: str | None = None,
     model: str | Path = DEFAULT_MODEL,
     device: Device = "auto",
-    options: AnalysisOptions = AnalysisOptions(),
+    options: AnalysisOptions = DEFAULT_OPTIONS,
     formats: Collection[str] = (),
     report: bool = True,
     overwrite: bool = False,

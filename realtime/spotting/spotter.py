@@ -21,7 +21,7 @@ APEX_SHARE = 0.9
 flat top, whose highest point is an accident."""
 
 REMEMBERED_S = 1.5
-"""How long motion is kept: from before the longest event to its end."""
+"""Time that motion is kept: from before the longest event to its end."""
 
 LATEST_SLOTS = 2
 """The newest slots of a window that say together whether the face has come back."""
