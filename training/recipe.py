@@ -190,7 +190,7 @@ class Data:
     test: SimulatedSet
 
     def __post_init__(self) -> None:
-        """Raise KilasError when a set is missing, or a person or a file would be in two sets."""
+        """Check the sets. Raises KilasError when a set is missing, or two share people or files."""
         names = [
             [(part.warped, part.seed) for part in sets] for sets in (self.train, self.spotting)
         ]

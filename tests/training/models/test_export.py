@@ -238,6 +238,6 @@ def test_a_file_that_differs_from_keras_is_not_written(
 
 def test_a_specification_of_another_model_is_refused(tmp_path: Path) -> None:
     other = make_spec("HA-3DNet", "motion", MOTION.normalisation)
-    with pytest.raises(ModelError, match=r"takes windows \(8, 3, .*says \(8, 2, "):
+    with pytest.raises(ModelError, match=r"takes windows \(8, 3, .*has \(8, 2, "):
         export(small(MOTION), other, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
