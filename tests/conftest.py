@@ -9,17 +9,58 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from support.paths import SHARED_DATA
+from support.paths import SHARED_DATA, TESTS
 
 if TYPE_CHECKING:
     from training.rendering.face_model import FaceModel
+
+
+SLOW = (
+    "browser",
+    "realtime/batch/test_macro_scores.py",
+    "realtime/batch/test_runner.py",
+    "realtime/faces/test_tracker.py",
+    "realtime/parallel",
+    "realtime/recording/test_clip_maker.py",
+    "realtime/recording/test_live_recording.py",
+    "realtime/recording/test_recovery.py",
+    "realtime/reports",
+    "realtime/test_analysis.py",
+    "realtime/test_monitor.py",
+    "realtime/web/live/test_service.py",
+    "realtime/web/test_hostile_pages.py",
+    "realtime/web/test_serve.py",
+    "realtime/web/uploads/test_jobs.py",
+    "test_stream.py",
+    "training/evaluation/test_evaluate.py",
+    "training/experiments",
+    "training/macro",
+    "training/models/test_architectures.py",
+    "training/models/test_export.py",
+    "training/models/test_training_loop.py",
+    "training/preparation/test_prepare.py",
+    "training/reports/test_grid_report.py",
+    "training/simulation",
+    "training/test_every_dataset_and_network.py",
+    "training/test_offline_chain.py",
+)
+"""Files and folders whose tests take more than a few seconds together; all others are `quick`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = [TESTS / name for name in SLOW]
+    if missing := [str(path) for path in slow if not path.exists()]:
+        raise pytest.UsageError(f"tests/conftest.py names what is not there: {missing}")
+    for item in items:
+        if not any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker(pytest.mark.quick)
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of development data that is not part of the project."""
     if not SHARED_DATA.is_dir():
-        pytest.skip(f"the development data is not at {SHARED_DATA}")
+        pytest.skip(f"the development data is looked for at {SHARED_DATA} and is not there")
     return SHARED_DATA
 
 

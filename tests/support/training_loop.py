@@ -23,11 +23,11 @@ from training.models.training_loop import FitResult, fit
 from training.recipe import SampleSettings, TrainingSettings, load_recipe
 
 SMALL = {
-    **{"model.frames": 4, "model.lookahead": 2, "network.dense": 4},
+    **{"model.frames": 4, "model.lookahead": 2, "network.dense": 4, "network.input_pool": 4},
     **{"training.batch": 4, "training.epochs": 2},
 }
 RECIPE = load_recipe("triplepath-ha3dnet", SMALL)
-EPOCHS = 6
+EPOCHS = 4
 
 
 def samples(count: int = 12) -> Samples:
