@@ -291,7 +291,7 @@ def test_the_whole_chain_ends_in_a_model_that_runs(clips: Path) -> None:
     recipe = clips / "recipe.toml"
     data, run, model = clips / "data.npz", clips / "run", clips / "small.onnx"
     test = clips / "test"
-    training("prepare", "folder", clips, "--out", data, "--recipe", recipe, "--jobs", "2")
+    in_this_process("prepare", "folder", clips, "--out", data, "--recipe", recipe, "--jobs", "2")
     with np.load(data, allow_pickle=False) as prepared:
         assert prepared["faces"].shape[1:] == (128, 128)
         assert prepared["faces"].dtype == np.uint8

@@ -14,8 +14,8 @@ from realtime.display.event_timeline import FLASH_S, TIMELINE_S
 from realtime.display.overlay import Overlay
 from realtime.drawing import shapes
 from realtime.drawing.markers import paint_mark
-from realtime.drawing.palette import GRAY, class_colours, class_marks
-from realtime.drawing.text import PALE, WHITE, lettering, shorten, width_of, write
+from realtime.drawing.palette import GRAY, class_colours, class_markers
+from realtime.drawing.text import PALE, WHITE, render_text, shorten, width_of, write
 from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, MacroScores, Scores, State, UInt8Array, Update
@@ -106,7 +106,7 @@ class Words:
             level: int = 250,
             align: str = "left",
         ) -> None:
-            picture = lettering(text, size_px, level)
+            picture = render_text(text, size_px, level)
             left = x - picture.shape[1] if align == "right" else x
             self.written.append((text, left, y, picture, len(self.plates)))
             write(image, text, left, y, size_px, level)
@@ -281,7 +281,7 @@ def test_macro_scores_can_be_read_on_any_scene(kind: str, size_wh: tuple[int, in
     size_px = max(10, round(0.85 * round(0.026 * min(size_wh))))
     heading = "macro: shows" if min(size_wh) > 240 else "shows"
     for text, level in ((heading, PALE), ("happy", WHITE)):
-        ink = lettering(text, size_px, level)
+        ink = render_text(text, size_px, level)
         found = cv2.matchTemplate(picture, ink, cv2.TM_CCOEFF_NORMED)
         _, likeness, _, (x, y) = cv2.minMaxLoc(found)
         assert likeness > 0.8, text
@@ -528,7 +528,7 @@ def test_labels_keep_their_colour_in_every_model() -> None:
 
 def test_a_face_at_rest_is_gray_whatever_a_model_calls_it() -> None:
     assert class_colours(MACRO_LABELS)["neutral"] == GRAY
-    assert class_marks(MACRO_LABELS)["neutral"] == class_marks(LABELS)["none"] == "▬"
+    assert class_markers(MACRO_LABELS)["neutral"] == class_markers(LABELS)["none"] == "▬"
     both = class_colours(("neutral", "none"))
     assert both["none"] == GRAY != both["neutral"]
 
@@ -537,13 +537,13 @@ def test_a_face_at_rest_is_gray_whatever_a_model_calls_it() -> None:
 def test_seven_classes_have_seven_colours_and_marks(labels: list[str]) -> None:
     labels = [*labels, "none"]
     assert len(set(class_colours(labels).values())) == len(labels)
-    assert len(set(class_marks(labels).values())) == len(labels)
+    assert len(set(class_markers(labels).values())) == len(labels)
     assert list(class_colours(labels)) == labels
 
 
 def test_every_mark_can_be_painted() -> None:
     labels = [f"class {index}" for index in range(20)] + ["none"]
-    for mark in class_marks(labels).values():
+    for mark in class_markers(labels).values():
         image = np.zeros((40, 40, 3), np.uint8)
         paint_mark(image, mark, 20, 20, 10, (255, 255, 255))
         rows, columns = np.nonzero(image[:, :, 0])
@@ -557,7 +557,7 @@ def test_every_mark_can_be_painted() -> None:
 @given(st.integers(-60, 60), st.integers(-60, 60))
 @settings(deadline=None)
 def test_text_at_the_edge_is_cut_off(x: int, y: int) -> None:
-    picture = lettering("surprise", 12)
+    picture = render_text("surprise", 12)
     large = np.zeros((300, 300, 3), np.uint8)
     large[100 + y :, 100 + x :][: picture.shape[0], : picture.shape[1]] = picture
     image = np.zeros((40, 40, 3), np.uint8)
@@ -574,11 +574,11 @@ def test_text_is_shortened_to_its_room() -> None:
 
 
 def test_accents_become_plain_letters() -> None:
-    assert np.array_equal(lettering("dégoût", 20), lettering("degout", 20))
+    assert np.array_equal(render_text("dégoût", 20), render_text("degout", 20))
 
 
 def test_letters_are_smooth_and_as_tall_as_asked() -> None:
-    picture = lettering("H", 40)
+    picture = render_text("H", 40)
     rows = np.flatnonzero(picture[:, :, 0].max(axis=1) > 125)
     assert rows[-1] - rows[0] + 1 == pytest.approx(40 * 0.72, abs=4)
     assert len(np.unique(cv2.resize(picture, None, fx=1, fy=1))) > 8

@@ -22,7 +22,7 @@ from realtime.reports.batch_report import MAX_SHOWN, write_collection_report
 from realtime.reports.formatting import clock, lines_of
 from realtime.reports.html import markdown
 from realtime.reports.session_report import MAX_CHARTED_FACES, write_report
-from realtime.session.statistics import face_figures, frame_times, presence
+from realtime.session.statistics import face_statistics, frame_times, presence
 from support.paths import ROOT
 from support.sessions import LABELS, MACRO_LABELS, write_session
 
@@ -392,7 +392,7 @@ def test_a_face_is_away_while_others_are_there() -> None:
     scores = pd.DataFrame(rows, columns=["frame", "timestamp", "face_id"])
     scores = scores.assign(success=1, state="neutral")
     events = pd.DataFrame({"face_id": [1, 1]})
-    always, sometimes = face_figures(scores, events)
+    always, sometimes = face_statistics(scores, events)
     assert (always.face_id, always.events, always.stretches) == (0, 0, ())
     assert (sometimes.face_id, sometimes.events) == (1, 2)
     (away,) = sometimes.stretches

@@ -33,7 +33,7 @@ from training.evaluation.measures import (
     RECORDED,
     SIMULATED_NOTE,
     STILL,
-    Figures,
+    EvaluationMeasures,
     Group,
     Grouping,
     action_units,
@@ -67,13 +67,13 @@ def spotted_events(*rows: tuple[str, float, float, str]) -> pd.DataFrame:
     return table[list(EVENT_COLUMNS)]
 
 
-def group(figures: Figures, column: str, name: str) -> Group:
+def group(figures: EvaluationMeasures, column: str, name: str) -> Group:
     (groups,) = [g for g in (*figures.clip_groups, *figures.event_groups) if g.column == column]
     (found,) = [one for one in groups.groups if one.name == name]
     return found
 
 
-def hand_made() -> tuple[Figures, pd.DataFrame]:
+def hand_made() -> tuple[EvaluationMeasures, pd.DataFrame]:
     clips = clip_table(kind=["speech+nod", "speech"], skin=[0.1, 0.9], seed=[1, 1])
     truth = pd.concat(
         [

@@ -16,7 +16,7 @@ from sklearn.metrics import (
 )
 
 from training.evaluation.metrics import (
-    RECOGNITION_FIGURES,
+    RECOGNITION_METRICS,
     Counts,
     Interval,
     counts_by_subject,
@@ -162,7 +162,7 @@ def test_intervals_of_recognition_are_over_subjects() -> None:
     accuracy, error_rate = figures["accuracy"], figures["error_rate"]
     assert (accuracy.value, accuracy.low, accuracy.high) == (0.9, 0.0, 1.0)
     assert (error_rate.value, error_rate.low, error_rate.high) == (pytest.approx(0.1), 0.0, 1.0)
-    assert set(RECOGNITION_FIGURES) <= figures.keys()
+    assert set(RECOGNITION_METRICS) <= figures.keys()
     assert figures["false_per_minute"].value == 0.0
 
 
@@ -175,7 +175,7 @@ def test_an_answer_for_each_sample_of_a_known_class() -> None:
 
 def test_nothing_tested_gives_no_figure() -> None:
     figures = estimates(*counts_by_subject([], [], [], CLASSES))
-    assert {figures[name].value for name in RECOGNITION_FIGURES} == {None}
+    assert {figures[name].value for name in RECOGNITION_METRICS} == {None}
 
 
 Named = tuple[Interval, str]

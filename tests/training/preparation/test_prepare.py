@@ -45,7 +45,7 @@ from training.datasets import read_dataset
 from training.datasets.records import LONGEST_LIST, Clip, FrameFiles, Skipped
 from training.preparation import prepare as preparing
 from training.preparation.prepare import ALL, Pictures, Summary, format_summary, prepare
-from training.preparation.sequence_file import SequenceFile, full_table, open_stream_file
+from training.preparation.sequence_file import SequenceFile, full_table, open_sequence_file
 from training.recipe import load_recipe
 
 FACE_PX = 160
@@ -75,7 +75,7 @@ def open_prepared(
     dataset: str, root: Path, spec: ModelSpec = SPEC, jobs: int = 1
 ) -> tuple[Summary, SequenceFile]:
     out = root.with_name(f"{root.name}.npz")
-    return prepare(dataset, root, out, spec, jobs), open_stream_file(out)
+    return prepare(dataset, root, out, spec, jobs), open_sequence_file(out)
 
 
 def pictures_of(root: Path, pattern: str) -> dict[int, Path]:

@@ -18,9 +18,9 @@ from training.preparation.sequence_file import (
     FaceSequence,
     SequenceWriter,
     full_table,
+    load_all_sequences,
     load_files,
-    load_streams,
-    write_streams,
+    write_sequences,
 )
 from training.recipe import load_recipe
 
@@ -35,8 +35,8 @@ def stream(slots: int, clip: str = "a.mp4") -> FaceSequence:
 
 def test_streams_are_read_as_they_were_written(tmp_path: Path) -> None:
     written = [stream(3), stream(5, "b.mp4")]
-    write_streams(written, SPEC, tmp_path / "new" / "streams.npz")
-    read = list(load_streams([tmp_path / "new"], SPEC))
+    write_sequences(written, SPEC, tmp_path / "new" / "streams.npz")
+    read = list(load_all_sequences([tmp_path / "new"], SPEC))
     assert [one.clip for one in read] == ["a.mp4", "b.mp4"]
     for one, other in zip(read, written, strict=True):
         assert (one.subject, one.events) == (other.subject, other.events)
@@ -45,14 +45,14 @@ def test_streams_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_a_file_may_hold_no_stream(tmp_path: Path) -> None:
-    write_streams([], SPEC, tmp_path / "streams.npz")
-    assert list(load_streams([tmp_path], SPEC)) == []
+    write_sequences([], SPEC, tmp_path / "streams.npz")
+    assert list(load_all_sequences([tmp_path], SPEC)) == []
 
 
 def test_unfinished_files_are_left_out(tmp_path: Path) -> None:
-    write_streams([stream(3)], SPEC, tmp_path / "streams.npz")
+    write_sequences([stream(3)], SPEC, tmp_path / "streams.npz")
     (tmp_path / ".drawn_0_00000.npz").write_bytes(b"PK half of it")
-    assert len(list(load_streams([tmp_path], SPEC))) == 1
+    assert len(list(load_all_sequences([tmp_path], SPEC))) == 1
 
 
 def arrays(**changes: Any) -> dict[str, Any]:
@@ -87,10 +87,10 @@ def arrays(**changes: Any) -> dict[str, Any]:
 )
 def test_a_file_that_holds_something_else_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
     np.savez(tmp_path / "good.npz", **arrays())
-    assert len(list(load_streams([tmp_path / "good.npz"], SPEC))) == 1
+    assert len(list(load_all_sequences([tmp_path / "good.npz"], SPEC))) == 1
     np.savez(tmp_path / "odd.npz", **arrays(**changes))
     with pytest.raises(KilasError, match=r"odd\.npz holds no face sequences"):
-        list(load_streams([tmp_path], SPEC))
+        list(load_all_sequences([tmp_path], SPEC))
 
 
 @pytest.mark.parametrize("name", STORED)
@@ -99,31 +99,31 @@ def test_a_file_that_lacks_something_is_named(tmp_path: Path, name: str) -> None
     del held[name]
     np.savez(tmp_path / "odd.npz", **held)
     with pytest.raises(KilasError, match=rf"odd\.npz holds no face sequences.*{name}"):
-        list(load_streams([tmp_path], SPEC))
+        list(load_all_sequences([tmp_path], SPEC))
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04 cut off"])
 def test_junk_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "junk.npz").write_bytes(content)
     with pytest.raises(KilasError, match=r"junk\.npz holds no face sequences"):
-        list(load_streams([tmp_path], SPEC))
+        list(load_all_sequences([tmp_path], SPEC))
 
 
 def test_a_lone_array_is_no_file_of_streams(tmp_path: Path) -> None:
     np.save(tmp_path / "faces.npy", np.zeros(3))
     with pytest.raises(KilasError, match=r"faces\.npy holds no face sequences"):
-        list(load_streams([tmp_path / "faces.npy"], SPEC))
+        list(load_all_sequences([tmp_path / "faces.npy"], SPEC))
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(KilasError, match=r"There is no .*gone\.npz"):
-        list(load_streams([tmp_path / "gone.npz"], SPEC))
+        list(load_all_sequences([tmp_path / "gone.npz"], SPEC))
 
 
 def test_another_clock_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "slow.npz", **arrays(rate_hz=np.array(SPEC.rate_hz / 2)))
     with pytest.raises(KilasError, match=r"slow\.npz was prepared for"):
-        list(load_streams([tmp_path], SPEC))
+        list(load_all_sequences([tmp_path], SPEC))
 
 
 def test_a_writer_that_is_interrupted_goes_on_with_what_is_whole(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_writer_starts_over_where_what_is_there_does_not_fit(tmp_path: Path, c
 
 
 def test_faces_stay_on_disk_until_they_are_looked_at(tmp_path: Path) -> None:
-    write_streams([stream(3)], SPEC, tmp_path / "streams.npz")
+    write_sequences([stream(3)], SPEC, tmp_path / "streams.npz")
     ((one,),) = (file.streams for file in load_files([tmp_path], SPEC))
     assert isinstance(one.faces.base, np.memmap)
 
@@ -175,9 +175,9 @@ def test_emotions_become_classes_and_those_without_one_nothing(tmp_path: Path) -
         writer.add("ann", "a.mp4", [stream(3)])
         whole = full_table(pd.DataFrame(table))
         writer.finish(whole, "casme2", SPEC.rate_hz, SPEC.mask)
-    (one,) = load_streams([tmp_path], SPEC, "three")
+    (one,) = load_all_sequences([tmp_path], SPEC, "three")
     assert [event.label for event in one.events] == ["negative", "positive", ""]
-    (one,) = load_streams([tmp_path], SPEC, "full")
+    (one,) = load_all_sequences([tmp_path], SPEC, "full")
     assert [event.label for event in one.events] == ["repression", "happiness", "others"]
 
 
@@ -194,6 +194,6 @@ def test_streams_of_simulated_people_are_begun_anew_after_an_interruption(tmp_pa
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_streams(interrupted(), SPEC, tmp_path / "streams.npz")
-    write_streams([stream(3), stream(5, "b.mp4")], SPEC, tmp_path / "streams.npz")
-    assert [one.clip for one in load_streams([tmp_path], SPEC)] == ["a.mp4", "b.mp4"]
+        write_sequences(interrupted(), SPEC, tmp_path / "streams.npz")
+    write_sequences([stream(3), stream(5, "b.mp4")], SPEC, tmp_path / "streams.npz")
+    assert [one.clip for one in load_all_sequences([tmp_path], SPEC)] == ["a.mp4", "b.mp4"]

@@ -38,7 +38,11 @@ from training.evaluation.results import (
     ProtocolRun,
     WatchedSequence,
 )
-from training.evaluation.run_metrics import run_figures, spotting_figures, worst_predictions
+from training.evaluation.run_metrics import (
+    metrics_of_run,
+    spotting_metrics_of_run,
+    worst_predictions,
+)
 from training.reports.grid_report import FacesOf, write_report
 from training.reports.html import Row, Tinted, table
 
@@ -141,7 +145,7 @@ def row_of(text: str, first: str) -> list[str]:
 
 
 def test_figures_by_hand() -> None:
-    found = run_figures(make_run(*HAND))
+    found = metrics_of_run(make_run(*HAND))
     value = {name: one.value for name, one in found.figures.items()}
     assert value["accuracy"] == pytest.approx(3 / 6)
     assert value["error_rate"] == pytest.approx(3 / 6)
@@ -190,9 +194,9 @@ def test_the_page_and_the_file_have_these_figures(tmp_path: Path) -> None:
 
 def test_the_interval_is_over_people(tmp_path: Path) -> None:
     # Drawn from two people: one of them twice, or both.
-    ends = run_figures(make_run([("a", "n", "n")], [("b", "n", "p")])).figures["accuracy"]
+    ends = metrics_of_run(make_run([("a", "n", "n")], [("b", "n", "p")])).figures["accuracy"]
     assert (ends.low, ends.high) == (0.0, 1.0)
-    same = run_figures(make_run([("a", "n", "n")], [("a", "n", "p")])).figures["accuracy"]
+    same = metrics_of_run(make_run([("a", "n", "n")], [("a", "n", "p")])).figures["accuracy"]
     assert (same.value, same.low, same.high) == (0.5, None, None)
     text, stored = report(tmp_path, make_run([("a", "n", "n"), ("a", "p", "n")]))
     assert stored["runs"][0]["figures"]["uf1"]["low"] is None
@@ -207,7 +211,7 @@ def test_people_of_different_datasets_are_different_people(tmp_path: Path) -> No
         prediction(2, ("2", "p", "p"), "samm"),
     ]
     run = make_run(dataset="composite", protocol="megc2019", folds=(fold("all", predictions),))
-    found = run_figures(run)
+    found = metrics_of_run(run)
     assert found.subjects == 3
     assert found.by_dataset["casme2"]["accuracy"].value == 1.0
     assert found.by_dataset["samm"]["accuracy"].value == 0.5
@@ -219,8 +223,8 @@ def test_people_of_different_datasets_are_different_people(tmp_path: Path) -> No
 
 def test_who_is_unknown_is_not_counted_as_one(tmp_path: Path) -> None:
     run = make_run([("", "n", "n"), ("", "p", "n")], dataset="fer2013", protocol="official")
-    assert run_figures(run).subjects is None
-    assert run_figures(run).by_subject == ()
+    assert metrics_of_run(run).subjects is None
+    assert metrics_of_run(run).by_subject == ()
     text, stored = report(tmp_path, run)
     assert "People tested<b>unknown</b>" in text
     assert stored["runs"][0]["subjects"] is None
@@ -228,7 +232,7 @@ def test_who_is_unknown_is_not_counted_as_one(tmp_path: Path) -> None:
 
 def test_copies_of_training_pictures_are_counted_out_too(tmp_path: Path) -> None:
     plain = make_run(*HAND, dataset="fer2013", protocol="official")
-    assert (run_figures(plain).copies, run_figures(plain).without_copies) == (0, {})
+    assert (metrics_of_run(plain).copies, metrics_of_run(plain).without_copies) == (0, {})
     text, _ = report(tmp_path / "plain", plain)
     assert "exact copies" not in text
     # One of the right ones: 2 of 5 are right without it.
@@ -310,7 +314,7 @@ def sweep(**changes: Any) -> list[ProtocolRun]:
 def test_settings_are_one_row_and_one_small_table(tmp_path: Path) -> None:
     runs = sweep()
     text, stored = report(tmp_path, *runs)
-    found = [run_figures(run).figures["uf1"].value for run in runs]
+    found = [metrics_of_run(run).figures["uf1"].value for run in runs]
     best = row_of(text, "TriplePath-HA3DNet best of 6 settings")
     assert best[2].split()[0] == f"{max(one for one in found if one):.3f}"
     cells = [row_of(text, f"batch {batch}")[1:] for batch in (32, 64, 128)]
@@ -506,7 +510,7 @@ def make_spotting(**changes: Any) -> ProtocolRun:
 
 
 def test_spotting_figures_by_hand() -> None:
-    found = spotting_figures(make_spotting())
+    found = spotting_metrics_of_run(make_spotting())
     value = {name: one.value for name, one in found.figures.items()}
     assert (found.recordings, found.seconds, found.subjects) == (3, 120.0, 3)
     assert (found.truths, found.spotted, found.false) == (5, 3, 2)
@@ -549,7 +553,9 @@ def test_a_run_that_spots_is_told_as_whole_as_one_that_recognises(tmp_path: Path
     assert ["true", "▼ negative", "■ positive", "▲ surprise", "missed"] in rows
     assert ["■ positive", "1 50%", "0 0%", "0 0%", "1 50%"] in rows
     assert ["▼ negative", "2", "3", "2", "0.667", "1.000", "0.800"] in rows
-    low, high = (getattr(spotting_figures(run).figures["uar"], end) for end in ("low", "high"))
+    low, high = (
+        getattr(spotting_metrics_of_run(run).figures["uar"], end) for end in ("low", "high")
+    )
     assert ["UAR of the class", "0.333", f"{low:.3f} to {high:.3f}"] in rows
     assert row_of(text, "error rate of the class")[1] == "0.600"
     assert ["part", "recordings", "people", "▼ negative", "■ positive", "▲ surprise"] in rows

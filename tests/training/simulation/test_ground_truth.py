@@ -18,7 +18,7 @@ from realtime.types import Frame
 from training.annotations.expression import AnnotatedExpression, intensity_at
 from training.rendering.face_model import FaceModel
 from training.simulation import actions, ground_truth, videos
-from training.simulation.scenario import ClipScript, plan_clip
+from training.simulation.scenario import ClipScenario, plan_clip
 from training.simulation.scene import SceneRenderer
 
 BARE_SUBJECT = 9
@@ -29,9 +29,9 @@ def event(units: str, intensity: float = 0.6, skew: float = 0.0) -> AnnotatedExp
     return AnnotatedExpression(0.2, 0.4, 0.5, 0.7, "surprise", "micro", intensity, units, skew)
 
 
-def quiet_script(*events: AnnotatedExpression, **changes: object) -> ClipScript:
+def quiet_script(*events: AnnotatedExpression, **changes: object) -> ClipScenario:
     """Someone at rest at 0 s and at the apex of the events at 0.45 s, without grain."""
-    script = ClipScript(
+    script = ClipScenario(
         name="clip.mp4",
         seed=(5,),
         subject=BARE_SUBJECT,

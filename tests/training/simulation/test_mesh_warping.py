@@ -13,24 +13,24 @@ from realtime.preprocessing.regions import extract_regions
 from realtime.spec import MOTION_STRIDE
 from realtime.types import Float32Array, Frame, UInt8Array
 from training.annotations.expression import AnnotatedExpression
-from training.preparation.prepare import read_streams
-from training.preparation.sequence_file import load_streams
+from training.preparation.prepare import read_sequences
+from training.preparation.sequence_file import load_all_sequences
 from training.recipe import load_recipe
 from training.rendering.face_model import FaceModel
 from training.simulation import mesh_warping
 from training.simulation.mesh_warping import warped_faces
-from training.simulation.scenario import ClipScript, Episode
+from training.simulation.scenario import ClipScenario, Episode
 from training.simulation.scene import SceneRenderer
-from training.simulation.sequences import simulate_streams, stream_script
+from training.simulation.sequences import sequence_scenario, simulate_sequences
 
 SPEC = load_recipe("kilas").spec
 RATE_HZ = SPEC.rate_hz
 
 
-def script(units: str, label: str) -> ClipScript:
+def script(units: str, label: str) -> ClipScenario:
     """A calm person who shows one expression, at 0.4 to 0.9 s."""
     event = AnnotatedExpression(0.4, 0.6, 0.7, 0.9, label, "micro", 0.5, units)
-    return ClipScript(
+    return ClipScenario(
         name="clip.mp4",
         seed=(5,),
         subject=4,
@@ -60,7 +60,7 @@ def test_it_moves_as_the_drawn_face_does(units: str, label: str, model: FaceMode
     warped = apex_motion(warped_faces(one, model, RATE_HZ))
     stage = SceneRenderer(one, model)
     frames = (Frame(index, t_s, stage.frame(index)) for index, t_s in enumerate(one.t_s))
-    (drawn_stream,) = read_streams(frames, one.name, "4", SPEC)
+    (drawn_stream,) = read_sequences(frames, one.name, "4", SPEC)
     drawn = apex_motion(drawn_stream.faces)
     assert np.corrcoef(warped.ravel(), drawn.ravel())[0, 1] > 0.7
     size = (drawn**2).sum(axis=-1)
@@ -102,10 +102,10 @@ def test_nodes_lie_where_the_regions_are_cut(axis: int, model: FaceModel) -> Non
 
 def test_the_same_seed_makes_the_same_streams(face_model: Path, tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        simulate_streams(
+        simulate_sequences(
             tmp_path / folder, face_model, SPEC, clips=1, seed=2, seconds=3.0, warped=True
         )
-    (first, *_), (again, *_) = (load_streams([tmp_path / name], SPEC) for name in "ab")
+    (first, *_), (again, *_) = (load_all_sequences([tmp_path / name], SPEC) for name in "ab")
     assert np.array_equal(first.faces, again.faces)
-    assert first.events == stream_script(2, 0, 3.0, 0).events
+    assert first.events == sequence_scenario(2, 0, 3.0, 0).events
     assert first.subject == "simulated-0"

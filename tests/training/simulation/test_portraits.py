@@ -24,8 +24,8 @@ from training.rendering import kernels
 from training.rendering.face_model import FaceModel
 from training.simulation import actions, portraits, videos
 from training.simulation.actions import Motion
-from training.simulation.portraits import Portrait, PortraitStage, load_portrait, load_portraits
-from training.simulation.scenario import ClipScript, plan_clip
+from training.simulation.portraits import Portrait, PortraitScene, load_portrait, load_portraits
+from training.simulation.scenario import ClipScenario, plan_clip
 from training.simulation.scene import SceneRenderer
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -33,7 +33,7 @@ UInt8Array = npt.NDArray[np.uint8]
 
 def photograph(model: FaceModel, subject: int, face_px: float, yaw_deg: float = 0.0) -> UInt8Array:
     """A simulated person in front of a good camera."""
-    script = ClipScript(
+    script = ClipScenario(
         "photo",
         (8, subject),
         subject,
@@ -75,7 +75,7 @@ def ann(people: list[Portrait]) -> Portrait:
     return people[0]
 
 
-def quiet_script(portrait: Portrait, **changes: object) -> ClipScript:
+def quiet_script(portrait: Portrait, **changes: object) -> ClipScenario:
     """The person looks out of the photo, before a camera without grain."""
     script = dataclasses.replace(
         portraits.plan_portrait_clip(3, 0, 4.0, [portrait]),
@@ -91,7 +91,7 @@ def quiet_script(portrait: Portrait, **changes: object) -> ClipScript:
     return dataclasses.replace(script, **changes)  # type: ignore[arg-type]
 
 
-def motion_of(script: ClipScript, model: FaceModel, units: str = "", size: float = 1.0) -> Motion:
+def motion_of(script: ClipScenario, model: FaceModel, units: str = "", size: float = 1.0) -> Motion:
     """Nothing in the first frame, and these action units in all others."""
     motion = actions.still(np.array(script.t_s), model.names)
     motion.angles_deg[:] += script.pose_deg
@@ -116,7 +116,7 @@ def test_a_face_that_does_nothing_is_the_photo_itself(ann: Portrait, model: Face
     script = quiet_script(ann, face_px=ann.face.face_px, size_wh=size, place=(0.5, 0.5))
     middle = np.array(size) / 2
     corner = np.rint(ann.face.centre_xy - middle).astype(int)
-    stage = PortraitStage(script, model, ann, motion_of(script, model))
+    stage = PortraitScene(script, model, ann, motion_of(script, model))
     shown = stage.linear(0)
     x0, y0 = np.maximum(corner, 0)
     x1, y1 = np.minimum(corner + size, ann.photo_bgr.shape[1::-1])
@@ -145,7 +145,7 @@ def test_units_move_the_photo_as_they_move_a_face(
     direction: tuple[int, int],
 ) -> None:
     script = quiet_script(ann, t_s=(0.0, 0.1))
-    stage = PortraitStage(script, model, ann, motion_of(script, model, units, 0.8))
+    stage = PortraitScene(script, model, ann, motion_of(script, model, units, 0.8))
     rest, shown = points_of(stage.frame(0), stage.frame(1))
     moved = (shown - rest)[list(points)].mean(0) @ direction
     assert moved > 1.0
@@ -157,7 +157,7 @@ def test_a_blink_shuts_the_eyes(ann: Portrait, model: FaceModel) -> None:
     script = quiet_script(ann, t_s=(0.0, 0.1))
     motion = motion_of(script, model)
     motion.weights[1, [model.names.index(f"eyeBlink_{side}") for side in "LR"]] = 1.0
-    stage = PortraitStage(script, model, ann, motion)
+    stage = PortraitScene(script, model, ann, motion)
     rest, shut = points_of(stage.frame(0), stage.frame(1))
     lids = [(159, 145), (386, 374)]
     for upper, lower in lids:
@@ -168,7 +168,7 @@ def test_the_head_turns_the_way_the_script_says(ann: Portrait, model: FaceModel)
     script = quiet_script(ann, t_s=(0.0, 0.1))
     motion = motion_of(script, model)
     motion.angles_deg[1] += (6.0, 0.0, 0.0)
-    stage = PortraitStage(script, model, ann, motion)
+    stage = PortraitScene(script, model, ann, motion)
     rest, turned = points_of(stage.frame(0), stage.frame(1))
     nose, corners = (turned - rest)[1, 0], (turned - rest)[[33, 263], 0].mean()
     assert nose > corners + 2.0  # to the picture's right, and the tip of the nose most
@@ -183,7 +183,7 @@ def test_the_fit_knows_pose_and_size_of_the_face(people: list[Portrait]) -> None
 
 def test_the_background_stays_where_it_is(ann: Portrait, model: FaceModel) -> None:
     script = quiet_script(ann, face_px=100.0, size_wh=(130, 140), t_s=(0.0, 0.1))
-    stage = PortraitStage(script, model, ann, motion_of(script, model, "1+2+5+26"))
+    stage = PortraitScene(script, model, ann, motion_of(script, model, "1+2+5+26"))
     change = np.abs(stage.linear(1) - stage.linear(0)).max(2)
     assert change[40:60, 50:80].max() > 0.02
     assert change[:, :4].max() < 1e-5
@@ -193,7 +193,7 @@ def test_the_same_seed_gives_the_same_pixels(people: list[Portrait], model: Face
     frames = []
     for seed in (5, 5, 6):
         script = portraits.plan_portrait_clip(seed, 1, 4.0, people)
-        stage = PortraitStage(script, model, people[script.subject])
+        stage = PortraitScene(script, model, people[script.subject])
         frames.append([stage.frame(i) for i in (0, 20)])
     np.testing.assert_array_equal(frames[0], frames[1])
     assert not np.array_equal(frames[0][0], frames[2][0])

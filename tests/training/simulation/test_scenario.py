@@ -16,7 +16,7 @@ from training.simulation.scenario import (
     LAST_EVENT_S,
     LONGEST_EXPOSURE_S,
     TIME_BASE,
-    ClipScript,
+    ClipScenario,
     Episode,
     exposure_time,
     frame_times,
@@ -74,7 +74,7 @@ def test_an_episode_moves_the_face_only_while_it_lasts_and_without_a_jump(
 ) -> None:
     t_s = np.arange(0, 12, 0.02)
     for kind in actions.DISTRACTIONS:
-        quiet = ClipScript("clip.mp4", (5,), 3, tuple(t_s), idle=0.0)
+        quiet = ClipScenario("clip.mp4", (5,), 3, tuple(t_s), idle=0.0)
         script = dataclasses.replace(quiet, episodes=(Episode(3.0, 9.0, kind),))
         motion, resting = perform(script, model.names), perform(quiet, model.names)
         outside = (t_s < 3.0) | (t_s > 9.0)

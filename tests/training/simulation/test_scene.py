@@ -12,7 +12,7 @@ from realtime.types import Frame
 from training.annotations.expression import AnnotatedExpression, intensity_at
 from training.rendering.face_model import FaceModel
 from training.simulation import actions
-from training.simulation.scenario import ClipScript, plan_clip
+from training.simulation.scenario import ClipScenario, plan_clip
 from training.simulation.scene import SceneRenderer
 
 
@@ -20,9 +20,9 @@ def brow_raise(intensity: float = 0.6) -> AnnotatedExpression:
     return AnnotatedExpression(0.2, 0.4, 0.5, 0.7, "surprise", "micro", intensity, "1+2")
 
 
-def quiet_script(**changes: object) -> ClipScript:
+def quiet_script(**changes: object) -> ClipScenario:
     """A person who does nothing, before a camera without grain."""
-    script = ClipScript(
+    script = ClipScenario(
         name="clip.mp4",
         seed=(5,),
         subject=3,

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from realtime.errors import KilasError
-from training.preparation.sequence_file import load_streams
+from training.preparation.sequence_file import load_all_sequences
 from training.recipe import load_recipe
 from training.simulation.scenario import plan_clip
-from training.simulation.sequences import simulate_streams, stream_script
+from training.simulation.sequences import sequence_scenario, simulate_sequences
 
 SPEC = load_recipe("kilas").spec
 
@@ -21,15 +21,15 @@ SPEC = load_recipe("kilas").spec
 @pytest.fixture(scope="module")
 def folder(face_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("streams")
-    simulate_streams(out, face_model, SPEC, clips=2, seed=4, seconds=3.0)
+    simulate_sequences(out, face_model, SPEC, clips=2, seed=4, seconds=3.0)
     return out
 
 
 def test_streams_hold_faces_on_the_models_clock_and_their_events(folder: Path) -> None:
-    streams = list(load_streams([folder], SPEC))
+    streams = list(load_all_sequences([folder], SPEC))
     assert {stream.clip for stream in streams} == {"clip_00000.mp4", "clip_00001.mp4"}
     for stream in streams:
-        script = stream_script(4, int(stream.clip[5:10]), 3.0, 0)
+        script = sequence_scenario(4, int(stream.clip[5:10]), 3.0, 0)
         assert stream.events == script.events
         assert stream.subject == f"simulated-{script.subject}"
         assert stream.faces.shape == (len(stream.t_s), 128, 128)
@@ -42,15 +42,17 @@ def test_streams_hold_faces_on_the_models_clock_and_their_events(folder: Path) -
 def test_the_same_seed_makes_the_same_streams(
     folder: Path, face_model: Path, tmp_path: Path
 ) -> None:
-    simulate_streams(tmp_path, face_model, SPEC, clips=1, seed=4, seconds=3.0)
-    (again, *_) = load_streams([tmp_path], SPEC)
-    (first, *_) = load_streams([folder], SPEC)
+    simulate_sequences(tmp_path, face_model, SPEC, clips=1, seed=4, seconds=3.0)
+    (again, *_) = load_all_sequences([tmp_path], SPEC)
+    (first, *_) = load_all_sequences([folder], SPEC)
     assert np.array_equal(again.faces, first.faces)
 
 
 def test_sparse_streams_have_the_events_of_videos() -> None:
     for index in range(20):
-        events = {dense: stream_script(4, index, 12.0, 0, dense).events for dense in (True, False)}
+        events = {
+            dense: sequence_scenario(4, index, 12.0, 0, dense).events for dense in (True, False)
+        }
         assert events[False] == plan_clip(4, index, 12.0, index, 1).events
         if events[False]:
             assert len(events[True]) > len(events[False])
@@ -59,7 +61,7 @@ def test_sparse_streams_have_the_events_of_videos() -> None:
 def test_what_is_there_is_kept(folder: Path, face_model: Path) -> None:
     (file,) = folder.glob("*.npz")
     before = file.stat().st_mtime_ns
-    assert simulate_streams(folder, face_model, SPEC, clips=2, seed=4, seconds=3.0) == 0
+    assert simulate_sequences(folder, face_model, SPEC, clips=2, seed=4, seconds=3.0) == 0
     assert file.stat().st_mtime_ns == before
 
 
@@ -78,7 +80,7 @@ def test_other_settings_of_the_same_set_are_refused(
 ) -> None:
     settings = {"spec": SPEC, "clips": 2, "seed": 4, "seconds": 3.0}
     with pytest.raises(KilasError, match=rf"other settings \({name},"):
-        simulate_streams(folder, face_model, **settings | change)
+        simulate_sequences(folder, face_model, **settings | change)
 
 
 def test_a_clip_without_a_face_leaves_a_file_without_streams_and_sets_share_a_folder(
@@ -86,11 +88,11 @@ def test_a_clip_without_a_face_leaves_a_file_without_streams_and_sets_share_a_fo
 ) -> None:
     monkeypatch.setattr("training.simulation.sequences.read_streams", lambda *_: [])
     for seed in (4, 5):
-        assert simulate_streams(tmp_path, face_model, SPEC, clips=1, seed=seed, seconds=3.0) == 0
+        assert simulate_sequences(tmp_path, face_model, SPEC, clips=1, seed=seed, seconds=3.0) == 0
     assert len(list(tmp_path.glob("drawn_*.npz"))) == 2
-    assert list(load_streams([tmp_path], SPEC)) == []
+    assert list(load_all_sequences([tmp_path], SPEC)) == []
 
 
 def test_a_folder_without_streams_is_said(tmp_path: Path) -> None:
     with pytest.raises(KilasError, match="no prepared face sequences"):
-        list(load_streams([tmp_path], SPEC))
+        list(load_all_sequences([tmp_path], SPEC))

@@ -18,13 +18,13 @@ from training.annotations.expression import AnnotatedExpression, intensity_at
 from training.recipe import load_recipe
 from training.simulation import videos
 from training.simulation.actions import reach_mm
-from training.simulation.scenario import ClipScript
+from training.simulation.scenario import ClipScenario
 
 
 def test_the_video_has_the_scripts_own_times(face_model: Path, tmp_path: Path) -> None:
     t_s = (0.0, 0.03, 0.1, 0.11, 0.5, 0.52)
     path = tmp_path / "clip.mp4"
-    script = ClipScript("clip.mp4", (5,), 3, t_s, size_wh=(256, 256), face_px=160.0)
+    script = ClipScenario("clip.mp4", (5,), 3, t_s, size_wh=(256, 256), face_px=160.0)
     videos.render_clip(script, face_model, path)
     with av.open(str(path)) as container:
         times = [float(frame.time) for frame in container.decode(video=0)]
@@ -72,11 +72,11 @@ def test_tables_say_what_the_videos_hold_and_finished_clips_are_kept(
 
 
 @pytest.fixture
-def planned(monkeypatch: pytest.MonkeyPatch) -> list[ClipScript]:
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[ClipScenario]:
     """Scripts that `simulate` would film; nothing is."""
-    scripts: list[ClipScript] = []
+    scripts: list[ClipScenario] = []
 
-    def plan(_: object, tasks: list[tuple[ClipScript, Path, Path, bool]], *__: object) -> None:
+    def plan(_: object, tasks: list[tuple[ClipScenario, Path, Path, bool]], *__: object) -> None:
         scripts.extend(task[0] for task in tasks)
 
     monkeypatch.setattr(videos, "map_all", plan)
@@ -84,7 +84,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[ClipScript]:
 
 
 def test_as_many_people_as_clips_are_one_a_clip(
-    planned: list[ClipScript], face_model: Path, tmp_path: Path
+    planned: list[ClipScenario], face_model: Path, tmp_path: Path
 ) -> None:
     videos.simulate(tmp_path, face_model, 6, first_subject=40, subjects=6)
     assert [script.subject for script in planned] == list(range(40, 46))
@@ -92,7 +92,7 @@ def test_as_many_people_as_clips_are_one_a_clip(
 
 
 def test_a_larger_set_of_the_same_people_begins_with_the_same_clips(
-    planned: list[ClipScript], face_model: Path, tmp_path: Path
+    planned: list[ClipScenario], face_model: Path, tmp_path: Path
 ) -> None:
     videos.simulate(tmp_path, face_model, 3, subjects=2)
     videos.simulate(tmp_path, face_model, 5, subjects=2)
@@ -103,7 +103,7 @@ def test_a_larger_set_of_the_same_people_begins_with_the_same_clips(
     "change", [{"seed": 7}, {"seconds": 4.0}, {"first_subject": 5}, {"subjects": 1}]
 )
 def test_a_folder_of_other_settings_is_refused(
-    change: dict[str, Any], planned: list[ClipScript], face_model: Path, tmp_path: Path
+    change: dict[str, Any], planned: list[ClipScenario], face_model: Path, tmp_path: Path
 ) -> None:
     videos.simulate(tmp_path, face_model, **SET)
     tables = (tmp_path / "clips.csv").read_text()
@@ -115,7 +115,7 @@ def test_a_folder_of_other_settings_is_refused(
 
 def test_a_row_of_the_table_gives_the_same_intensity_and_its_displacement() -> None:
     event = AnnotatedExpression(1.2, 1.4, 1.5, 1.7, "surprise", "micro", 0.5, "1+2*0.8")
-    script = ClipScript("clip.mp4", (5,), 3, (0.0, 3.0), events=(event,))
+    script = ClipScenario("clip.mp4", (5,), 3, (0.0, 3.0), events=(event,))
     table = pd.DataFrame(videos.event_rows(script))
     (row,) = table.itertuples()
     t_s = np.linspace(1, 2, 30)
@@ -134,15 +134,15 @@ MODES = {
         (Path("photos"), 3, 5, 6.0, 1),
     ),
     "--streams drawn --recipe kilas --seconds 9": (
-        "training.simulation.sequences.simulate_streams",
+        "training.simulation.sequences.simulate_sequences",
         (load_recipe("kilas").spec, 3, 0, 9.0, 1, 0, False, True),
     ),
     "--streams drawn --sparse": (
-        "training.simulation.sequences.simulate_streams",
+        "training.simulation.sequences.simulate_sequences",
         (load_recipe("kilas").spec, 3, 0, 6.0, 1, 0, False, False),
     ),
     "--streams warped --seed 4": (
-        "training.simulation.sequences.simulate_streams",
+        "training.simulation.sequences.simulate_sequences",
         (load_recipe("kilas").spec, 3, 4, 6.0, 1, 0, True, True),
     ),
 }

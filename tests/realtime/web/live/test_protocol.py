@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from realtime.drawing.palette import class_marks
+from realtime.drawing.palette import class_markers
 from realtime.inference.model import Model
 from realtime.web.live import protocol
 from realtime.web.live.protocol import (
@@ -230,7 +230,7 @@ def test_a_page_is_told_of_macro_expressions_where_they_are_scored() -> None:
     on = protocol.started(spec, labels, "kilas", "CPU", has_attention=True)
     off = protocol.started(spec, None, "kilas", "CPU", has_attention=True)
     assert on["macro"]["labels"] == list(on["macro"]["colours"]) == list(labels)
-    assert on["macro"]["marks"] == class_marks(labels)
+    assert on["macro"]["marks"] == class_markers(labels)
     assert off["macro"] is None
     assert on | {"macro": None} == off
 

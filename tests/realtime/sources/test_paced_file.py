@@ -1,0 +1,64 @@
+"""Files that play as if they were live."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from realtime.errors import SourceError
+from realtime.sources.live_source import STALENESS_S
+from realtime.sources.paced_file import PacedFile
+from support.sources import (
+    steady,
+    write_clip,
+)
+
+
+class TestPacedFile:
+    def test_it_plays_with_the_times_of_the_file(self, clip: Path) -> None:
+        started_s = time.monotonic()
+        with PacedFile(clip) as source:
+            frames = list(source)
+        assert time.monotonic() - started_s > 59 / 30
+        assert source.live
+        assert frames[0].id == 0
+        assert frames[-1].id == 59
+        assert len(frames) + source.drops["late"] == 60
+        assert [frame.t_s for frame in frames] == pytest.approx([frame.id / 30 for frame in frames])
+
+    def test_it_waits_for_its_first_reader(self, clip: Path) -> None:
+        with PacedFile(clip) as source:
+            time.sleep(2 * STALENESS_S)
+            assert next(iter(source)).id == 0
+        assert not source.drops
+
+    def test_a_loop_goes_on_in_time(self, tmp_path: Path) -> None:
+        path = write_clip(tmp_path / "clip.mp4", steady(50, 5))
+        with PacedFile(path, loop=True) as source:
+            frames = list(islice(source, 12))
+        assert frames[-1].id >= 11
+        assert [frame.t_s for frame in frames] == pytest.approx([frame.id / 50 for frame in frames])
+
+    def test_drops_of_the_file_are_its_drops(self, tmp_path: Path) -> None:
+        path = write_clip(
+            tmp_path / "clip.mkv",
+            steady(50, 6),
+            codec="mjpeg",
+            time_base=Fraction(1, 1000),
+            ticks_of=[0, 20, 20, 40, 60, 60].__getitem__,
+        )
+        with PacedFile(path) as source:
+            frames = list(source)
+        assert source.drops["time not increasing"] == 2
+        assert frames[-1].id == 4
+
+    def test_a_damaged_file_says_so_at_its_end(self, tmp_path: Path) -> None:
+        path = write_clip(tmp_path / "clip.mkv", steady(30, 60), noise=20)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(SourceError, match="is damaged"), PacedFile(path) as source:
+            list(source)
