@@ -117,11 +117,11 @@ def simulate(
         simulate_portraits(out, face_model, portraits, clips, seed, seconds, jobs)
     elif streams is not None:
         from training.recipe import load_recipe
-        from training.simulation.sequences import simulate_streams
+        from training.simulation.sequences import simulate_sequences
 
         spec = load_recipe(recipe).spec
         warped = streams == "warped"
-        simulate_streams(
+        simulate_sequences(
             out, face_model, spec, clips, seed, seconds, jobs, first_subject, warped, not sparse
         )
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from realtime.errors import KilasError
 from training.evaluation.evaluate import evaluate, model_results
-from training.evaluation.measures import Figures
+from training.evaluation.measures import EvaluationMeasures
 from training.model_file import update_model_metadata
 from training.models.export import export_run
 from training.models.thresholds import choose_thresholds
@@ -16,11 +16,11 @@ from training.provenance import ensure_same_inputs, sha256_of
 from training.recipe import Recipe, weights_from
 from training.rendering.face_model import load_face_model
 from training.reports.evaluation_report import write_evaluation
-from training.simulation.sequences import simulate_streams
+from training.simulation.sequences import simulate_sequences
 from training.simulation.videos import simulate
 
 
-def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures:
+def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> EvaluationMeasures:
     """Make and evaluate a recipe's model in the folder `out`; return the evaluation's measures.
 
     `out` then holds the streams (`train`, `spotting`), the videos (`test`), the run (`run`), the
@@ -49,7 +49,7 @@ def reproduce(recipe: Recipe, face_model: Path, out: Path, jobs: int) -> Figures
     ensure_same_inputs(out, weights_from(settings) | made_from)
     for name, sets in (("train", data.train), ("spotting", data.spotting)):
         for one in sets:
-            simulate_streams(
+            simulate_sequences(
                 out / name,
                 face_model,
                 spec,

@@ -6,7 +6,7 @@ import numpy as np
 
 from realtime.display.overlay_layout import Layout
 from realtime.drawing.markers import paint_mark
-from realtime.drawing.palette import TRACK, class_marks, colours_bgr
+from realtime.drawing.palette import TRACK, class_markers, colours_bgr
 from realtime.drawing.shapes import fill, view
 from realtime.drawing.text import PALE, WHITE, shorten, width_of, write
 from realtime.types import MacroScores, UInt8Array
@@ -26,7 +26,7 @@ class MacroList:
     def __init__(self, labels: tuple[str, ...]) -> None:
         self._labels = labels
         self._colours = colours_bgr(labels)
-        self._marks = class_marks(labels)
+        self._marks = class_markers(labels)
         self._drawn_of: tuple[Layout, MacroScores | None] | None = None
         self._drawn: UInt8Array = np.empty((0, 0, 3), np.uint8)
 

@@ -24,7 +24,7 @@ from realtime.drawing.palette import (
     RECORD_RED,
     SHADOW,
     TRACK,
-    class_marks,
+    class_markers,
     colours_bgr,
 )
 from realtime.drawing.shapes import SUBPIXEL_BITS, fill, paint_brackets, plate, view
@@ -55,7 +55,7 @@ class Overlay:
         self._labels = spec.labels
         self._macro_labels = tuple(macro_labels)
         self._colours = colours_bgr(spec.labels)
-        self._marks = class_marks(spec.labels)
+        self._marks = class_markers(spec.labels)
         self._classes = [i for i, label in enumerate(spec.labels) if label != NONE_LABEL]
         self._macro_list = MacroList(self._macro_labels)
         self._canvas: UInt8Array = np.empty((0, 0, 3), np.uint8)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from realtime.display.commands import Command
 from realtime.display.macro_list import MACRO_WORD
-from realtime.drawing.palette import class_colours, class_marks
+from realtime.drawing.palette import class_colours, class_markers
 from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
 from realtime.types import Event, MacroScores, Scores, Update
@@ -28,7 +28,7 @@ class _Classes:
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         self.labels = labels
-        self.marks = class_marks(labels)
+        self.marks = class_markers(labels)
         self._colours = class_colours(labels)
 
     def style(self, label: str) -> str:

@@ -47,7 +47,7 @@ def paint_mark(
     radius: float,
     colour_bgr: tuple[int, int, int],
 ) -> None:
-    """Draw a mark of `palette.class_marks` on a picture, uint8 [height, width, 3].
+    """Draw a mark of `palette.class_markers` on a picture, uint8 [height, width, 3].
 
     Centred on (x, y); all in pixels. Raises ValueError for any other mark.
     """

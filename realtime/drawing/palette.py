@@ -81,7 +81,7 @@ def class_colours(labels: Sequence[str]) -> dict[str, Rgb]:
     return {label: taken[label] for label in labels}
 
 
-def class_marks(labels: Sequence[str]) -> dict[str, str]:
+def class_markers(labels: Sequence[str]) -> dict[str, str]:
     """Return the mark of each label: one character, "▬" for a face at rest; each colour has its own
     shape."""
     shapes = dict(zip(_COLOURS, _MARKS, strict=True))

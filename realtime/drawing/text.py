@@ -32,7 +32,7 @@ _STROKE = 0.095  # a little bolder than regular, as light on dark needs
 
 
 @lru_cache(maxsize=2048)
-def lettering(text: str, size_px: int, level: int = WHITE) -> UInt8Array:
+def render_text(text: str, size_px: int, level: int = WHITE) -> UInt8Array:
     """Draw `text` in gray `level` on black: uint8 [height, width, 3], not writeable.
 
     The font knows ASCII; accents are dropped, anything else becomes "?".
@@ -56,7 +56,7 @@ def lettering(text: str, size_px: int, level: int = WHITE) -> UInt8Array:
 
 def width_of(text: str, size_px: int) -> int:
     """Return the width of `text` in pixels."""
-    return lettering(text, size_px).shape[1]
+    return render_text(text, size_px).shape[1]
 
 
 def shorten(text: str, size_px: int, width_px: int) -> str:
@@ -84,7 +84,7 @@ def write(
     text is kept at each pixel, which on a dark plate gives the same as blending, at a tenth of the
     cost. Text outside the image is cut off.
     """
-    picture = lettering(text, size_px, level)
+    picture = render_text(text, size_px, level)
     height, width = picture.shape[:2]
     if align == "right":
         x -= width

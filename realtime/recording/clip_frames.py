@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from realtime.drawing.markers import paint_mark
-from realtime.drawing.palette import class_colours, class_marks
+from realtime.drawing.palette import class_colours, class_markers
 from realtime.drawing.text import PALE, WHITE, width_of, write
 from realtime.recording.magnification import Magnified, Magnifier, tint
 from realtime.types import Event, Face, Float32Array, UInt8Array, Update
@@ -138,7 +138,7 @@ class ClipComposer:
         self._colours: dict[str, Bgr] = {
             label: (blue, green, red) for label, (red, green, blue) in class_colours(labels).items()
         }
-        self._marks = class_marks(labels)
+        self._marks = class_markers(labels)
         self._face = _face_mask()
 
     def paint(self, job: ClipJob) -> tuple[UInt8Array, list[tuple[float, UInt8Array]]]:

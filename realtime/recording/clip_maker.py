@@ -49,7 +49,7 @@ MAX_CROPS_HZ = 120.0
 quarters of this rate's frame time after the last is left out, so that 144 a second are all kept
 and 240 become 120."""
 
-TOLD_S = 1.0
+SPOTTED_AFTER_S = 1.0
 """Seconds after its offset in which an event may be reported and still find its crops; live it
 is reported within 0.3 s, and the rest is slack for a window on its way."""
 
@@ -104,7 +104,7 @@ class ClipMaker:
         self._folder = folder / CLIPS_FOLDER
         self._wait = wait
         self._on_made = on_made or (lambda event_id, is_made: None)
-        self._reach_s = BEFORE_S + longest_s + max(AFTER_S, TOLD_S)
+        self._reach_s = BEFORE_S + longest_s + max(AFTER_S, SPOTTED_AFTER_S)
         self._composer = ClipComposer(labels)
         self._crops: dict[int, deque[Crop]] = {}
         self._orders: list[tuple[int, Event]] = []

@@ -41,7 +41,7 @@ from realtime.session.layout import (
     VIDEO_FILE,
     scores_header,
 )
-from realtime.session.reader import check_facts, macro_labels, read_events, read_scores
+from realtime.session.reader import check_metadata, macro_labels, read_events, read_scores
 from realtime.storage.durable_file import PARTIAL, replace_file, sync_file, sync_folder
 from realtime.storage.folder_lock import FolderLock
 
@@ -98,7 +98,7 @@ def _recover(folder: Path) -> bool:
     if _is_finished(metadata):
         return False
     if metadata is not None:
-        check_facts(folder / SESSION_FILE, metadata)
+        check_metadata(folder / SESSION_FILE, metadata)
     found = _labels(folder / SCORES_FILE)
     if found is not None:
         labels, macro = found

@@ -18,7 +18,7 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from realtime.drawing.palette import class_colours, class_marks, css_colour
+from realtime.drawing.palette import class_colours, class_markers, css_colour
 from realtime.reports.formatting import clock, counted, duration, number, percent
 from realtime.storage.durable_file import replace_file
 
@@ -83,7 +83,7 @@ def markdown(text: str) -> Markup:
 
 def chips(labels: Sequence[str]) -> dict[str, Markup]:
     """Return each label with its mark on the class's own colour."""
-    colours, marks = class_colours(labels), class_marks(labels)
+    colours, marks = class_colours(labels), class_markers(labels)
     return {
         label: Markup('<span class="chip"><i style="background:{}">{}</i> {}</span>').format(
             css_colour(colours[label]), marks[label], label

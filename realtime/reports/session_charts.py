@@ -40,13 +40,13 @@ from realtime.drawing.palette import (
     PURPLE,
     Rgb,
     class_colours,
-    class_marks,
+    class_markers,
     css_colour,
 )
 from realtime.faces.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG
 from realtime.reports.charts import FAINT, FONT, INK, drawn_in, new_plot, tooltip
 from realtime.session.layout import MACRO_PREFIX
-from realtime.session.statistics import FaceFigures, Float64Array, Stretch
+from realtime.session.statistics import FaceStatistics, Float64Array, Stretch
 from realtime.spec import NONE_LABEL
 
 MS = 1000.0
@@ -165,7 +165,7 @@ class Charts:
         labels: Sequence[str],
         scores: pd.DataFrame,
         events: pd.DataFrame,
-        face: FaceFigures,
+        face: FaceStatistics,
         hole_s: float,
     ) -> None:
         """Add the scores of one face, a lane for each label.
@@ -178,7 +178,7 @@ class Charts:
         )
         _bands(plot, face.stretches, -lanes, 1 + MARKS_LANE)
         _events(plot, events, -lanes + 1, 1 + MARKS_LANE)
-        colours, marks = class_colours(labels), class_marks(labels)
+        colours, marks = class_colours(labels), class_markers(labels)
         _marks(plot, events, labels, colours, marks, 1 + MARKS_LANE / 2, size=11)
         spans = _event_spans(events, marks)
         self._add_lanes(place, plot, labels, labels, scores, spans, hole_s)
@@ -190,7 +190,7 @@ class Charts:
         labels: Sequence[str],
         scores: pd.DataFrame,
         events: pd.DataFrame,
-        face: FaceFigures,
+        face: FaceStatistics,
         hole_s: float,
     ) -> None:
         """Add the macro-expressions of one face, a lower lane for each.
@@ -204,7 +204,7 @@ class Charts:
         _bands(plot, shown, -lanes, 1.0)
         _events(plot, events, -lanes + 1, 1.0)
         columns = [MACRO_PREFIX + label for label in macro_labels]
-        spans = _event_spans(events, class_marks(labels))
+        spans = _event_spans(events, class_markers(labels))
         self._add_lanes(place, plot, macro_labels, columns, scores, spans, hole_s)
 
     def _add_lanes(
@@ -219,7 +219,7 @@ class Charts:
     ) -> None:
         """Add the lanes of `columns` of the scores, which `timeline.js` draws."""
         lanes = len(labels)
-        colours, marks = class_colours(labels), class_marks(labels)
+        colours, marks = class_colours(labels), class_markers(labels)
         drawn = ("mean", "high", "said")
         fields = ["t", "event", *(f"{kind}{i}" for kind in drawn for i in range(lanes))]
         source = ColumnDataSource({field: [] for field in fields}, name=place)
@@ -274,7 +274,7 @@ class Charts:
         edges_s, highs = _binned_max(times_s, highest, self.start_s, self.end_s)
         source = ColumnDataSource({"t": edges_s * MS, "high": highs})
         plot.varea("t", 0, "high", source=source, color="#9aa4af")
-        colours, marks = class_colours(labels), class_marks(labels)
+        colours, marks = class_colours(labels), class_markers(labels)
         _marks(plot, events, labels, colours, marks, 1.25, size=6)
         plot.yaxis.visible = plot.ygrid.visible = False
         tool = RangeTool(x_range=self.time_ms)

@@ -22,15 +22,15 @@ from realtime.session.layout import CLIPS_FOLDER, MACRO_PREFIX, REPORT_FILE
 from realtime.session.reader import Session, load_session, macro_labels, read_conditions
 from realtime.session.statistics import (
     ROUNDING_S,
-    FaceFigures,
+    FaceStatistics,
     Float64Array,
     Presence,
     Warned,
     condition_shares,
-    face_figures,
+    face_statistics,
     frame_times,
     hole_s,
-    label_figures,
+    label_statistics,
     per_minute,
     presence,
 )
@@ -118,7 +118,7 @@ class _Face:
     macro-expression; empty where none were scored.
     """
 
-    figures: FaceFigures
+    figures: FaceStatistics
     warned: list[Warned] | None
     shown: list[_Shown]
 
@@ -152,7 +152,7 @@ def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) ->
     expressions = [label for label in labels if label != NONE_LABEL]
     times_s = frame_times(scores)
     seen = presence(scores)
-    all_faces = face_figures(scores, events)
+    all_faces = face_statistics(scores, events)
     charted = all_faces[:MAX_CHARTED_FACES]
     macro = metadata.get("macro") or {}
     macro_scores = _MacroTable(scores, macro_labels(metadata), times_s)
@@ -190,7 +190,7 @@ def _content(folder: Path, session: Session, conditions: pd.DataFrame | None) ->
         "rates": [
             (chip, of_label)
             for chip, of_label in zip(
-                chips(labels).values(), label_figures(labels, events, seen), strict=True
+                chips(labels).values(), label_statistics(labels, events, seen), strict=True
             )
             if of_label.label in expressions
         ],
@@ -342,7 +342,7 @@ def _shares(seen: Presence) -> dict[str, float | None]:
     }
 
 
-def _warned(conditions: pd.DataFrame | None, face: FaceFigures) -> list[Warned] | None:
+def _warned(conditions: pd.DataFrame | None, face: FaceStatistics) -> list[Warned] | None:
     if conditions is None:
         return None
     own = conditions[conditions["face_id"] == face.face_id]

@@ -110,7 +110,7 @@ def load_session(folder: str | Path) -> Session:
         print(session.facts["status"], session.events[["onset_s", "label", "score"]])
     """
     folder = Path(folder)
-    facts = read_facts(folder)
+    facts = read_metadata(folder)
     return Session(
         scores=read_scores(folder, facts["labels"], macro_labels(facts)),
         events=read_events(folder),
@@ -118,7 +118,7 @@ def load_session(folder: str | Path) -> Session:
     )
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
+def read_metadata(folder: Path) -> dict[str, Any]:
     """Read the content of session.json. Raises RecordingError."""
     path = folder / SESSION_FILE
     try:
@@ -127,11 +127,11 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise _cannot_read(path, error) from error
     except (ValueError, RecursionError) as error:
         raise _is_damaged(path, str(error)) from error
-    check_facts(path, facts)
+    check_metadata(path, facts)
     return dict(facts)
 
 
-def check_facts(path: Path, facts: object) -> None:
+def check_metadata(path: Path, facts: object) -> None:
     """Check that `facts`, the content of `path`, is a session's; raise RecordingError if not."""
     wrong = _misfit(facts, FACTS_SHAPE, "its content")
     if wrong is None and isinstance(facts, dict):

@@ -67,7 +67,7 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
-class FaceFigures:
+class FaceStatistics:
     """Statistics of one face: when it was seen, and its stretches in time order."""
 
     face_id: int
@@ -88,7 +88,7 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelFigures:
+class LabelStatistics:
     """Statistics of the events of one label. Rates are None where there was no time to count in."""
 
     label: str
@@ -131,7 +131,7 @@ def presence(scores: pd.DataFrame) -> Presence:
     )
 
 
-def face_figures(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceFigures]:
+def face_statistics(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceStatistics]:
     """Return the statistics of every face of a session, the face that was seen longest first."""
     times_s = frame_times(scores)
     if not len(times_s):
@@ -152,7 +152,7 @@ def face_figures(scores: pd.DataFrame, events: pd.DataFrame) -> list[FaceFigures
         ]
         away = _away(own_s, held_s, float(times_s[0]), end_s)
         faces.append(
-            FaceFigures(
+            FaceStatistics(
                 face_id=int(face_id),
                 first_s=float(own_s[0]),
                 last_s=float(own_s[-1]),
@@ -181,15 +181,15 @@ def condition_shares(conditions: pd.DataFrame) -> list[Warned]:
     return [Warned(name, bound, float(rows.mean())) for name, bound, rows in outside if len(rows)]
 
 
-def label_figures(
+def label_statistics(
     labels: Sequence[str], events: pd.DataFrame, seen: Presence
-) -> list[LabelFigures]:
+) -> list[LabelStatistics]:
     """Return the statistics of the events of each label, also of labels that had none."""
     statistics = []
     for label in labels:
         own = events[events["label"] == label]
         statistics.append(
-            LabelFigures(
+            LabelStatistics(
                 label=label,
                 count=len(own),
                 per_face_minute=per_minute(len(own), seen.with_face_s),

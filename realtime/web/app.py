@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from realtime.drawing.palette import class_marks
+from realtime.drawing.palette import class_markers
 from realtime.errors import KilasError
 from realtime.reports.formatting import clock, counted, duration
 from realtime.spec import NONE_LABEL
@@ -160,7 +160,7 @@ def _live_tab(blocks: gr.Blocks, models: Mapping[str, Sequence[str]], has_macro:
         name: [label for label in labels if label != NONE_LABEL] for name, labels in models.items()
     }
     all_labels = list(dict.fromkeys(label for labels in expressions.values() for label in labels))
-    marks = {mark for labels in models.values() for mark in class_marks(labels).items()}
+    marks = {mark for labels in models.values() for mark in class_markers(labels).items()}
     with gr.Row(elem_classes="kilas-live"):
         with gr.Column(scale=4, min_width=320):
             # The page has to keep room for macro-expressions before the first message.

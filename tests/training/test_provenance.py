@@ -48,7 +48,7 @@ def test_a_folder_of_another_recipe_is_refused_before_any_work(
     def begin(*_: object, **__: object) -> None:
         raise WorkBegins
 
-    monkeypatch.setattr(reproduce, "simulate_streams", begin)
+    monkeypatch.setattr(reproduce, "simulate_sequences", begin)
     recipe = load_recipe("kilas")
     for _ in range(2):
         with pytest.raises(WorkBegins):
@@ -74,7 +74,7 @@ def test_a_recipe_is_made_from_the_sets_that_it_names(
         assert prepared == [tmp_path / "train"]
         raise TrainingBegins
 
-    monkeypatch.setattr(reproduce, "simulate_streams", make)
+    monkeypatch.setattr(reproduce, "simulate_sequences", make)
     monkeypatch.setattr(reproduce, "train", begin)
     recipe = load_recipe("kilas")
     with pytest.raises(TrainingBegins):

@@ -22,7 +22,7 @@ from realtime.sources.video_file import VideoFile
 from realtime.spec import NONE_LABEL
 from realtime.types import Event
 from training.annotations.tables import read_activities, read_clips, read_truth
-from training.evaluation.measures import BELOW_POINTS, EVENT_COLUMNS, Figures, measure
+from training.evaluation.measures import BELOW_POINTS, EVENT_COLUMNS, EvaluationMeasures, measure
 from training.evaluation.metrics import (
     BOOTSTRAP_SEED,
     MATCH_IOU,
@@ -89,7 +89,7 @@ def evaluate(
     jobs: int,
     sensitivity: float = 0.5,
     macro: bool = True,
-) -> tuple[Figures, pd.DataFrame]:
+) -> tuple[EvaluationMeasures, pd.DataFrame]:
     """Evaluate a model on a folder of labelled videos; return its metrics and spotted events.
 
     `videos`: the clips, and clips.csv and activities.csv where they exist; `labels_csv`: see
@@ -139,7 +139,7 @@ def evaluate(
     return dataclasses.replace(measures, about=about), spotted
 
 
-def model_results(measures: Figures) -> dict[str, Any]:
+def model_results(measures: EvaluationMeasures) -> dict[str, Any]:
     """Return the metrics that a model file keeps: all but the groups and lists of events."""
     kept = ("whole", "classes", "confusion", "missed", "about")
     return {name: value for name, value in dataclasses.asdict(measures).items() if name in kept}
@@ -161,7 +161,7 @@ def _check(clips: pd.DataFrame, truth: pd.DataFrame, classes: Sequence[str]) -> 
         )
 
 
-def summary(measures: Figures) -> str:
+def summary(measures: EvaluationMeasures) -> str:
     """Return the metrics as text, for a terminal and a model card."""
     whole = measures.whole
     labels = [item.label for item in measures.classes]

@@ -134,7 +134,7 @@ EVENT_GROUPINGS = (
 No false event belongs to such a group, so only recall, class and times are meaningful there.
 """
 
-EVENT_FIGURES = ("recall", "accuracy")
+EVENT_MEASURES = ("recall", "accuracy")
 
 
 def action_units(text: object) -> set[str]:
@@ -223,7 +223,7 @@ class EventClassMeasures:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class EvaluationMeasures:
     """All measures that `evaluate` computes.
 
     `source`: a sentence on the origin of the faces. `notes`: measures that are missing, and why.
@@ -255,7 +255,7 @@ def measure(
     spotted: pd.DataFrame,
     classes: Sequence[str],
     activities: pd.DataFrame | None = None,
-) -> tuple[Figures, pd.DataFrame]:
+) -> tuple[EvaluationMeasures, pd.DataFrame]:
     """Compute all measures; return also `spotted` with `matched` (bool) and `cause` (if false).
 
     `clips`: `clip, length_s`, and all columns of clips.csv; `truth`: see `read_truth`; `spotted`:
@@ -308,7 +308,7 @@ def measure(
     confusion = counts.confusion.sum(axis=0).astype(int)
     missed = counts.missed.sum(axis=0).astype(int)
     recognised = recognition(confusion, missed)
-    measures = Figures(
+    measures = EvaluationMeasures(
         source=_source(clips),
         notes=notes,
         causes=causes,
@@ -517,7 +517,7 @@ def _of_events(clips: pd.DataFrame, micro: pd.DataFrame, classes: Sequence[str])
     nothing = pd.DataFrame({"clip": [], "matched": []})
     own = clips[clips["clip"].isin(micro["clip"])]
     part = _describe(own, micro, nothing, classes)
-    kept = {name: part.figures[name] for name in EVENT_FIGURES}
+    kept = {name: part.figures[name] for name in EVENT_MEASURES}
     return dataclasses.replace(part, spotted=part.matched, figures=kept)
 
 

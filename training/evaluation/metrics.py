@@ -201,7 +201,7 @@ class Rates(NamedTuple):
     error_rate: FloatArray
 
 
-RECOGNITION_FIGURES = ("accuracy", "error_rate", "uf1", "uar", "macro_precision")
+RECOGNITION_METRICS = ("accuracy", "error_rate", "uf1", "uar", "macro_precision")
 """Fields of `Rates` that are meaningful where every sample is given and nothing is spotted."""
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from realtime.spec import NONE_LABEL
 from training.evaluation.metrics import (
-    RECOGNITION_FIGURES,
+    RECOGNITION_METRICS,
     Counts,
     Estimate,
     counts_by_subject,
@@ -26,7 +26,7 @@ from training.evaluation.metrics import (
 )
 from training.evaluation.results import Prediction, ProtocolRun, WatchedSequence
 
-FIGURES = ("accuracy", "uf1", "uar")
+RUN_METRICS = ("accuracy", "uf1", "uar")
 """Metrics that compare runs."""
 
 WORST = 6
@@ -52,7 +52,7 @@ class ClassMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class SubjectFigures:
+class SubjectMetrics:
     """Number of tested samples of a subject, and of those predicted rightly."""
 
     dataset: str
@@ -62,7 +62,7 @@ class SubjectFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFigures:
+class RunMetrics:
     """Metrics of a run's pooled predictions.
 
     `subjects`: number of subjects, None where the dataset does not name them. `figures`:
@@ -80,12 +80,12 @@ class RunFigures:
     confusion: list[list[int]]
     classes: tuple[ClassMetrics, ...]
     by_dataset: dict[str, dict[str, Estimate]]
-    by_subject: tuple[SubjectFigures, ...]
+    by_subject: tuple[SubjectMetrics, ...]
     copies: int
     without_copies: dict[str, Estimate]
 
 
-def run_figures(run: ProtocolRun) -> RunFigures:
+def metrics_of_run(run: ProtocolRun) -> RunMetrics:
     """Compute all metrics of a run, from its folds' predictions together."""
     predictions = predictions_of(run)
     found, confusion = _metrics_of(predictions, run.labels)
@@ -98,7 +98,7 @@ def run_figures(run: ProtocolRun) -> RunFigures:
     is_known = all(subject for _, subject in by_subject)
     originals = [prediction for prediction in predictions if not prediction.is_copy]
     copies = len(predictions) - len(originals)
-    return RunFigures(
+    return RunMetrics(
         samples=len(predictions),
         subjects=len(by_subject) if is_known else None,
         figures=found,
@@ -113,7 +113,7 @@ def run_figures(run: ProtocolRun) -> RunFigures:
             for name in datasets * (len(datasets) > 1)
         },
         by_subject=tuple(
-            SubjectFigures(dataset, subject, len(rights), sum(rights))
+            SubjectMetrics(dataset, subject, len(rights), sum(rights))
             for (dataset, subject), rights in sorted(
                 by_subject.items(), key=lambda item: (-np.mean(item[1]), -len(item[1]), item[0])
             )
@@ -163,7 +163,7 @@ def _metrics_of(
         labels,
     )
     found = estimates(counts, subjects)
-    return {name: found[name] for name in RECOGNITION_FIGURES}, counts.confusion.sum(axis=0)
+    return {name: found[name] for name in RECOGNITION_METRICS}, counts.confusion.sum(axis=0)
 
 
 def _commonest(truths: npt.NDArray[np.float64]) -> dict[str, float]:
@@ -221,7 +221,7 @@ class SpottedSubject:
 
 
 @dataclass(frozen=True, slots=True)
-class SpottingFigures:
+class SpottingMetrics:
     """Metrics of a run that spots in whole recordings, those of all folds together.
 
     `truths`, `spotted`, `false`: see `SpottedSubject`. `figures`: fields of
@@ -243,7 +243,7 @@ class SpottingFigures:
     by_subject: tuple[SpottedSubject, ...]
 
 
-def spotting_figures(run: ProtocolRun) -> SpottingFigures:
+def spotting_metrics_of_run(run: ProtocolRun) -> SpottingMetrics:
     """Compute all metrics of a run that spots, with intervals over subjects."""
     labels = [label for label in run.labels if label != NONE_LABEL]
     watched = [clip for fold in run.folds for clip in fold.watched]
@@ -254,7 +254,7 @@ def spotting_figures(run: ProtocolRun) -> SpottingFigures:
         _spotted_subject(*name, counts.pooled(np.array([float(own == name) for own in subjects])))
         for name in dict.fromkeys(subjects)
     ]
-    return SpottingFigures(
+    return SpottingMetrics(
         recordings=len(watched),
         seconds=float(counts.seconds.sum()),
         subjects=len(by_subject),

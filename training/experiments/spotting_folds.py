@@ -28,7 +28,7 @@ from training.evaluation.results import Expression, FoldPart, FoldResult, Watche
 from training.models.thresholds import best_thresholds, scores_of, spotted
 from training.models.train import fitted
 from training.models.training_loop import fit
-from training.preparation.sequence_file import load_files, load_streams
+from training.preparation.sequence_file import load_all_sequences, load_files
 from training.recipe import Recipe
 
 VALIDATION_SHARE = 0.15
@@ -67,7 +67,7 @@ class SequenceSet:
 def load_sequences(files: tuple[Path, ...], spec_json: str, classes: str) -> SequenceSet:
     """Read the recordings of some files; the last result is kept for the next fold.
 
-    Raises KilasError as `load_streams` does.
+    Raises KilasError as `load_all_sequences` does.
     """
     spec = ModelSpec.from_json(spec_json)
     whose: dict[tuple[str, str], str] = {}
@@ -86,7 +86,7 @@ def load_sequences(files: tuple[Path, ...], spec_json: str, classes: str) -> Seq
     places = {clip: place for place, clip in enumerate(whose)}
     seconds = np.zeros(len(whose))
     kept: list[SignalRun] = []
-    for run in signal_runs(load_streams(files, spec, classes), spec, jobs=1):
+    for run in signal_runs(load_all_sequences(files, spec, classes), spec, jobs=1):
         kept.append(run)
         seconds[places[run.subject, run.clip]] += len(run.t_s) / spec.rate_hz
     windows = collect_windows(kept, spec)

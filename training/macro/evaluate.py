@@ -34,7 +34,7 @@ from training.macro.calibration import (
 from training.macro.stills import LABELS, NO_PART, Stills, in_parts, load_stills
 from training.provenance import sha256_of
 
-FIGURES = ("accuracy", "uf1", "uar")
+STILL_METRICS = ("accuracy", "uf1", "uar")
 """Rates of `training.evaluation.metrics.Rates` that are reported; UF1 is also called macro F1."""
 
 TIMED_RUNS, WARM_UP_RUNS = 200, 20
@@ -301,7 +301,7 @@ def _estimates(confusion: npt.NDArray[np.int64]) -> dict[str, Estimate]:
             float(getattr(whole, name)),
             *map(float, np.percentile(getattr(drawn, name), INTERVAL_PERCENT)),
         )
-        for name in FIGURES
+        for name in STILL_METRICS
     }
 
 

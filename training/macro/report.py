@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from realtime.drawing.palette import BLUE, css_colour
 from realtime.reports.formatting import NOTHING, counted, lines_of
 from training.evaluation.metrics import Estimate
-from training.macro.evaluate import FIGURES, PartMetrics, StillMetrics
+from training.macro.evaluate import STILL_METRICS, PartMetrics, StillMetrics
 from training.provenance import write_json
 from training.reports.html import (
     FAINT,
@@ -19,8 +19,8 @@ from training.reports.html import (
     Row,
     beside,
     confusion_table,
+    estimate_cell,
     estimate_text,
-    figure_cell,
     heading,
     interval,
     page,
@@ -105,7 +105,7 @@ def _part(part: PartMetrics, metrics: StillMetrics) -> list[Markup]:
     cautions = _cautions(part)
     values = [
         (estimate_text(one), TITLES[name], interval(one))
-        for name in FIGURES
+        for name in STILL_METRICS
         for one in [part.figures[name]]
     ]
     values += [
@@ -144,7 +144,13 @@ def _copies(part: PartMetrics) -> list[Markup]:
     if part.without_copies is None:
         return [paragraph(statement)]
     rows = [
-        Row((title, *(figure_cell(one[name]) for name in FIGURES), figure_cell(Estimate(error))))
+        Row(
+            (
+                title,
+                *(estimate_cell(one[name]) for name in STILL_METRICS),
+                estimate_cell(Estimate(error)),
+            )
+        )
         for title, one, error in (
             ("all", part.figures, part.calibration_error),
             (f"without these {seen}", part.without_copies, part.calibration_error_without_copies),
@@ -152,7 +158,7 @@ def _copies(part: PartMetrics) -> list[Markup]:
     ]
     return [
         paragraph(statement),
-        table(("pictures", *(TITLES[name] for name in FIGURES), "calibration error"), rows),
+        table(("pictures", *(TITLES[name] for name in STILL_METRICS), "calibration error"), rows),
     ]
 
 

@@ -19,7 +19,7 @@ from realtime.types import Event, FloatArray, Scores
 from training.batches.signal_runs import SignalRun, signal_runs
 from training.evaluation.metrics import Interval, detection, match
 from training.model_file import check_subjects_unseen, update_model_metadata
-from training.preparation.sequence_file import load_streams
+from training.preparation.sequence_file import load_all_sequences
 
 CANDIDATES: dict[str, tuple[float, ...]] = {
     "enter": (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99),
@@ -48,13 +48,12 @@ def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> 
     """Write the thresholds with the best spotting F1 (IoU 0.5) into the model file; return the F1.
 
     Each threshold is chosen while the others stay fixed. `prepared`: files of face sequences and
-    folders of such files (`training.preparation.sequence_file.load_streams`), of people that the
-    model was not trained on. Raises KilasError when it was trained on any of them.
+    folders of such files (see `load_all_sequences`), of people that the model was not trained on. Raises KilasError when it was trained on any of them.
     """
     model = Model.load(model_file, device="cpu")
     spec = model.spec
     # The class of an expression decides nothing here, so any classes will do.
-    sequences = load_streams(prepared, spec, "three")
+    sequences = load_all_sequences(prepared, spec, "three")
     truth: dict[Clip, list[Interval]] = {}
     scored: list[tuple[Clip, list[Scores]]] = []
     subjects: set[str] = set()

@@ -24,7 +24,7 @@ from training.datasets.classes import class_names
 from training.evaluation.protocols import Fold, people
 from training.models import architectures, devices
 from training.models.training_loop import CHECKPOINT_FOLDER, FitResult, fit
-from training.preparation.sequence_file import load_files, load_streams, open_files
+from training.preparation.sequence_file import load_all_sequences, load_files, open_files
 from training.provenance import commit, ensure_same_inputs, sha256_of, write_json
 from training.recipe import Recipe, weights_from
 
@@ -105,7 +105,7 @@ def _train_on_windows(
     spec, settings = recipe.spec, recipe.training
     assert recipe.windows is not None
     with console.status("computing the signal of all face sequences"):
-        sequences = load_streams(prepared, spec, recipe.classes)
+        sequences = load_all_sequences(prepared, spec, recipe.classes)
         windows = collect_windows(signal_runs(sequences, spec, jobs), spec)
     held_out = held_out_subjects(windows.subjects, settings.validation_share, settings.seed)
     is_held_out = np.isin(windows.subjects, list(held_out))

@@ -76,7 +76,7 @@ class Summary:
     notes: tuple[str, ...]
 
 
-def read_streams(
+def read_sequences(
     frames: Iterable[Frame],
     clip: str,
     subject: str,
@@ -280,7 +280,7 @@ def _read_task(task: tuple[Clip, Span, ModelSpec]) -> tuple[list[FaceSequence], 
     """Return the face sequences of a clip, and a note on its faults, empty if it has none."""
     clip, span_s, spec = task
     pictures = Pictures(clip, span_s)
-    sequences = read_streams(pictures, clip.clip, clip.subject, spec)
+    sequences = read_sequences(pictures, clip.clip, clip.subject, spec)
     if sequences:
         return sequences, pictures.fault
     if not pictures.delivered:

@@ -209,7 +209,7 @@ def _bytes(lines: Iterable[dict[str, Any]]) -> int:
     return int(slots) * FACE_SIZE * FACE_SIZE
 
 
-def write_streams(sequences: Iterable[FaceSequence], spec: ModelSpec, out: Path) -> None:
+def write_sequences(sequences: Iterable[FaceSequence], spec: ModelSpec, out: Path) -> None:
     """Write face sequences of simulated people, perhaps none, with their events, to one file."""
     events: dict[tuple[str, str], tuple[AnnotatedExpression, ...]] = {}
     with SequenceWriter(out, None) as writer:
@@ -252,7 +252,7 @@ def full_table(table: pd.DataFrame) -> pd.DataFrame:
     return whole
 
 
-def open_stream_file(path: Path) -> SequenceFile:
+def open_sequence_file(path: Path) -> SequenceFile:
     """Open a file of face sequences; its faces are read from disk only when they are used.
 
     Raises KilasError when it holds no face sequences.
@@ -311,7 +311,7 @@ def open_files(prepared: Iterable[Path]) -> Iterator[SequenceFile]:
         raise KilasError(
             "There are no prepared face sequences; make some with `prepare` or `simulate`."
         )
-    yield from map(open_stream_file, paths)
+    yield from map(open_sequence_file, paths)
 
 
 def load_files(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[SequenceFile]:
@@ -329,7 +329,7 @@ def load_files(prepared: Iterable[Path], spec: ModelSpec) -> Iterator[SequenceFi
         yield file
 
 
-def load_streams(
+def load_all_sequences(
     prepared: Iterable[Path], spec: ModelSpec, classes: str = "three"
 ) -> Iterator[FaceSequence]:
     """Yield the face sequences of `load_files`, one file after the other.

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from realtime.drawing.palette import Rgb, class_colours
-from realtime.drawing.text import lettering, shorten
+from realtime.drawing.text import render_text, shorten
 from realtime.types import UInt8Array
 
 SLOTS = 8
@@ -163,6 +163,6 @@ def _sample(width: int, row: UInt8Array, caption: str) -> UInt8Array:
 
 def _letter(image: UInt8Array, text: str, x: int, y: int, size_px: int, ink: int) -> None:
     """Draw dark letters on white; parts outside the image are cut off."""
-    picture = lettering(text, size_px, ink)
+    picture = render_text(text, size_px, ink)
     target = image[y : y + picture.shape[0], x : x + picture.shape[1]]
     np.minimum(target, 255 - picture[: target.shape[0], : target.shape[1]], out=target)

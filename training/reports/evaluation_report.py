@@ -15,14 +15,21 @@ from matplotlib.axes import Axes
 
 from realtime.drawing.palette import BLUE, GREEN, VERMILLION, css_colour
 from realtime.reports.formatting import NOTHING, lines_of
-from training.evaluation.measures import BELOW_POINTS, TIMES, Figures, Group, Groups, Part
+from training.evaluation.measures import (
+    BELOW_POINTS,
+    TIMES,
+    EvaluationMeasures,
+    Group,
+    Groups,
+    Part,
+)
 from training.evaluation.metrics import MATCH_IOU
 from training.reports.html import (
     INK,
     Row,
     confusion_table,
+    estimate_cell,
     estimate_text,
-    figure_cell,
     heading,
     interval,
     page,
@@ -37,7 +44,7 @@ LONGEST_LIST = 200
 """Most rows of a list on the page; the files beside it have all rows."""
 
 
-def write_evaluation(folder: Path, measures: Figures, spotted: pd.DataFrame) -> Path:
+def write_evaluation(folder: Path, measures: EvaluationMeasures, spotted: pd.DataFrame) -> Path:
     """Write report.html, figures.json and events.csv into `folder`; return the page's path.
 
     `spotted`: the table of all spotted events, which events.csv holds.
@@ -51,7 +58,7 @@ def write_evaluation(folder: Path, measures: Figures, spotted: pd.DataFrame) -> 
     return report
 
 
-def evaluation_page(measures: Figures) -> str:
+def evaluation_page(measures: EvaluationMeasures) -> str:
     """Return the HTML page of an evaluation."""
     whole = measures.whole
     model = measures.about.get("model", {})
@@ -99,7 +106,7 @@ def _headlines(whole: Part) -> Markup:
     return tiles(values)
 
 
-def _classes(measures: Figures) -> list[Markup]:
+def _classes(measures: EvaluationMeasures) -> list[Markup]:
     whole, labels = measures.whole, [one.label for one in measures.classes]
     if not whole.micro_expressions:
         return []
@@ -201,7 +208,7 @@ def _below(all_groups: Sequence[Groups]) -> Markup:
     )
 
 
-def _clip_groups(measures: Figures) -> list[Markup]:
+def _clip_groups(measures: EvaluationMeasures) -> list[Markup]:
     if not measures.clip_groups:
         return []
     whole = measures.whole
@@ -210,9 +217,9 @@ def _clip_groups(measures: Figures) -> list[Markup]:
         part, f = group.part, group.part.figures
         return (
             part.micro_expressions,
-            *(figure_cell(f[name]) for name in ("f1", "precision", "recall")),
-            figure_cell(f["false_per_minute"], 2),
-            *(figure_cell(f[name]) for name in ("uf1", "uar", "strs")),
+            *(estimate_cell(f[name]) for name in ("f1", "precision", "recall")),
+            estimate_cell(f["false_per_minute"], 2),
+            *(estimate_cell(f[name]) for name in ("uf1", "uar", "strs")),
             _apex(part),
             part.clips,
             NOTHING if part.subjects is None else part.subjects,
@@ -241,7 +248,7 @@ def _clip_groups(measures: Figures) -> list[Markup]:
     ]
 
 
-def _event_groups(measures: Figures) -> list[Markup]:
+def _event_groups(measures: EvaluationMeasures) -> list[Markup]:
     if not measures.event_groups or not measures.whole.micro_expressions:
         return []
     whole = measures.whole
@@ -251,8 +258,8 @@ def _event_groups(measures: Figures) -> list[Markup]:
         return (
             part.micro_expressions,
             part.matched,
-            figure_cell(f["recall"]),
-            figure_cell(f["accuracy"]),
+            estimate_cell(f["recall"]),
+            estimate_cell(f["accuracy"]),
             _apex(part),
         )
 
@@ -270,7 +277,7 @@ def _event_groups(measures: Figures) -> list[Markup]:
     ]
 
 
-def _false_events(measures: Figures) -> list[Markup]:
+def _false_events(measures: EvaluationMeasures) -> list[Markup]:
     causes = measures.false_by_cause
 
     def draw(axes: Axes) -> None:
@@ -302,7 +309,7 @@ def _false_events(measures: Figures) -> list[Markup]:
         table(
             ("cause", "events", "minutes", "a minute"),
             [
-                Row((one.cause, one.events, f"{one.minutes:.1f}", figure_cell(one.per_minute, 2)))
+                Row((one.cause, one.events, f"{one.minutes:.1f}", estimate_cell(one.per_minute, 2)))
                 for one in causes
             ],
         ),
@@ -330,7 +337,7 @@ def _false_events(measures: Figures) -> list[Markup]:
     ]
 
 
-def _times(measures: Figures) -> list[Markup]:
+def _times(measures: EvaluationMeasures) -> list[Markup]:
     timing = measures.whole.timing
     if not timing:
         return []
@@ -360,7 +367,7 @@ def _times(measures: Figures) -> list[Markup]:
     ]
 
 
-def _missed(measures: Figures) -> list[Markup]:
+def _missed(measures: EvaluationMeasures) -> list[Markup]:
     listed = measures.missed_events[:LONGEST_LIST]
     if not listed:
         return []
@@ -386,7 +393,7 @@ def _missed(measures: Figures) -> list[Markup]:
     ]
 
 
-def _about(measures: Figures) -> list[Markup]:
+def _about(measures: EvaluationMeasures) -> list[Markup]:
     rows = [Row((name, value)) for name, value in lines_of(measures.about)]
     if not rows:
         return []

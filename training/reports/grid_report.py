@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from realtime.drawing.palette import class_marks
+from realtime.drawing.palette import class_markers
 from realtime.reports.formatting import NOTHING, counted, duration
 from realtime.types import UInt8Array
 from training.evaluation.measures import SIMULATED_NOTE
@@ -23,10 +23,10 @@ from training.evaluation.published import (
 from training.evaluation.results import Prediction, ProtocolRun
 from training.evaluation.run_metrics import (
     confidence,
+    metrics_of_run,
     predictions_of,
-    run_figures,
     spots,
-    spotting_figures,
+    spotting_metrics_of_run,
     worst_predictions,
 )
 from training.preparation.sequence_file import SIMULATED_DATASET
@@ -45,8 +45,8 @@ from training.reports.grid_results import (
 from training.reports.html import (
     Row,
     details,
+    estimate_cell,
     estimate_text,
-    figure_cell,
     heading,
     interval,
     joined,
@@ -95,11 +95,11 @@ def write_report(
     # First the protocols of the papers, for comparison, then the subject-independent protocols.
     finished.sort(key=lambda run: PROTOCOLS[run.protocol].is_subject_independent)
     results = [
-        RecognitionResult(run, run_figures(run), f"run-{place}")
+        RecognitionResult(run, metrics_of_run(run), f"run-{place}")
         for place, run in enumerate((run for run in finished if not spots(run)), start=1)
     ]
     spotting = [
-        SpottingResult(run, spotting_figures(run), f"spotting-{place}")
+        SpottingResult(run, spotting_metrics_of_run(run), f"spotting-{place}")
         for place, run in enumerate((run for run in finished if spots(run)), start=1)
     ]
     write_json(folder / "report.json", results_to_json(title, results, unfinished, notes, spotting))
@@ -261,7 +261,10 @@ def _spotting(spotting: Sequence[SpottingResult]) -> list[Markup]:
         Row(
             (
                 joined((link(one.anchor, one.run.system), small(_spotting_title(one.run)))),
-                *(figure_cell(one.metrics.figures[name], digits) for name, digits in names.items()),
+                *(
+                    estimate_cell(one.metrics.figures[name], digits)
+                    for name, digits in names.items()
+                ),
             )
         )
         for one in spotting
@@ -322,7 +325,7 @@ def _worst(results: Sequence[RecognitionResult], faces_of: FacesOf | None) -> li
         return []
     blocks: list[Markup] = []
     for result in best_of_datasets(results):
-        run, marks = result.run, class_marks(result.run.labels)
+        run, marks = result.run, class_markers(result.run.labels)
         pictures = []
         for one in worst_predictions(run):
             found = faces_of(run, one)

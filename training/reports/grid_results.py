@@ -10,7 +10,7 @@ from typing import Any
 from training.evaluation.protocols import PROTOCOLS, Protocol
 from training.evaluation.published import Published, published
 from training.evaluation.results import FoldResult, ProtocolRun
-from training.evaluation.run_metrics import RunFigures, SpottingFigures
+from training.evaluation.run_metrics import RunMetrics, SpottingMetrics
 from training.reports.run_details import PARTS
 
 
@@ -19,7 +19,7 @@ class RecognitionResult:
     """A recognition run with its metrics. `anchor`: HTML id of its place on the page."""
 
     run: ProtocolRun
-    metrics: RunFigures
+    metrics: RunMetrics
     anchor: str
 
     @property
@@ -44,7 +44,7 @@ class SpottingResult:
     """A spotting run with its metrics. `anchor`: HTML id of its place on the page."""
 
     run: ProtocolRun
-    metrics: SpottingFigures
+    metrics: SpottingMetrics
     anchor: str
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-from realtime.drawing.palette import Rgb, class_colours, class_marks, css_colour
+from realtime.drawing.palette import Rgb, class_colours, class_markers, css_colour
 from realtime.reports.formatting import NOTHING
 from realtime.reports.html import render_html
 from training.evaluation.metrics import Estimate
@@ -170,7 +170,7 @@ def confusion_table(
     if missed is not None:
         counts = np.column_stack([counts, missed])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    colours, marks = class_colours(labels), class_marks(labels)
+    colours, marks = class_colours(labels), class_markers(labels)
     grounds = [*(colours[label] for label in labels), MISSED_TINT]
     rows = [
         Row(
@@ -216,7 +216,7 @@ def interval(estimate: Estimate, digits: int = 3) -> str:
     return f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
 
 
-def figure_cell(estimate: Estimate, digits: int = 3) -> Markup:
+def estimate_cell(estimate: Estimate, digits: int = 3) -> Markup:
     """Return an estimate and, fainter, its interval."""
     if estimate.low is None:
         return Markup(estimate_text(estimate, digits))

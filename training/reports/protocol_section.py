@@ -19,7 +19,7 @@ from training.evaluation.published import (
     published_of,
 )
 from training.evaluation.results import ProtocolRun
-from training.evaluation.run_metrics import FIGURES
+from training.evaluation.run_metrics import RUN_METRICS
 from training.reports.grid_results import RecognitionResult, best_result
 from training.reports.html import (
     Row,
@@ -125,7 +125,7 @@ def _comparison(
             if best:
                 cells += result_cells(best.metrics.figures, top, best.anchor)
             else:
-                cells += [NOTHING] * len(FIGURES)
+                cells += [NOTHING] * len(RUN_METRICS)
         rows.append(Row(cells))
         quotes = [published_of(best.run) if best else None for best in bests]
         if any(quotes):
@@ -134,7 +134,7 @@ def _comparison(
     rows += _others_rows(protocol.name, datasets, {system for system, _ in recipes})
     header = ("run", *("accuracy %", "UF1", "UAR") * len(datasets))
     above = [
-        (joined((dataset_title(name), small(_tested(results, name)))), len(FIGURES))
+        (joined((dataset_title(name), small(_tested(results, name)))), len(RUN_METRICS))
         for name in datasets
     ]
     return table(header, rows, above=above, style="long")
@@ -150,7 +150,7 @@ def _run_caption(system: str, name: str, run: ProtocolRun, size: int) -> str:
 def _tops(shown: Mapping[RunKey, RecognitionResult], dataset: str) -> list[float]:
     """Return the highest value of each of FIGURES."""
     own = [result.metrics.figures for (*_, one), result in shown.items() if one == dataset]
-    return [max(metrics[name].value or 0.0 for metrics in own) for name in FIGURES]
+    return [max(metrics[name].value or 0.0 for metrics in own) for name in RUN_METRICS]
 
 
 def _tested(results: Sequence[RecognitionResult], dataset: str) -> str:
@@ -166,7 +166,7 @@ def _quoted_row(quotes: Sequence[Published | None], system: str = "") -> Row:
     sources = "; ".join([*experiments, *sorted({one.source for one in known})])
     cells: list[object] = [joined((system or "published", small(sources)))]
     for one in quotes:
-        values = (one.accuracy_percent, one.f1, one.uar) if one else (None,) * len(FIGURES)
+        values = (one.accuracy_percent, one.f1, one.uar) if one else (None,) * len(RUN_METRICS)
         cells += [NOTHING if value is None else str(value) for value in values]
     return Row(cells, "quoted")
 
@@ -193,7 +193,7 @@ def _commonest_row(datasets: Sequence[str], shown: Mapping[RunKey, RecognitionRe
         found = best.metrics.commonest if best else {}
         cells += [
             f"{100 * found[name]:.1f}" if name == "accuracy" else f"{found[name]:.3f}"
-            for name in FIGURES
+            for name in RUN_METRICS
         ]
     return Row(cells)
 

@@ -9,16 +9,16 @@ import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from realtime.drawing.palette import BLUE, VERMILLION, class_marks, css_colour
+from realtime.drawing.palette import BLUE, VERMILLION, class_markers, css_colour
 from realtime.reports.formatting import NOTHING, counted, duration, lines_of
 from training.datasets import DATASETS
 from training.evaluation.metrics import Estimate
 from training.evaluation.results import FoldPart, ProtocolRun
 from training.evaluation.run_metrics import (
-    FIGURES,
+    RUN_METRICS,
     ClassMetrics,
-    RunFigures,
-    SpottingFigures,
+    RunMetrics,
+    SpottingMetrics,
     spots,
 )
 from training.reports.html import (
@@ -93,7 +93,7 @@ def result_cells(
     first cell links to.
     """
     cells = []
-    for place, name in enumerate(FIGURES):
+    for place, name in enumerate(RUN_METRICS):
         one = metrics[name]
         text: object = percent_text(one) if name == "accuracy" else estimate_text(one)
         if top and one.value is not None and one.value >= top[place]:
@@ -112,7 +112,7 @@ def _small_interval(one: Estimate, *, in_percent: bool) -> str:
     return interval(one, 2)
 
 
-def run_details(run: ProtocolRun, metrics: RunFigures, shared: Mapping[str, str]) -> list[Markup]:
+def run_details(run: ProtocolRun, metrics: RunMetrics, shared: Mapping[str, str]) -> list[Markup]:
     """Return the details of a recognition run.
 
     `shared`: settings that all runs have in common, which are shown elsewhere.
@@ -145,7 +145,7 @@ def run_details(run: ProtocolRun, metrics: RunFigures, shared: Mapping[str, str]
     ]
 
 
-def spotting_details(run: ProtocolRun, metrics: SpottingFigures) -> list[Markup]:
+def spotting_details(run: ProtocolRun, metrics: SpottingMetrics) -> list[Markup]:
     """Return the details of a spotting run."""
     labels = [one.label for one in metrics.classes]
     curves = _curves(run)
@@ -186,7 +186,7 @@ def _never_right(classes: Sequence[ClassMetrics]) -> list[Markup]:
 
 
 def _classes(run: ProtocolRun, classes: Sequence[ClassMetrics], samples: str) -> Markup:
-    marks = class_marks(run.labels)
+    marks = class_markers(run.labels)
     rows = [
         Row(
             (
@@ -206,7 +206,7 @@ def _classes(run: ProtocolRun, classes: Sequence[ClassMetrics], samples: str) ->
     return table(header, rows)
 
 
-def _by_dataset(metrics: RunFigures) -> list[Markup]:
+def _by_dataset(metrics: RunMetrics) -> list[Markup]:
     if not metrics.by_dataset:
         return []
     rows = [
@@ -216,7 +216,7 @@ def _by_dataset(metrics: RunFigures) -> list[Markup]:
     return [table(("tested samples of", "accuracy %", "UF1", "UAR"), rows)]
 
 
-def _copies(metrics: RunFigures) -> list[Markup]:
+def _copies(metrics: RunMetrics) -> list[Markup]:
     """Return the metrics with and without the samples that may also have been in training."""
     if not metrics.copies:
         return []
@@ -298,7 +298,7 @@ def _median(curves: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64
     return median
 
 
-def _subjects_plot(metrics: RunFigures) -> list[Markup]:
+def _subjects_plot(metrics: RunMetrics) -> list[Markup]:
     subjects = metrics.by_subject
     if len(subjects) < 2:
         return []
@@ -339,7 +339,7 @@ def _subjects_plot(metrics: RunFigures) -> list[Markup]:
     return [plot("Each subject", alt, 1.5, draw, left_in=CURVES_LEFT_IN)]
 
 
-def _subjects_table(metrics: RunFigures) -> list[Markup]:
+def _subjects_table(metrics: RunMetrics) -> list[Markup]:
     if not metrics.by_subject:
         return []
     shown = metrics.by_subject[:LONGEST_LIST]
@@ -364,7 +364,7 @@ def _rest(whole: Sequence[object], shown: Sequence[object]) -> list[Markup]:
     return [paragraph(f"{rest} more are in report.json.", "faint")] if rest else []
 
 
-def _spotted_subjects(metrics: SpottingFigures) -> list[Markup]:
+def _spotted_subjects(metrics: SpottingMetrics) -> list[Markup]:
     shown = metrics.by_subject[:LONGEST_LIST]
     rows = [
         Row(
@@ -401,7 +401,7 @@ def _parts(run: ProtocolRun, labels: Sequence[str], samples: str, counted_are: s
         ]
         rows.append(Row((titles[name], *cells)))
     where = f"in the parts of each of {len(run.folds)} folds" if several else "in each part"
-    marks = class_marks(labels)
+    marks = class_markers(labels)
     header = ("part", samples, "people", *(f"{marks[one]} {one}" for one in labels))
     return table(header, rows, caption=f"{counted_are} {where}")
 

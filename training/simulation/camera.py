@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from realtime.types import Float32Array, UInt8Array
 from training.rendering import kernels
-from training.simulation.scenario import ClipScript
+from training.simulation.scenario import ClipScenario
 
 _GRAY_STEP = 0.0038
 """Linear light of one 8-bit step at mid gray: 2.2 * .5 ** 1.2 / 255."""
@@ -57,7 +57,7 @@ def lighting(rng: np.random.Generator) -> Lighting:
 class VirtualCamera:
     """Camera of a clip, which turns linear pictures into those that a webcam delivers."""
 
-    def __init__(self, scenario: ClipScript, rng: np.random.Generator) -> None:
+    def __init__(self, scenario: ClipScenario, rng: np.random.Generator) -> None:
         width, height = scenario.size_wh
         self._scenario = scenario
         self._rng = rng

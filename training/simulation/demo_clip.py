@@ -11,7 +11,7 @@ from training.annotations.expression import AnnotatedExpression
 from training.rendering.face_model import load_face_model
 from training.simulation import actions
 from training.simulation.actions import Motion
-from training.simulation.scenario import TIME_BASE, ClipScript
+from training.simulation.scenario import TIME_BASE, ClipScenario
 from training.simulation.scene import SceneRenderer
 from training.simulation.videos import EVENT_FIELDS, event_rows, write_table, write_video
 
@@ -33,7 +33,7 @@ _SKIN = 0.8596  # the tone of the clip that ships
 _SEED = (10,)
 
 
-def _motion(scenario: ClipScript, names: tuple[str, ...]) -> Motion:
+def _motion(scenario: ClipScenario, names: tuple[str, ...]) -> Motion:
     """Move as someone who sits, blinks and sways a little, and speaks briefly at both ends."""
     rng = np.random.default_rng(_SEED)
     t = np.array(scenario.t_s)
@@ -61,7 +61,7 @@ def write_demo(out: Path, face_model: Path) -> None:
 
     Raises SourceError when `face_model` cannot be read."""
     ticks = np.round(np.arange(round(SECONDS * FPS)) / FPS / float(TIME_BASE)).astype(int)
-    scenario = ClipScript(
+    scenario = ClipScenario(
         name="demo.mp4",
         seed=_SEED,
         subject=_SUBJECT,

@@ -13,7 +13,7 @@ from realtime.types import Float32Array, Float64Array, Frame, Int32Array
 from training.rendering import kernels
 from training.rendering.face_model import FACE, FACE_HEIGHT_CM, FaceModel
 from training.simulation import actions
-from training.simulation.scenario import ClipScript
+from training.simulation.scenario import ClipScenario
 from training.simulation.scene import CENTRE_CM, SceneRenderer
 
 _MESH_POINTS = 468
@@ -62,7 +62,7 @@ def mesh_anchors(model: FaceModel) -> Anchors:
     vertices = np.zeros((_MESH_POINTS, len(_ANCHOR_PEOPLE), 3), np.int32)
     shares = np.zeros((_MESH_POINTS, len(_ANCHOR_PEOPLE), 3), np.float32)
     for number, subject in enumerate(_ANCHOR_PEOPLE):
-        scenario = ClipScript(
+        scenario = ClipScenario(
             "", (7_303, subject), subject, (0.0,), size_wh=(size, size), face_px=330.0, noise=0.0
         )
         scene = SceneRenderer(scenario, model, actions.still(np.zeros(1), model.names))
@@ -117,12 +117,12 @@ class FaceFit:
 
     @property
     def face_px(self) -> float:
-        """Height of the face as in a ClipScript."""
+        """Height of the face as in a ClipScenario."""
         return FACE_HEIGHT_CM * self.scale_px
 
     @property
     def pose_deg(self) -> tuple[float, float, float]:
-        """Yaw, pitch and roll, with the signs of a ClipScript."""
+        """Yaw, pitch and roll, with the signs of a ClipScenario."""
         r = self.rotation
         yaw, pitch = np.arctan2(-r[2, 0], r[2, 2]), -np.arcsin(np.clip(r[2, 1], -1, 1))
         roll = np.arctan2(-r[0, 1], r[1, 1])

@@ -19,7 +19,7 @@ from realtime.faces.landmarks import VIEW_68
 from realtime.spec import FACE_SIZE
 from training.annotations.expression import ACTION_UNITS, AnnotatedExpression, intensity_at
 from training.rendering import kernels
-from training.simulation.scenario import ClipScript
+from training.simulation.scenario import ClipScenario
 from training.simulation.scene import SceneRenderer
 
 Float32Array = npt.NDArray[np.float32]
@@ -106,7 +106,7 @@ def frame_truth(scene: SceneRenderer, index: int) -> FrameTruth:
     return FrameTruth(moved[vertices, :2], aligned, flow_xy)
 
 
-def write_truth(path: Path, scenario: ClipScript, scene: SceneRenderer) -> None:
+def write_truth(path: Path, scenario: ClipScenario, scene: SceneRenderer) -> None:
     """Write the ground truth of a clip of N frames as `.npz` without pickles.
 
     `t_s` float64 [N]; `shapes` [K] and `weights` float32 [N, K]: of the face model; `units` [U]

@@ -31,7 +31,7 @@ from training.rendering.face_model import FaceModel
 from training.simulation import actions
 from training.simulation.actions import Motion
 from training.simulation.ground_truth import LANDMARK_VERTICES, align
-from training.simulation.scenario import ClipScript, perform
+from training.simulation.scenario import ClipScenario, perform
 from training.simulation.scene import SceneRenderer
 
 Float32Array = npt.NDArray[np.float32]
@@ -60,7 +60,9 @@ class _Face:
     `shapes` [K, ...], `gazes` [2, ...] (right, up) and `turns` [2, ...] (yaw, pitch).
     """
 
-    def __init__(self, scene: SceneRenderer, scenario: ClipScript, names: tuple[str, ...]) -> None:
+    def __init__(
+        self, scene: SceneRenderer, scenario: ClipScenario, names: tuple[str, ...]
+    ) -> None:
         shapes = len(names)
         lid_rows = 2 * (LID_STEPS - 1)
         motion = actions.still(np.zeros(1 + shapes + 4 + 2 + lid_rows), names)
@@ -147,7 +149,7 @@ def _as_square(transform: Float32Array) -> npt.NDArray[np.float64]:
     return np.vstack([transform, [0.0, 0.0, 1.0]])
 
 
-def warped_faces(scenario: ClipScript, model: FaceModel, rate_hz: float) -> UInt8Array:
+def warped_faces(scenario: ClipScenario, model: FaceModel, rate_hz: float) -> UInt8Array:
     """Make the aligned face of a scenario in every slot of a clock: uint8 [S, 128, 128].
 
     Noise and JPEG are the scenario's. There is no H.264, because its frames count for slots, and

@@ -28,7 +28,7 @@ from training.simulation.actions import Motion
 from training.simulation.camera import VirtualCamera, lighting
 from training.simulation.face_fitting import FaceFit, fit_face
 from training.simulation.reenactment import FaceReenactor, RoomLight
-from training.simulation.scenario import ClipScript, perform, plan_clip
+from training.simulation.scenario import ClipScenario, perform, plan_clip
 
 Float32Array = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -37,8 +37,8 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Suffixes of the files that are read as photos."""
 
 SMALLEST_FACE_PX = 100
-"""Least height of a face, measured as `ClipScript.face_px`: smaller faces have no skin texture left
-to move."""
+"""Least height of a face, measured as `ClipScenario.face_px`: smaller faces have no skin texture
+left to move."""
 
 LARGEST_ENLARGEMENT = 1.3
 """Largest factor by which a photo is enlarged: more is softer than a camera's picture."""
@@ -156,7 +156,7 @@ def _resized(photo_bgr: UInt8Array, face: FaceFit, scale: float) -> tuple[UInt8A
 
 def plan_portrait_clip(
     seed: int, index: int, seconds: float, portraits: list[Portrait]
-) -> ClipScript:
+) -> ClipScenario:
     """Draw the scenario of clip `index`, with a size, place and pose that suit the photo.
 
     All else is as `plan_clip` draws it, but no hands pass before a photo."""
@@ -181,14 +181,14 @@ def plan_portrait_clip(
     )
 
 
-class PortraitStage:
+class PortraitScene:
     """Renderer of a clip of a photo, as `SceneRenderer` is of a clip of a simulated person.
 
     `motion`: movements of the person, by default those of the scenario."""
 
     def __init__(
         self,
-        scenario: ClipScript,
+        scenario: ClipScenario,
         model: FaceModel,
         portrait: Portrait,
         motion: Motion | None = None,
@@ -253,7 +253,7 @@ def _mirrored(at: npt.NDArray[np.int_], size: int) -> npt.NDArray[np.int_]:
     return np.minimum(round_trip, 2 * size - 1 - round_trip)
 
 
-def clip_row(scenario: ClipScript, portraits: list[Portrait]) -> dict[str, object]:
+def clip_row(scenario: ClipScenario, portraits: list[Portrait]) -> dict[str, object]:
     """Return the clip's row of clips.csv.
 
     The subject is the photo's name; traits that a photo does not state stay empty."""
@@ -261,10 +261,10 @@ def clip_row(scenario: ClipScript, portraits: list[Portrait]) -> dict[str, objec
     return videos.clip_row(scenario) | {"subject": portraits[scenario.subject].name} | unknown
 
 
-def _film_task(task: tuple[ClipScript, Portrait, Path, Path]) -> None:
+def _film_task(task: tuple[ClipScenario, Portrait, Path, Path]) -> None:
     """Film a clip of a portrait; a task of the process pool."""
     scenario, portrait, face_model, path = task
-    scene = PortraitStage(scenario, load_face_model(face_model), portrait)
+    scene = PortraitScene(scenario, load_face_model(face_model), portrait)
     videos.write_video(path, scenario, scene, "ultrafast")
 
 

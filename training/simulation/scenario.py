@@ -54,7 +54,7 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True)
-class ClipScript:
+class ClipScenario:
     """Scenario of a clip: all that the clip is made from.
 
     `name`: file name; `seed`: of all that the other fields leave open; `subject`: number of the
@@ -101,7 +101,7 @@ class ClipScript:
         end_s = round(self.t_s[-1], 4)
         return (*(Episode(0.0, end_s, kind) for kind in self.distractions), *self.episodes)
 
-    def without(self, kind: str) -> ClipScript:
+    def without(self, kind: str) -> ClipScenario:
         """Return the same scenario without a kind of activity."""
         return dataclasses.replace(
             self,
@@ -209,7 +209,7 @@ def shifted(event: AnnotatedExpression, by_s: float) -> AnnotatedExpression:
 
 def plan_clip(
     seed: int, index: int, seconds: float, first_subject: int, subjects: int
-) -> ClipScript:
+) -> ClipScenario:
     """Draw the scenario of clip `index`; about one in three short clips has no event.
 
     The person is one of `subjects` people, who are numbered from `first_subject`.
@@ -235,7 +235,7 @@ def plan_clip(
     noise = float(rng.choice([0.4, 1.0, 2.0, 3.5, 5.0], p=[0.2, 0.3, 0.3, 0.14, 0.06]))
     fitting = [size for size in _SIZES_WH if min(size) >= 1.15 * face_px]
     size_wh = fitting[min(int(rng.integers(3)), len(fitting) - 1)]
-    return ClipScript(
+    return ClipScenario(
         name=f"clip_{index:05d}.mp4",
         seed=(seed, index, 1),
         subject=subject,
@@ -274,7 +274,7 @@ def _place(
     return x, y
 
 
-def perform(scenario: ClipScript, names: tuple[str, ...]) -> Motion:
+def perform(scenario: ClipScenario, names: tuple[str, ...]) -> Motion:
     """Make the person's movements in each frame, for the shapes `names` of a face model."""
     rng = np.random.default_rng([*scenario.seed, 2])
     motion = actions.still(np.array(scenario.t_s), names)

@@ -17,7 +17,7 @@ from training.rendering.face_model import FACE, FACE_HEIGHT_CM, FaceModel, spher
 from training.rendering.kernels import LightArrays, PoseArrays
 from training.simulation.actions import Motion
 from training.simulation.camera import VirtualCamera, lighting, supersampling
-from training.simulation.scenario import ClipScript, perform
+from training.simulation.scenario import ClipScenario, perform
 
 BLUR_FROM_PX = 0.5
 BLUR_STEP_PX = 1.5
@@ -128,7 +128,7 @@ class SceneRenderer:
 
     def __init__(
         self,
-        scenario: ClipScript,
+        scenario: ClipScenario,
         model: FaceModel,
         motion: Motion | None = None,
         scale: float | None = None,

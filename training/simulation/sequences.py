@@ -22,15 +22,15 @@ from realtime.parallel.process_pool import map_all
 from realtime.spec import ModelSpec
 from realtime.types import Frame
 from training.annotations.expression import AnnotatedExpression
-from training.preparation.prepare import read_streams
-from training.preparation.sequence_file import FaceSequence, write_streams
+from training.preparation.prepare import read_sequences
+from training.preparation.sequence_file import FaceSequence, write_sequences
 from training.provenance import ensure_same_inputs, sha256_of
 from training.rendering.face_model import load_face_model
 from training.simulation.actions import draw_event
 from training.simulation.mesh_warping import warped_faces
 from training.simulation.scenario import (
     LONG_CLIP_S,
-    ClipScript,
+    ClipScenario,
     frame_times,
     person_name,
     plan_clip,
@@ -85,9 +85,9 @@ def dense_events(rng: np.random.Generator, seconds: float) -> tuple[AnnotatedExp
     return tuple(placed)
 
 
-def stream_script(
+def sequence_scenario(
     seed: int, index: int, seconds: float, first_subject: int, dense: bool = True
-) -> ClipScript:
+) -> ClipScenario:
     """Draw the scenario of clip `index`, as `plan_clip` does, but for a face sequence.
 
     The clip has a person of its own, who is filmed close up, and, if `dense` and short, more
@@ -113,7 +113,7 @@ def stream_script(
 class _Codec:
     """H.264 compression of pictures: encoded and decoded in memory, frame by frame."""
 
-    def __init__(self, scenario: ClipScript) -> None:
+    def __init__(self, scenario: ClipScenario) -> None:
         rate = max(1, round(scenario.fps))
         self._encoder = av.CodecContext.create("libx264", "w")
         assert isinstance(self._encoder, av.VideoCodecContext)
@@ -139,14 +139,14 @@ class _Codec:
         return result
 
 
-def film(scenario: ClipScript, scene: Scene) -> Iterator[Frame]:
+def film(scenario: ClipScenario, scene: Scene) -> Iterator[Frame]:
     """Yield all frames of a scenario as they would be read from its video."""
     codec = _Codec(scenario)
     for index, t_s in enumerate(scenario.t_s):
         yield Frame(index, t_s, codec(scene.frame(index)))
 
 
-def _streams_task(task: tuple[list[ClipScript], Path, ModelSpec, bool, Path]) -> int:
+def _streams_task(task: tuple[list[ClipScenario], Path, ModelSpec, bool, Path]) -> int:
     """Write a file of face sequences and count its slots; a task of the process pool."""
     scenarios, face_model, spec, warped, out = task
     model = load_face_model(face_model)
@@ -161,14 +161,14 @@ def _streams_task(task: tuple[list[ClipScript], Path, ModelSpec, bool, Path]) ->
             scene = SceneRenderer(
                 scenario, model, scale=1.0 if scenario.face_px > SMOOTH_PX else None
             )
-            streams += read_streams(
+            streams += read_sequences(
                 film(scenario, scene), scenario.name, person, spec, scenario.events
             )
-    write_streams(streams, spec, out)
+    write_sequences(streams, spec, out)
     return sum(len(stream.t_s) for stream in streams)
 
 
-def simulate_streams(
+def simulate_sequences(
     out: Path,
     face_model: Path,
     spec: ModelSpec,
@@ -195,7 +195,7 @@ def simulate_streams(
 
     Example:
         spec = load_recipe("kilas").spec
-        simulate_streams(Path("sequences"), Path("ict_facekit.npz"), spec, clips=100, warped=True)
+        simulate_sequences(Path("sequences"), Path("ict_facekit.npz"), spec, clips=100, warped=True)
     """
     if warped and spec.mask != "none":
         raise KilasError(
@@ -216,7 +216,7 @@ def simulate_streams(
     }
     ensure_same_inputs(out, made_from, f"{name}.json")
     scenarios = [
-        stream_script(seed, index, seconds, first_subject, dense) for index in range(clips)
+        sequence_scenario(seed, index, seconds, first_subject, dense) for index in range(clips)
     ]
     tasks = []
     clips_a_file = max(1, round(FILE_S / seconds))

@@ -24,7 +24,7 @@ from training.rendering.appearance import traits_of
 from training.rendering.face_model import load_face_model
 from training.simulation.actions import reach_mm
 from training.simulation.ground_truth import write_truth
-from training.simulation.scenario import TIME_BASE, ClipScript, person_name, plan_clip
+from training.simulation.scenario import TIME_BASE, ClipScenario, person_name, plan_clip
 from training.simulation.scene import Scene, SceneRenderer
 
 SUBJECTS_PER_CLIP = 0.34
@@ -59,7 +59,7 @@ EVENT_FIELDS = ("clip", *COURSE_FIELDS, "displacement_mm")
 ACTIVITY_FIELDS = ("clip", "start_s", "end_s", "kind")
 
 
-def write_video(path: Path, scenario: ClipScript, scene: Scene, preset: str) -> None:
+def write_video(path: Path, scenario: ClipScenario, scene: Scene, preset: str) -> None:
     """Film all frames of a scenario into an H.264 MP4 with the scenario's own frame times.
 
     The file appears under its name only when it is complete."""
@@ -82,7 +82,7 @@ def write_video(path: Path, scenario: ClipScript, scene: Scene, preset: str) -> 
     unfinished.replace(path)
 
 
-def render_clip(scenario: ClipScript, face_model: Path, path: Path, truth: bool = False) -> None:
+def render_clip(scenario: ClipScenario, face_model: Path, path: Path, truth: bool = False) -> None:
     """Write the clip that the scenario describes, and with `truth` the .npz beside it.
 
     Raises SourceError when `face_model` cannot be read."""
@@ -92,7 +92,7 @@ def render_clip(scenario: ClipScript, face_model: Path, path: Path, truth: bool 
     write_video(path, scenario, scene, "ultrafast")
 
 
-def clip_row(scenario: ClipScript) -> dict[str, object]:
+def clip_row(scenario: ClipScenario) -> dict[str, object]:
     """Return the clip's row of clips.csv."""
     traits = traits_of(scenario.subject, scenario.skin)
     return {
@@ -122,7 +122,7 @@ def clip_row(scenario: ClipScript) -> dict[str, object]:
     }
 
 
-def event_rows(scenario: ClipScript) -> list[dict[str, object]]:
+def event_rows(scenario: ClipScenario) -> list[dict[str, object]]:
     """Return the clip's rows of events.csv."""
     return [
         {"clip": scenario.name}
@@ -132,7 +132,7 @@ def event_rows(scenario: ClipScript) -> list[dict[str, object]]:
     ]
 
 
-def activity_rows(scenario: ClipScript) -> list[dict[str, object]]:
+def activity_rows(scenario: ClipScenario) -> list[dict[str, object]]:
     """Return the clip's rows of activities.csv."""
     return [
         {"clip": scenario.name} | dataclasses.asdict(activity) for activity in scenario.activities
@@ -148,7 +148,7 @@ def write_table(path: Path, fields: Sequence[str], rows: Iterable[dict[str, obje
 
 
 def write_tables(
-    out: Path, scenarios: Sequence[ClipScript], clip_rows: Iterable[dict[str, object]]
+    out: Path, scenarios: Sequence[ClipScenario], clip_rows: Iterable[dict[str, object]]
 ) -> None:
     """Write `clips.csv` of these rows, and the scenarios' `events.csv` and `activities.csv`."""
     write_table(out / "clips.csv", CLIP_FIELDS, clip_rows)
@@ -158,7 +158,7 @@ def write_tables(
     write_table(out / "activities.csv", ACTIVITY_FIELDS, activities)
 
 
-def _render_task(task: tuple[ClipScript, Path, Path, bool]) -> None:
+def _render_task(task: tuple[ClipScenario, Path, Path, bool]) -> None:
     """Film a clip; a task of the process pool."""
     render_clip(*task)
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from realtime.drawing.palette import class_colours, class_marks
+from realtime.drawing.palette import class_colours, class_markers
 from realtime.run_status import RunStatus
 from realtime.spec import NONE_LABEL, ModelSpec
 from realtime.types import Event, MacroScores, Scores
@@ -405,7 +405,7 @@ def _classes(labels: Sequence[str]) -> Json:
     return {
         "labels": list(labels),
         "colours": {label: "#{:02x}{:02x}{:02x}".format(*rgb) for label, rgb in colours.items()},
-        "marks": class_marks(labels),
+        "marks": class_markers(labels),
     }
 
 
