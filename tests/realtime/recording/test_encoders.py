@@ -40,8 +40,8 @@ def _try_again() -> Iterator[None]:
     working_encoder.cache_clear()
 
 
-def use(monkeypatch: pytest.MonkeyPatch, *encoders: Encoder) -> None:
-    monkeypatch.setattr(encoders, "HARDWARE_ENCODERS", encoders)
+def use(monkeypatch: pytest.MonkeyPatch, *wanted: Encoder) -> None:
+    monkeypatch.setattr(encoders, "HARDWARE_ENCODERS", wanted)
 
 
 def picture(gray: int, size_wh: tuple[int, int] = (320, 240)) -> UInt8Array:
