@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 from rich.console import Console
 
 from training.batches.sample_batches import plain_batches, training_batches
@@ -54,7 +55,11 @@ def train(folder: Path, pause_s: float = 0.0, **changes: object) -> tuple[keras.
         batches.start = lambda epoch: (time.sleep(pause_s), start(epoch))[1]
     validation = plain_batches(data, np.arange(9, 12), RECIPE.spec)
     quiet = Console(file=io.StringIO())
-    fitted = fit(network, batches, settings, folder, validation, keep=True, console=quiet)
+    tf.config.run_functions_eagerly(True)  # so few steps take less time than their graph
+    try:
+        fitted = fit(network, batches, settings, folder, validation, keep=True, console=quiet)
+    finally:
+        tf.config.run_functions_eagerly(False)
     return network, fitted
 
 
