@@ -117,13 +117,6 @@ def test_views_and_read_only_frames_are_taken(astronaut_bgr: Image, layout: Regi
         assert np.array_equal(extract_regions(frozen, transform, layout), expected)
 
 
-def test_out_is_written_and_returned(astronaut_bgr: Image) -> None:
-    transform = similarity(1.28, 0, -200.0, -90.0)
-    out = np.zeros((3, 64, 64), np.uint8)
-    assert extract_regions(astronaut_bgr, transform, "triple", out=out) is out
-    assert np.array_equal(out, extract_regions(astronaut_bgr, transform, "triple"))
-
-
 # iBUG points of a face in the aligned frame: eyes about (44, 38) and (84, 38), lips at (64, 95).
 def eye(x: float) -> list[tuple[float, float]]:
     return [(x - 10, 38), (x - 4, 33), (x + 4, 33), (x + 10, 38), (x + 4, 42), (x - 4, 42)]
@@ -197,10 +190,6 @@ def test_wrong_arguments_are_told_with_what_was_expected() -> None:
     for transform in (wrong, np.zeros((2, 3), np.float32)):
         with pytest.raises(ValueError, match="can be inverted"):
             extract_regions(image_bgr, transform, "triple")
-    with pytest.raises(ValueError, match=r"\[3, 64, 64\], found uint8 \[3, 64, 63\]"):
-        extract_regions(image_bgr, upright, "triple", out=np.zeros((3, 64, 63), np.uint8))
-    with pytest.raises(ValueError, match="non-contiguous"):
-        extract_regions(image_bgr, upright, "triple", out=np.zeros((64, 64, 3), np.uint8).T)
     with pytest.raises(ValueError, match="layout"):
         extract_regions(image_bgr, upright, "quad")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="mask"):
