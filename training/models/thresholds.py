@@ -48,7 +48,9 @@ def choose_thresholds(prepared: Sequence[Path], model_file: Path, jobs: int) -> 
     """Write the thresholds with the best spotting F1 (IoU 0.5) into the model file; return the F1.
 
     Each threshold is chosen while the others stay fixed. `prepared`: files of face sequences and
-    folders of such files (see `load_all_sequences`), of people that the model was not trained on. Raises KilasError when it was trained on any of them.
+    folders of such files (see `load_all_sequences`), of people that the model was not trained on.
+
+    Raises KilasError when it was trained on any of them.
     """
     model = Model.load(model_file, device="cpu")
     spec = model.spec
