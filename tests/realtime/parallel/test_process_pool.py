@@ -102,12 +102,12 @@ def start_sleepers(folder: Path) -> subprocess.Popen[str]:
     script = folder / "sleepers.py"
     script.write_text(
         "import pathlib, sys, time\n"
-        "from realtime.parallel.process_pool import for_all\n"
+        "from realtime.parallel.process_pool import map_all\n"
         "def sleep(number):\n"
         "    (pathlib.Path(sys.argv[1]) / f'started-{number}').touch()\n"
         "    time.sleep(300)\n"
         "if __name__ == '__main__':\n"
-        "    for_all(sleep, range(4), 2, 'sleeping')\n"
+        "    map_all(sleep, range(4), 2, 'sleeping')\n"
     )
     return subprocess.Popen(
         [sys.executable, str(script), str(folder)],
