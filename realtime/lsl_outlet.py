@@ -18,7 +18,6 @@ import hashlib
 import json
 import platform
 from collections import deque
-from types import TracebackType
 from typing import Any, Self
 
 from realtime.errors import KilasError
@@ -107,12 +106,7 @@ class LslOutlet:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

@@ -8,10 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from realtime.drawing.shapes import SUBPIXEL_BITS
 from realtime.types import UInt8Array
-
-SUBPIXEL_BITS = 4
-"""Fractional bits of coordinates for OpenCV: marks of ten pixels look ragged on whole pixels."""
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,8 @@ from realtime.types import UInt8Array
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels, right and bottom outside."""
 
-SUBPIXEL_BITS = 4  # binary places of the coordinates that OpenCV draws smooth lines at
+SUBPIXEL_BITS = 4
+"""Fractional bits of coordinates for OpenCV: marks of ten pixels look ragged on whole pixels."""
 
 # A plate lets a quarter of the scene through: over pure white it is 71 of 255, on which white
 # text has a contrast of 8.8 : 1 and pale text 6.7 : 1.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from types import TracebackType
 from typing import Self
 
 import cv2
@@ -71,10 +70,5 @@ class FaceTracker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
