@@ -6,6 +6,11 @@ each into an update, and the updates go to the screen and to the recording.
 
 from __future__ import annotations
 
+from realtime.interrupts import INTERRUPTED, exit_on_interrupt, raise_on_interrupt
+
+if __name__ == "__main__":
+    exit_on_interrupt()  # the imports below take a second or two
+
 import math
 import os
 import platform
@@ -150,7 +155,7 @@ def watch(
             "macro-expressions."
         )
         if monitor.model.device_note:
-            console.print(monitor.model.device_note, style="dim")
+            console.print("No graphics card is used; `stream.py info` says why.", style="dim")
         opened.enter_context(frames)
         folder = record or SESSIONS
         screen = (
@@ -293,17 +298,17 @@ def analyze_files(
             formats=wanted_formats,
             report=report,
             overwrite=overwrite,
-            # Of one file every frame is told, of many every file.
+            # Progress counts the frames of a single file, or the files of many.
             on_update=progress.advance if len(inputs) == 1 and scheduler is None else None,
         )
     for row in table.itertuples():
         if row.status == "failed":
             console.print(f"{row.file}: {row.reason}", style="red")
     counts = table["status"].value_counts()
-    said = ", ".join(
-        f"{counts[one]} {one}" for one in ("done", "skipped", "failed") if one in counts
+    counted = ", ".join(
+        f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if status in counts
     )
-    console.print(f"{said}; {int(table['events'].sum())} events in all; {out / SUMMARY_FILE}")
+    console.print(f"{counted}; {int(table['events'].sum())} events in all; {out / SUMMARY_FILE}")
     if counts.get("failed", 0):
         raise typer.Exit(1)
 
@@ -519,6 +524,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
         arguments.insert(0, "watch")
+    raise_on_interrupt()
     # OpenCV's own threads would only take the cores from the stages, which run side by side.
     cv2.setNumThreads(1)
     try:
@@ -527,7 +533,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except KilasError as error:
         if "--debug" in sys.argv:
             raise

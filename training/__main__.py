@@ -8,6 +8,11 @@ Example:
 
 from __future__ import annotations
 
+from realtime.interrupts import exit_on_interrupt, raise_on_interrupt
+
+if __name__ == "__main__":
+    exit_on_interrupt()  # the imports below take a moment
+
 import os
 import sys
 from pathlib import Path
@@ -401,6 +406,7 @@ def reproduce(
 
 def main() -> None:
     """Run the command line: status 0 on success, 2 on wrong use, 1 on failure, 130 on Ctrl-C."""
+    raise_on_interrupt()
     try:
         app()  # typer ends with status 130, without a traceback, on Ctrl-C
     except KilasError as error:
