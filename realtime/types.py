@@ -22,6 +22,9 @@ Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating[Any]]
 
+NO_FACE: Literal["no face"] = "no face"
+"""State of a frame without a face."""
+
 State = Literal["no face", "warming up", "neutral", "expression", "macro"]
 """State of a face at one moment.
 

@@ -95,7 +95,7 @@ def simulate(
     streams: Annotated[
         Literal["drawn", "warped"] | None,
         typer.Option(
-            help="Write streams for the training instead of videos; warped streams take a fifth "
+            help="Write face sequences for the training, not videos; warped ones take a fifth "
             "of the time."
         ),
     ] = None,
@@ -107,7 +107,7 @@ def simulate(
         str, typer.Option(help="With --streams: the recipe that gives the sampling rate.")
     ] = "kilas",
 ) -> None:
-    """Simulate people with micro-expressions; write labelled videos, or streams for the training.
+    """Simulate people with micro-expressions; write labelled videos, or face sequences.
 
     Example: python -m training simulate --face-model ict_facekit.npz --out clips --clips 30
     """
@@ -181,7 +181,9 @@ def prepare(
 
 @app.command()
 def inspect(
-    data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
+    data: Annotated[
+        list[Path], typer.Argument(help="Files of face sequences, or folders of them.")
+    ],
     out: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Contact sheet to draw (.png or .jpg).")
     ] = None,
@@ -200,7 +202,9 @@ def inspect(
 
 @app.command()
 def train(
-    data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
+    data: Annotated[
+        list[Path], typer.Argument(help="Files of face sequences, or folders of them.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the network and its training record.")],
     recipe: RecipeName = "kilas",
     settings: Settings = None,
@@ -241,7 +245,9 @@ def export(
 
 @app.command()
 def thresholds(
-    data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
+    data: Annotated[
+        list[Path], typer.Argument(help="Files of face sequences, or folders of them.")
+    ],
     model: Annotated[
         Path, typer.Option(help="The exported model file, to which the thresholds are written.")
     ],
@@ -263,7 +269,7 @@ def evaluate(
     context: typer.Context,
     data: Annotated[
         list[Path] | None,
-        typer.Argument(help="With --protocol: files of streams, or folders of them."),
+        typer.Argument(help="With --protocol: files of face sequences, or folders of them."),
     ] = None,
     protocol: Annotated[
         str | None,
@@ -357,7 +363,9 @@ def _evaluate_model(
 @app.command()
 def grid(
     name: Annotated[str, typer.Argument(help="Name of a grid of the project, or a TOML file.")],
-    data: Annotated[list[Path], typer.Argument(help="Files of streams, or folders of them.")],
+    data: Annotated[
+        list[Path], typer.Argument(help="Files of face sequences, or folders of them.")
+    ],
     out: Annotated[
         Path, typer.Option(file_okay=False, help="Folder for the folds and the report.")
     ],

@@ -31,7 +31,7 @@ from realtime.drawing.shapes import SUBPIXEL_BITS, fill, paint_brackets, plate, 
 from realtime.drawing.text import PALE, WHITE, shorten, width_of, write
 from realtime.run_status import RunStatus
 from realtime.spec import FACE_SIZE, LAYOUTS, NONE_LABEL, ModelSpec
-from realtime.types import Face, MacroScores, Scores, State, UInt8Array, Update
+from realtime.types import NO_FACE, Face, MacroScores, Scores, State, UInt8Array, Update
 
 _MACRO_HELD_S = 1.0  # macro scores come twice a second; older ones were interrupted
 _PRIMARY_MARGIN = 1.25  # another face has to be this much larger to take the panel over
@@ -265,7 +265,7 @@ class Overlay:
         left, top, right, bottom = look.panel(self._panel_right)
         plate(image, (left, top, right, bottom))
         now_s = update.frame.t_s
-        state: State = "no face"
+        state: State = NO_FACE
         if primary is not None:
             state = update.states.get(primary.face_id, "warming up")
         scores = None

@@ -14,7 +14,7 @@ from realtime.display.macro_list import MACRO_WORD
 from realtime.drawing.palette import class_colours, class_markers
 from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
-from realtime.types import Event, MacroScores, Scores, Update
+from realtime.types import NO_FACE, Event, MacroScores, Scores, Update
 
 _LINE_REFRESH_S = 0.1  # as often as the eye can follow numbers
 _PLAIN_LINE_S = 1.0  # a log needs no more
@@ -151,7 +151,7 @@ class TerminalLine:
             if face_id in self._macro:
                 texts = self._macro_classes.score_texts(self._macro[face_id].probabilities)
                 groups.append([MACRO_WORD, *texts])
-        groups = groups or [["no face"]]
+        groups = groups or [[NO_FACE]]
         run = [] if status is None else status.words()
         if status is not None and status.warning:
             run.append(status.warning)
@@ -180,7 +180,7 @@ class TerminalLine:
         if status is not None and status.warning:
             lines.append(Text(f"! {status.warning}", style="yellow"))
         if not update.states:
-            lines.append(Text("no face"))
+            lines.append(Text(NO_FACE))
         faces = self._faces(update, all_macro=True)
         if len(lines) + len(faces) > self._console.height:
             faces = self._faces(update, all_macro=False)

@@ -32,6 +32,7 @@ import pandas as pd
 
 from realtime.exports.media_time import MediaEvent, first_frame_s, media_events
 from realtime.session.reader import Session
+from realtime.types import NO_FACE
 
 VERSION = "3.0"
 
@@ -43,7 +44,6 @@ PHASES = ("onset-apex", "apex-offset")
 STATES = ("warming up", "macro")
 """States of a face that show where to look again; the others follow from the events."""
 
-NO_FACE = "no face"
 
 UNKNOWN_DATE = "1970-01-01T00:00:00+00:00"
 """Date, which ELAN requires, for a session that states none. It is not the date of the export, so

@@ -38,8 +38,7 @@ from realtime.inference.onnx_file import (
     first_line_of,
 )
 from realtime.spec import METADATA_KEY, ModelSpec
-
-Float32Array = npt.NDArray[np.float32]
+from realtime.types import Float32Array
 
 DEFAULT_MODEL = "kilas"
 """Name of the model that is used by default."""

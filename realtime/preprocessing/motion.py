@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.spec import FACE_SIZE, LAYOUTS, MOTION_STRIDE, ModelSpec, RegionLayout
-from realtime.types import Float32Array, UInt8Array
-
-Float64Array = npt.NDArray[np.float64]
+from realtime.types import Float32Array, Float64Array, UInt8Array
 
 GRID = FACE_SIZE // MOTION_STRIDE
 """Number of nodes of the motion grid in each direction."""

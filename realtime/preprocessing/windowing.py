@@ -117,7 +117,7 @@ class SignalStage(Protocol):
 
 
 class GraySignal:
-    """Signal of the seed documents: the gray regions themselves, uint8 [R, H, W, 1]."""
+    """Signal of the papers: the gray regions themselves, uint8 [R, H, W, 1]."""
 
     def restart(self) -> None:
         """Do nothing: no state is kept from slot to slot."""

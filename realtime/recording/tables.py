@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 
 from realtime.recording.encoders import TICKS_HZ
 from realtime.session.layout import scores_header
-from realtime.types import Conditions, Event, Update
+from realtime.types import NO_FACE, Conditions, Event, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class ScoreTable:
                 del self._scores[face_id]
         time_cells = [record.frame_id, f"{record.t_s:.6f}"]
         if not record.states:
-            return [[*time_cells, "", 0, *self._no_scores, *self._no_macro, "no face"]]
+            return [[*time_cells, "", 0, *self._no_scores, *self._no_macro, NO_FACE]]
         for face_id, probabilities in record.macro:
             self._macro[face_id] = [f"{value:.6f}" for value in probabilities]
         return [

@@ -48,6 +48,7 @@ from realtime.reports.charts import FAINT, FONT, INK, drawn_in, new_plot, toolti
 from realtime.session.layout import MACRO_PREFIX
 from realtime.session.statistics import FaceStatistics, Float64Array, Stretch
 from realtime.spec import NONE_LABEL
+from realtime.types import NO_FACE
 
 MS = 1000.0
 
@@ -100,7 +101,7 @@ LONG_GAP = 4.0
 
 # Look of stretches behind the scores: fill, hatch, colour of the hatch.
 BANDS = {
-    "no face": ("#d0d7de", "/", "#8c959f"),
+    NO_FACE: ("#d0d7de", "/", "#8c959f"),
     "warming up": ("#eaeef2", ".", "#8c959f"),
     "macro": ("#fdf0dc", "\\", "#b08a4a"),
 }

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from realtime.faces.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG, UNEVEN
-
-Float64Array = npt.NDArray[np.float64]
+from realtime.types import NO_FACE, Float64Array
 
 HOLE_S = 0.2
 """Longest time without a frame that still counts as seen; the default `max_gap_s` of models."""
@@ -28,9 +27,6 @@ ROUNDING_S = 1e-6
 
 SHOWN_STATES = ("warming up", "macro")
 """States that are listed as stretches; `expression` becomes an event or nothing."""
-
-AWAY = "no face"
-"""State of a stretch without a face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +117,8 @@ def presence(scores: pd.DataFrame) -> Presence:
     if not len(times_s):
         return Presence(0.0, 0.0, 0.0, ())
     held_s, unseen_s = _held(times_s)
-    states = np.where(is_face, "face", AWAY)
-    absences = [one for one in _runs(times_s, held_s, states) if one.state == AWAY]
+    states = np.where(is_face, "face", NO_FACE)
+    absences = [one for one in _runs(times_s, held_s, states) if one.state == NO_FACE]
     return Presence(
         with_face_s=float(held_s[is_face].sum()),
         without_face_s=float(held_s[~is_face].sum()),
@@ -235,7 +231,7 @@ def _away(own_s: Float64Array, held_s: Float64Array, start_s: float, end_s: floa
     left_s = np.concatenate([[start_s], own_s + held_s])
     back_s = np.append(own_s, end_s)
     return [
-        Stretch(AWAY, float(left), float(back))
+        Stretch(NO_FACE, float(left), float(back))
         for left, back in zip(left_s, back_s, strict=True)
         if back - left > ROUNDING_S
     ]

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from realtime.types import Float64Array
+
 KINDS = ("micro", "macro")
 
 # Action unit -> shapes of the face model; a bare name stands for its left and right half.
@@ -75,13 +76,13 @@ SHORTEST_COURSE_S = 1e-3
 """Shortest rise or fall of an expression: less than a slot of any clock, so it comes at once."""
 
 
-def minimum_jerk(x: npt.ArrayLike) -> FloatArray:
+def minimum_jerk(x: npt.ArrayLike) -> Float64Array:
     """Return the smoothest way from 0 at x = 0 to 1 at x = 1 (Flash & Hogan, 1985)."""
     u = np.clip(np.asarray(x, np.float64), 0.0, 1.0)
     return u**3 * (10.0 - 15.0 * u + 6.0 * u * u)
 
 
-def intensity_at(event: ExpressionCourse, t_s: npt.ArrayLike) -> FloatArray:
+def intensity_at(event: ExpressionCourse, t_s: npt.ArrayLike) -> Float64Array:
     """Return the true intensity of an event at one or more times, in the shape of `t_s`.
 
     It is 0 before the onset and after the offset. `event`: an AnnotatedExpression, or a row of

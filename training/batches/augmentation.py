@@ -13,18 +13,15 @@ from dataclasses import dataclass
 import cv2
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from realtime.errors import KilasError
 from realtime.spec import FACE_SIZE, ModelSpec
-from realtime.types import Float32Array, UInt8Array
+from realtime.types import Float32Array, Float64Array, UInt8Array
 
 GAIN_RANGE = (0.7, 1.4)
 """Range of the factor by which the motion of each window is scaled, for faces and expressions of
 other sizes than those at hand."""
 
-
-Float64Array = npt.NDArray[np.float64]
 
 ROTATION_DEG = 15.0  # stated by the 3DCNN framework paper, as are crop and contrast
 CROP = 0.1

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from realtime.types import Float64Array
 
 Interval = tuple[float, float]
 """Onset and offset in seconds.
@@ -54,7 +54,7 @@ def match(
     return pairs
 
 
-def ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> FloatArray:
+def ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> Float64Array:
     """Divide part by whole, element by element; 0 where the whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, float), np.asarray(whole, float))
     return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
@@ -84,12 +84,12 @@ class Recognition(NamedTuple):
     precision, [...], their unweighted means.
     """
 
-    precision: FloatArray
-    recall: FloatArray
-    f1: FloatArray
-    uf1: FloatArray
-    uar: FloatArray
-    macro_precision: FloatArray
+    precision: Float64Array
+    recall: Float64Array
+    f1: Float64Array
+    uf1: Float64Array
+    uar: Float64Array
+    macro_precision: Float64Array
 
 
 def recognition(confusion: npt.ArrayLike, missed: npt.ArrayLike) -> Recognition:
@@ -121,7 +121,7 @@ def recognition(confusion: npt.ArrayLike, missed: npt.ArrayLike) -> Recognition:
     )
 
 
-def _mean_of(values: FloatArray, counted: npt.NDArray[np.bool_]) -> FloatArray:
+def _mean_of(values: Float64Array, counted: npt.NDArray[np.bool_]) -> Float64Array:
     """Return the mean [...] of values [..., C] over the counted classes; 0 where there is none."""
     return ratio(np.where(counted, values, 0.0).sum(axis=-1), counted.sum(axis=-1))
 
@@ -135,18 +135,18 @@ class Counts:
     `seconds`: [...], length of the evaluated video.
     """
 
-    confusion: FloatArray
-    missed: FloatArray
-    false: FloatArray
-    seconds: FloatArray
+    confusion: Float64Array
+    missed: Float64Array
+    false: Float64Array
+    seconds: Float64Array
 
     @property
-    def truths(self) -> FloatArray:
+    def truths(self) -> Float64Array:
         """Number of true micro-expressions, [...]."""
-        truths: FloatArray = self.confusion.sum(axis=(-2, -1)) + self.missed.sum(axis=-1)
+        truths: Float64Array = self.confusion.sum(axis=(-2, -1)) + self.missed.sum(axis=-1)
         return truths
 
-    def pooled(self, weights: FloatArray) -> Self:
+    def pooled(self, weights: Float64Array) -> Self:
         """Sum the counts over the clips, which count as often as in `weights` [..., K]."""
         return type(self)(
             np.einsum("...k,kcd->...cd", weights, self.confusion),
@@ -189,16 +189,16 @@ class Rates(NamedTuple):
     `false_per_minute`: spotted events without a truth.
     """
 
-    precision: FloatArray
-    recall: FloatArray
-    f1: FloatArray
-    accuracy: FloatArray
-    uf1: FloatArray
-    uar: FloatArray
-    strs: FloatArray
-    false_per_minute: FloatArray
-    macro_precision: FloatArray
-    error_rate: FloatArray
+    precision: Float64Array
+    recall: Float64Array
+    f1: Float64Array
+    accuracy: Float64Array
+    uf1: Float64Array
+    uar: Float64Array
+    strs: Float64Array
+    false_per_minute: Float64Array
+    macro_precision: Float64Array
+    error_rate: Float64Array
 
 
 RECOGNITION_METRICS = ("accuracy", "error_rate", "uf1", "uar", "macro_precision")

@@ -20,7 +20,7 @@ from training.datasets.fer2013 import find_stills, read_still
 from training.datasets.records import Skipped, StillFile, StillRow, format_skipped
 from training.macro.stills import LABELS, NO_PART, Stills, load_stills, save_stills
 
-NO_FACE = "No face was found in it; give a picture of a face from in front"
+FACE_MISSING = "No face was found in it; give a picture of a face from in front"
 
 Task = tuple[Sequence[StillRow | StillFile], Cut, MacroSpec]
 
@@ -147,7 +147,7 @@ def _read_task(task: Task) -> list[UInt8Array | str]:
         for picture in pictures:
             try:
                 cuts = cut(_read(picture))
-                found.append(cuts[0] if cuts else NO_FACE)
+                found.append(cuts[0] if cuts else FACE_MISSING)
             except SourceError as error:
                 found.append(str(error).rstrip("."))
     return found

@@ -15,10 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.errors import SourceError
+from realtime.types import Float32Array, Int32Array
 from training.rendering import kernels
-
-Float32Array = npt.NDArray[np.float32]
-Int32Array = npt.NDArray[np.int32]
 
 # Vertex ranges of FaceKit's topology, from its documentation.
 _SKIN = (0, 9409)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Float32Array = npt.NDArray[np.float32]
+from realtime.types import Float32Array
 
 
 def to_linear(srgb: npt.ArrayLike) -> Float32Array:

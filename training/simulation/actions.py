@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from realtime.types import Float64Array
 from training.annotations.expression import (
     ACTION_UNITS,
     AnnotatedExpression,
-    FloatArray,
     intensity_at,
     minimum_jerk,
 )
@@ -203,28 +203,28 @@ class Motion:
     face's middle, angle in radians and presence 0 or 1 of a hand before the face.
     """
 
-    t_s: FloatArray
+    t_s: Float64Array
     names: tuple[str, ...]
-    weights: FloatArray
-    gaze_deg: FloatArray
-    angles_deg: FloatArray
-    offset_cm: FloatArray
-    key_gain: FloatArray
-    key_turn: FloatArray
-    gain: FloatArray
-    hand: FloatArray
+    weights: Float64Array
+    gaze_deg: Float64Array
+    angles_deg: Float64Array
+    offset_cm: Float64Array
+    key_gain: Float64Array
+    key_turn: Float64Array
+    gain: Float64Array
+    hand: Float64Array
 
-    def add(self, shape: str, values: FloatArray) -> None:
+    def add(self, shape: str, values: Float64Array) -> None:
         """Add values [N] to the weights of a shape."""
         self.weights[:, self.names.index(shape)] += values
 
-    def add_pair(self, shape: str, values: FloatArray) -> None:
+    def add_pair(self, shape: str, values: Float64Array) -> None:
         """Add values [N] to the weights of a shape on both halves of the face."""
         self.add(f"{shape}_L", values)
         self.add(f"{shape}_R", values)
 
 
-def still(t_s: FloatArray, names: tuple[str, ...]) -> Motion:
+def still(t_s: Float64Array, names: tuple[str, ...]) -> Motion:
     """Return the motion of a person who does nothing at all."""
     n = len(t_s)
     return Motion(
@@ -248,21 +248,23 @@ def play_event(motion: Motion, event: AnnotatedExpression) -> None:
         motion.add(shape, gain * course)
 
 
-def _wander(rng: np.random.Generator, t_s: FloatArray, low_hz: float, high_hz: float) -> FloatArray:
+def _wander(
+    rng: np.random.Generator, t_s: Float64Array, low_hz: float, high_hz: float
+) -> Float64Array:
     """Draw a smooth random course of unit variance with frequencies in the given range."""
     count = 6
     frequency = np.exp(rng.uniform(np.log(low_hz), np.log(high_hz), count))
     phase = rng.uniform(0, 2 * np.pi, count)
     size = rng.uniform(0.5, 1.0, count)
     waves = np.sin(2 * np.pi * np.outer(t_s, frequency) + phase) @ size
-    course: FloatArray = waves / np.sqrt((size**2).sum() / 2)
+    course: Float64Array = waves / np.sqrt((size**2).sum() / 2)
     return course
 
 
-def _pulse(t_s: FloatArray, at: float, rise: float, hold: float, fall: float) -> FloatArray:
+def _pulse(t_s: Float64Array, at: float, rise: float, hold: float, fall: float) -> Float64Array:
     """Return a course of 0 that from `at` on rises to 1, is held, and falls back; times in s."""
     up = minimum_jerk((t_s - at) / rise)
-    course: FloatArray = up * (1 - minimum_jerk((t_s - at - rise - hold) / fall))
+    course: Float64Array = up * (1 - minimum_jerk((t_s - at - rise - hold) / fall))
     return course
 
 
@@ -295,7 +297,7 @@ def sway(rng: np.random.Generator, motion: Motion, level: float = 1.0) -> None:
     _look(motion, 1.2 * _wander(rng, t, 0.3, 2), 0.8 * _wander(rng, t, 0.3, 2))
 
 
-def _look(motion: Motion, right_deg: FloatArray, up_deg: FloatArray) -> None:
+def _look(motion: Motion, right_deg: Float64Array, up_deg: Float64Array) -> None:
     """Turn the eyes, and the lids with them as far as 30 degrees at weight 1."""
     motion.gaze_deg[:, 0] += right_deg
     motion.gaze_deg[:, 1] += up_deg

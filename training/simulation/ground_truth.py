@@ -17,12 +17,11 @@ import numpy.typing as npt
 from realtime.faces.alignment import StableAlignment
 from realtime.faces.landmarks import VIEW_68
 from realtime.spec import FACE_SIZE
+from realtime.types import Float32Array
 from training.annotations.expression import ACTION_UNITS, AnnotatedExpression, intensity_at
 from training.rendering import kernels
 from training.simulation.scenario import ClipScenario
 from training.simulation.scene import SceneRenderer
-
-Float32Array = npt.NDArray[np.float32]
 
 # Vertices of the Multi-PIE 68 points with the jaw line, from FaceKit's documentation; in the order
 # of `realtime.faces.landmarks.VIEW_68`.

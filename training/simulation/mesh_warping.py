@@ -26,6 +26,7 @@ from realtime.faces.landmarks import VIEW_68
 from realtime.preprocessing.motion import GRID
 from realtime.preprocessing.regions import extract_regions
 from realtime.spec import FACE_SIZE, MOTION_STRIDE
+from realtime.types import Float32Array, UInt8Array
 from training.rendering import kernels
 from training.rendering.face_model import FaceModel
 from training.simulation import actions
@@ -33,9 +34,6 @@ from training.simulation.actions import Motion
 from training.simulation.ground_truth import LANDMARK_VERTICES, align
 from training.simulation.scenario import ClipScenario, perform
 from training.simulation.scene import SceneRenderer
-
-Float32Array = npt.NDArray[np.float32]
-UInt8Array = npt.NDArray[np.uint8]
 
 LANDMARK_PX = (0.1, 0.4)
 """Scatter of a landmark, in pixels of the aligned face, from person to person."""

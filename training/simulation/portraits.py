@@ -19,7 +19,7 @@ import typer
 from realtime.errors import KilasError
 from realtime.faces.tracker import FaceTracker
 from realtime.parallel.process_pool import map_all
-from realtime.types import Frame
+from realtime.types import Float32Array, Frame, UInt8Array
 from training.provenance import ensure_same_inputs, sha256_of
 from training.rendering import kernels
 from training.rendering.face_model import FaceModel, load_face_model
@@ -29,9 +29,6 @@ from training.simulation.camera import VirtualCamera, lighting
 from training.simulation.face_fitting import FaceFit, fit_face
 from training.simulation.reenactment import FaceReenactor, RoomLight
 from training.simulation.scenario import ClipScenario, perform, plan_clip
-
-Float32Array = npt.NDArray[np.float32]
-UInt8Array = npt.NDArray[np.uint8]
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Suffixes of the files that are read as photos."""
