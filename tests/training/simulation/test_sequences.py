@@ -86,7 +86,7 @@ def test_other_settings_of_the_same_set_are_refused(
 def test_a_clip_without_a_face_leaves_a_file_without_streams_and_sets_share_a_folder(
     face_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.simulation.sequences.read_streams", lambda *_: [])
+    monkeypatch.setattr("training.simulation.sequences.read_sequences", lambda *_: [])
     for seed in (4, 5):
         assert simulate_sequences(tmp_path, face_model, SPEC, clips=1, seed=seed, seconds=3.0) == 0
     assert len(list(tmp_path.glob("drawn_*.npz"))) == 2

@@ -205,8 +205,8 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(
         ("--portraits photos --streams drawn", "--portraits makes no use of --streams"),
         ("--portraits photos --first-subject 0", "--portraits makes no use of --first-subject"),
         ("--portraits photos --sparse", "--portraits makes no use of --sparse"),
-        ("--recipe kilas", "--recipe is for --streams"),
-        ("--sparse", "--sparse is for --streams"),
+        ("--recipe kilas", "--recipe needs --streams"),
+        ("--sparse", "--sparse needs --streams"),
     ],
 )
 def test_options_that_make_no_sense_together_are_refused(options: str, said: str) -> None:
