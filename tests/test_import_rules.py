@@ -63,9 +63,11 @@ ALLOWED: dict[str, set[str]] = {
     | {"realtime.errors", "realtime.types", "realtime.versions"},
     "realtime.analysis": STAGES
     | {"realtime.types", "realtime.monitor", "realtime.session", "realtime.recording"},
-    "realtime.reports": {"realtime.errors", "realtime.spec", "realtime.storage"}
+    "realtime.reports": BASIS
+    | {"realtime.storage"}
     | {"realtime.session", "realtime.drawing", "realtime.run_status", "realtime.faces.conditions"},
-    "realtime.exports": {"realtime.errors", "realtime.storage", "realtime.session"},
+    "realtime.exports": {"realtime.types", "realtime.errors"}
+    | {"realtime.storage", "realtime.session"},
     "realtime.lsl_outlet": {"realtime.types", "realtime.errors"}
     | {"realtime.inference", "realtime.macro"},
     # What is built on all of it.
