@@ -12,7 +12,7 @@ def start_tensorflow() -> None:
     """Import Keras and its back end, which takes seconds, and keep their notes off the terminal.
 
     TensorFlow reports graphics cards and libraries that it does not find, and functions that it
-    traces again; none of that has to do with the training. Errors are still shown.
+    traces again; none of that has to do with the training. Failures are raised as ever.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -84,7 +84,7 @@ class FaceMesh:
             return self._mesh.process(image_rgb).multi_face_landmarks or ()
         with without_native_log():
             found = self._mesh.process(image_rgb).multi_face_landmarks or ()
-        FaceMesh._has_seen_face = bool(found)
+        FaceMesh._has_seen_face |= bool(found)
         return found
 
     def reset(self) -> None:
