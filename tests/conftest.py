@@ -16,44 +16,54 @@ if TYPE_CHECKING:
 
 
 SLOW = (
-    "browser",
-    "realtime/batch/test_macro_scores.py",
-    "realtime/batch/test_runner.py",
-    "realtime/faces/test_tracker.py",
-    "realtime/parallel",
-    "realtime/recording/test_clip_maker.py",
-    "realtime/recording/test_live_recording.py",
-    "realtime/recording/test_recovery.py",
-    "realtime/reports",
-    "realtime/test_analysis.py",
-    "realtime/test_monitor.py",
-    "realtime/web/live/test_service.py",
-    "realtime/web/test_hostile_pages.py",
-    "realtime/web/test_serve.py",
-    "realtime/web/uploads/test_jobs.py",
-    "test_stream.py",
-    "training/evaluation/test_evaluate.py",
-    "training/experiments",
-    "training/macro",
-    "training/models/test_architectures.py",
-    "training/models/test_export.py",
-    "training/models/test_training_loop.py",
-    "training/preparation/test_prepare.py",
-    "training/reports/test_grid_report.py",
-    "training/simulation",
     "training/test_every_dataset_and_network.py",
+    "browser",
+    "training/experiments",
+    "realtime/test_monitor.py",
     "training/test_offline_chain.py",
+    "training/models/test_training_loop.py",
+    "training/models/test_export.py",
+    "test_stream.py",
+    "realtime/web/live/test_service.py",
+    "realtime/batch/test_runner.py",
+    "training/macro",
+    "realtime/test_analysis.py",
+    "training/simulation",
+    "realtime/web/test_serve.py",
+    "realtime/parallel",
+    "realtime/recording/test_recovery.py",
+    "realtime/recording/test_live_recording.py",
+    "training/models/test_architectures.py",
+    "realtime/web/test_hostile_pages.py",
+    "realtime/web/uploads/test_jobs.py",
+    "realtime/recording/test_clip_maker.py",
+    "training/preparation/test_prepare.py",
+    "realtime/reports",
+    "realtime/batch/test_macro_scores.py",
+    "realtime/faces/test_tracker.py",
+    "training/evaluation/test_evaluate.py",
+    "training/reports/test_grid_report.py",
 )
-"""Files and folders whose tests take more than a few seconds together; all others are `quick`."""
+"""Files and folders whose tests take more than a few seconds together, the slowest first.
+
+They run in this order and before all others, which are `quick`: otherwise one process would be left
+alone with the slowest at the end.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = [TESTS / name for name in SLOW]
     if missing := [str(path) for path in slow if not path.exists()]:
         raise pytest.UsageError(f"tests/conftest.py names what is not there: {missing}")
+
+    def rank(item: pytest.Item) -> int:
+        ranks = (n for n, path in enumerate(slow) if item.path.is_relative_to(path))
+        return next(ranks, len(slow))
+
     for item in items:
-        if not any(item.path.is_relative_to(path) for path in slow):
+        if rank(item) == len(slow):
             item.add_marker(pytest.mark.quick)
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ import pytest
 
 import stream
 from realtime.analysis import analyze
+from realtime.interrupts import INTERRUPTED
 from realtime.macro.model import DEFAULT_MACRO, find_macro
 from realtime.recording.video_writer import VideoWriter
 from realtime.session.reader import load_session
@@ -244,6 +245,28 @@ def test_a_model_file_that_is_not_ours_is_one_sentence(kilas_here: Kilas, tmp_pa
     done = kilas_here("--model", path, "--source", "demo")
     assert done.returncode == 1
     assert len(errors_of(done)) == 1
+
+
+@pytest.mark.parametrize("command", [["stream.py"], ["-m", "training", "--help"]])
+def test_ctrl_c_while_modules_load_ends_in_silence(tmp_path: Path, command: list[str]) -> None:
+    # A package that both import, and that takes its time.
+    (tmp_path / "typer.py").write_text(
+        "import pathlib, time\n"
+        "pathlib.Path(__file__).with_name('loading').touch()\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=WITHOUT_DISPLAY | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_until((tmp_path / "loading").exists)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == ""
+    assert process.returncode == INTERRUPTED
 
 
 def test_debug_shows_the_traceback() -> None:

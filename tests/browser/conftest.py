@@ -22,6 +22,9 @@ CAMERA_S = 8.0
 CAMERA_WH = (320, 240)
 """Its face is still large enough for the monitor, and the machine has less to do."""
 
+CAMERA_FPS = 15
+"""Half of the demo clip's rate, for the same reason."""
+
 expect.set_options(timeout=30_000)  # five seconds are little on a machine that does other things
 
 
@@ -74,10 +77,12 @@ def _camera_video(path: Path) -> Path:
     """The beginning of the demo in the only format that Chromium's made-up camera plays."""
     width, height = CAMERA_WH
     with av.open(str(DEMO_PATH)) as demo, path.open("wb") as video:
-        video.write(f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n".encode())
-        for frame in demo.decode(video=0):
+        video.write(f"YUV4MPEG2 W{width} H{height} F{CAMERA_FPS}:1 Ip A1:1 C420jpeg\n".encode())
+        for number, frame in enumerate(demo.decode(video=0)):
             if frame.time >= CAMERA_S:
                 break
+            if number % 2:
+                continue
             planes = frame.reformat(width, height, "yuv420p").to_ndarray()
             video.write(b"FRAME\n" + planes.tobytes())
     return path

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -27,17 +28,18 @@ ROUNDING_S = 1e-6
 
 
 def resampled(path: Path, rate_hz: int) -> Path:
-    """The demo clip as a camera of another rate would have seen it."""
+    """The demo clip as a camera of another rate and of half its size would have seen it."""
     with VideoFile(DEMO_PATH) as source:
         frames = [frame for frame in source if frame.t_s < SECONDS]
+    pictures = [cv2.resize(f.image_bgr, (320, 240), interpolation=cv2.INTER_AREA) for f in frames]
     times_s = np.array([frame.t_s for frame in frames])
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=rate_hz, options={"preset": "ultrafast"})
-        stream.height, stream.width = frames[0].image_bgr.shape[:2]
+        stream.width, stream.height = 320, 240
         stream.pix_fmt = "yuv420p"
         for number in range(int(SECONDS * rate_hz)):
-            seen = frames[int(np.searchsorted(times_s, number / rate_hz + 1e-9, "right")) - 1]
-            picture = av.VideoFrame.from_ndarray(seen.image_bgr, format="bgr24")
+            seen = pictures[int(np.searchsorted(times_s, number / rate_hz + 1e-9, "right")) - 1]
+            picture = av.VideoFrame.from_ndarray(seen, format="bgr24")
             picture.pts = number
             picture.time_base = Fraction(1, rate_hz)
             output.mux(stream.encode(picture))

@@ -25,11 +25,14 @@ from training.models.training_loop import FitResult
 from training.preparation.sequence_file import FaceSequence, SequenceWriter, full_table
 from training.recipe import load_recipe
 
+pytestmark = pytest.mark.usefixtures("without_graphs")
+
 LABELS = ("negative", "positive", "surprise")
 SMALL: dict[str, Any] = {
     **{"model.frames": 4, "model.lookahead": 2},
     **{"training.epochs": 1, "training.batch": 8, "network.dense": 4},
 }
+SMALLEST = SMALL | {"network.input_pool": 4}
 SPOTTED = 3
 """People whose recordings are watched: one to train on, one for the thresholds, one to test."""
 
@@ -170,7 +173,7 @@ def test_finished_folds_are_kept_and_not_run_again(
     untrained: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, out = write_data(tmp_path / "smic.npz"), tmp_path / "out"
-    grid = single("dp-3dnet", "loso", SMALL)
+    grid = single("dp-3dnet", "loso", SMALLEST)
     trained: list[str] = []
     run_fold = grids.run_fold
 
@@ -197,7 +200,7 @@ def test_finished_folds_are_kept_and_not_run_again(
     assert json.loads((report.parent / "report.json").read_text())["runs"][0]["samples"] == 12
 
     with pytest.raises(KilasError, match="made from other settings"):
-        run_grid(single("dp-3dnet", "loso", SMALL | {"training.epochs": 2}), [data], out, jobs=1)
+        run_grid(single("dp-3dnet", "loso", SMALLEST | {"training.epochs": 2}), [data], out, jobs=1)
     other = write_data(tmp_path / "other" / "smic.npz", subjects=5)
     with pytest.raises(KilasError, match="made from other settings"):
         run_grid(grid, [other], out, jobs=1)
@@ -206,7 +209,7 @@ def test_finished_folds_are_kept_and_not_run_again(
 @pytest.mark.timeout(300)
 def test_a_fold_tests_whom_it_was_not_trained_on_and_is_the_same_again(tmp_path: Path) -> None:
     data = write_data(tmp_path / "smic.npz")
-    grid = single("mer-3dcnn", "leave-subjects-out", SMALL)
+    grid = single("dp-3dnet", "leave-subjects-out", SMALLEST)
     grid = dataclasses.replace(grid, folds=2)
     run_grid(grid, [data], tmp_path / "out", jobs=1)
     first, _ = kept = folds_of(tmp_path / "out")
@@ -227,7 +230,7 @@ def test_data_that_were_prepared_in_another_way_are_refused_before_any_training(
 ) -> None:
     bare = write_data(tmp_path / "bare.npz", mask="none")
     with pytest.raises(KilasError, match=r"needs smic prepared for 30 slots .* mask eyes\+mouth"):
-        run_grid(single("dp-3dnet", "loso", SMALL), [bare], tmp_path / "out", jobs=1)
+        run_grid(single("dp-3dnet", "loso", SMALLEST), [bare], tmp_path / "out", jobs=1)
 
 
 def test_each_setting_takes_the_data_that_were_prepared_for_it(
@@ -276,7 +279,7 @@ def test_the_composite_takes_its_three_datasets_together(untrained: None, tmp_pa
 def test_a_recipe_that_spots_is_measured_on_whole_recordings(tmp_path: Path) -> None:
     small = {
         **{"training.epochs": 1, "training.batch": 8, "windows.per_epoch": 16},
-        **{"network.dense": 4, "model.frames": 10, "model.lookahead": 4},
+        **{"network.dense": 4, "network.input_pool": 4, "model.frames": 10, "model.lookahead": 4},
     }
     random = np.random.default_rng(0)
     rows = []
@@ -342,7 +345,7 @@ def test_a_recipe_that_spots_is_measured_on_whole_recordings(tmp_path: Path) -> 
 def test_folds_run_on_a_cluster(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     data = write_data(tmp_path / "smic.npz", subjects=2)
-    grid = single("dp-3dnet", "loso", SMALL)
+    grid = single("dp-3dnet", "loso", SMALLEST)
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
