@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from itertools import takewhile
 from pathlib import Path
 
 import av
@@ -23,11 +22,10 @@ import stream
 from realtime.analysis import analyze
 from realtime.interrupts import INTERRUPTED
 from realtime.macro.model import DEFAULT_MACRO, find_macro
-from realtime.recording.video_writer import VideoWriter
 from realtime.session.reader import load_session
 from realtime.sources.opening import DEMO_PATH
-from realtime.sources.video_file import VideoFile
 from support.builders import wait_until
+from support.demo_clip import copy_beginning
 from support.paths import ROOT
 
 WITHOUT_DISPLAY = {
@@ -70,14 +68,6 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
     """The lines on stderr that are ours; MediaPipe's own log has its own form."""
     own_log = re.compile(r"^(WARNING: All log messages|[IWE]\d{4} |INFO: |\d{4}-\d\d-\d\d )")
     return [line for line in done.stderr.splitlines() if line and not own_log.match(line)]
-
-
-def beginning(path: Path, duration_s: float) -> Path:
-    """The demo's first seconds as a video."""
-    with VideoFile(DEMO_PATH) as source, VideoWriter(path) as writer:
-        for frame in takewhile(lambda frame: frame.t_s < duration_s, source):
-            writer.write(frame.t_s, frame.image_bgr)
-    return path
 
 
 def last_row_s(folder: Path) -> float:
@@ -144,7 +134,7 @@ def test_a_killed_recording_plays_to_the_last_second(tmp_path: Path) -> None:
 def test_analyze_writes_a_folder_a_file_and_goes_on_after_a_bad_one(
     kilas_here: Kilas, tmp_path: Path
 ) -> None:
-    bad, good = tmp_path / "bad.mp4", beginning(tmp_path / "good.mp4", 5.0)
+    bad, good = tmp_path / "bad.mp4", copy_beginning(tmp_path / "good.mp4", 5.0)
     bad.write_bytes(b"this is no video")
     out = tmp_path / "out"
     done = kilas("analyze", bad, good, "--out", out)
@@ -170,7 +160,7 @@ def test_a_session_that_was_cut_off_is_mended_and_reported(
     kilas_here: Kilas, tmp_path: Path
 ) -> None:
     folder = tmp_path / "session"
-    analyze(beginning(tmp_path / "clip.mp4", 1.0), folder)
+    analyze(copy_beginning(tmp_path / "clip.mp4", 1.0), folder)
     facts = json.loads((folder / "session.json").read_text())
     (folder / "session.json").write_text(json.dumps(facts | {"status": "recording"}))
     with (folder / "scores.csv").open("a") as table:
@@ -231,7 +221,7 @@ def test_a_model_of_macro_expressions_of_ones_own_is_used(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(find_macro(DEFAULT_MACRO), tmp_path / "mine.onnx")
-    beginning(tmp_path / "clip.mp4", 1.0)
+    copy_beginning(tmp_path / "clip.mp4", 1.0)
     done = kilas_here("analyze", "clip.mp4", "--macro", "mine.onnx", "--no-video")
     assert done.returncode == 0, done.stdout + done.stderr
     session = load_session(tmp_path / "sessions" / "clip")
@@ -301,7 +291,7 @@ def test_info_names_versions_cameras_models_and_devices(kilas_here: Kilas) -> No
 
 
 def test_bench_tells_every_stage_and_the_ratio(kilas_here: Kilas, tmp_path: Path) -> None:
-    done = kilas_here("bench", beginning(tmp_path / "beginning.mp4", 2.0))
+    done = kilas_here("bench", copy_beginning(tmp_path / "beginning.mp4", 2.0))
     assert done.returncode == 0, done.stderr
     stages = ("decode", "landmarks", "regions", "signal", "network", "overlay", "encoder")
     for stage in (*stages, "macro-expression"):

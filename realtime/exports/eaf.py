@@ -44,7 +44,6 @@ PHASES = ("onset-apex", "apex-offset")
 STATES = ("warming up", "macro")
 """States of a face that show where to look again; the others follow from the events."""
 
-
 UNKNOWN_DATE = "1970-01-01T00:00:00+00:00"
 """Date, which ELAN requires, for a session that states none. It is not the date of the export, so
 that the same session gives the same document every time."""

@@ -46,9 +46,9 @@ from realtime.drawing.palette import (
 from realtime.faces.conditions import BRIGHT, DARK, SMALL_PX, TURNED_DEG
 from realtime.reports.charts import FAINT, FONT, INK, drawn_in, new_plot, tooltip
 from realtime.session.layout import MACRO_PREFIX
-from realtime.session.statistics import FaceStatistics, Float64Array, Stretch
+from realtime.session.statistics import FaceStatistics, Stretch
 from realtime.spec import NONE_LABEL
-from realtime.types import NO_FACE
+from realtime.types import NO_FACE, Float64Array
 
 MS = 1000.0
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -78,11 +79,10 @@ def _camera_video(path: Path) -> Path:
     width, height = CAMERA_WH
     with av.open(str(DEMO_PATH)) as demo, path.open("wb") as video:
         video.write(f"YUV4MPEG2 W{width} H{height} F{CAMERA_FPS}:1 Ip A1:1 C420jpeg\n".encode())
-        for number, frame in enumerate(demo.decode(video=0)):
+        step = round(demo.streams.video[0].average_rate / CAMERA_FPS)
+        for frame in islice(demo.decode(video=0), 0, None, step):
             if frame.time >= CAMERA_S:
                 break
-            if number % 2:
-                continue
             planes = frame.reformat(width, height, "yuv420p").to_ndarray()
             video.write(b"FRAME\n" + planes.tobytes())
     return path

@@ -33,7 +33,7 @@ from support.dataset_layouts import (
     write_samm_lv,
     write_smic,
 )
-from support.remembered_faces import RememberedFaces
+from support.stand_in_trackers import RememberedFaces
 from training.__main__ import app
 from training.datasets import DATASETS
 from training.datasets.classes import class_names

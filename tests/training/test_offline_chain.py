@@ -17,7 +17,7 @@ from realtime.analysis import analyze
 from realtime.errors import KilasError, ModelError
 from realtime.inference.model import Model
 from realtime.sources.opening import DEMO_PATH
-from support.demo_faces import copy_beginning
+from support.demo_clip import copy_beginning
 from support.paths import ROOT
 from training.__main__ import DATASET_NAMES, PROTOCOL_NAMES, app
 from training.annotations.expression import AnnotatedExpression

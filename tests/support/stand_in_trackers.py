@@ -1,35 +1,24 @@
-"""The faces of the demo clip, found once for all tests of what comes after the tracker."""
+"""Stand-ins for the tracker of faces, which find each face once for many tests."""
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
-from pathlib import Path
 from typing import Self
-
-import av
 
 from realtime.faces.tracker import FaceTracker
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
 from realtime.types import Face, Frame
 
+_found: dict[bytes, tuple[Face, ...]] = {}
+
 
 @cache
 def demo_faces() -> tuple[tuple[Face, ...], ...]:
-    """Return the faces of each frame."""
+    """Return the faces of each frame of the demo clip."""
     with VideoFile(DEMO_PATH) as video, FaceTracker(1) as track_faces:
         return tuple(track_faces(frame) for frame in video)
-
-
-def copy_beginning(path: Path, seconds: float) -> Path:
-    """Copy the beginning of the demo clip to a file, frame by frame the same."""
-    with av.open(str(DEMO_PATH)) as demo, av.open(str(path), "w") as copy:
-        stream = copy.add_stream_from_template(demo.streams.video[0])
-        for packet in demo.demux(video=0):
-            if packet.size and float(packet.pts * packet.time_base) < seconds:
-                packet.stream = stream
-                copy.mux(packet)
-    return path
 
 
 class KnownFaces:
@@ -49,3 +38,17 @@ class KnownFaces:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class RememberedFaces(KnownFaces):
+    """Stands for a tracker where a data set is made of few different pictures.
+
+    Each is looked at by itself, so that nothing is steadied over time.
+    """
+
+    def __call__(self, frame: Frame) -> tuple[Face, ...]:
+        picture = frame.image_bgr.tobytes()
+        if picture not in _found:
+            with FaceTracker(self.max_faces) as track_faces:
+                _found[picture] = track_faces(frame)
+        return tuple(dataclasses.replace(face, frame_id=frame.id) for face in _found[picture])
