@@ -486,7 +486,7 @@ def bench(
         table.add_row(stage.name, f"{stage.median_ms:.2f}", f"{stage.p95_ms:.2f}")
     console.print(table)
     console.print(
-        f"decode and MediaPipe face mesh alone: {result.bare_fps:.0f} frames a second\n"
+        f"decode and MediaPipe landmarks alone: {result.bare_fps:.0f} frames a second\n"
         f"analyze, with network, video and tables: {result.analyze_fps:.0f} frames a second\n"
         f"ratio: {result.ratio:.2f}\n"
         f"macro-expressions add {100 * result.macro_share:.1f} % to what the live path takes\n"

@@ -16,7 +16,7 @@ import numpy as np
 
 from realtime.analysis import analyze
 from realtime.display.overlay import Overlay
-from realtime.faces.face_mesh import FaceMesh
+from realtime.faces.face_landmarker import FaceLandmarker
 from realtime.faces.tracker import FaceTracker
 from realtime.inference.devices import Device
 from realtime.inference.model import Model
@@ -56,7 +56,7 @@ class StageTime:
 class BenchResult:
     """Result of a benchmark.
 
-    `bare_fps`: frames a second of a loop that only decodes and calls MediaPipe's face mesh.
+    `bare_fps`: frames a second of a loop that only decodes and calls MediaPipe's face landmarker.
     `analyze_fps`: frames a second of the whole `analyze`. Both are medians over the rounds. `live`:
     time from capture to painted picture with the clip played as a camera; `live_drops`: number of
     frames and windows that were lost there, by cause. `macro_share`: processor time that
@@ -106,10 +106,11 @@ def bench(video: Path, model: str | Path, device: Device) -> BenchResult:
 
 
 def _bare_loop_fps(video: Path) -> float:
-    with closing(FaceMesh(1, static=False)) as mesh, VideoFile(video) as source:
+    with closing(FaceLandmarker(1, static=False)) as landmarker, VideoFile(video) as source:
         times_s = []
         for frame in source:
-            mesh.landmarks(cv2.cvtColor(frame.image_bgr, cv2.COLOR_BGR2RGB))
+            image_rgb = cv2.cvtColor(frame.image_bgr, cv2.COLOR_BGR2RGB)
+            landmarker.find(np.asarray(image_rgb, np.uint8), frame.t_s)
             times_s.append(time.perf_counter())
         return (len(times_s) - 1) / (times_s[-1] - times_s[0])
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 STDERR = 2
 
 # abseil's prefix of notes, warnings and errors (such as "W0000 00:00:17.6 123 file.cc:45]"), the
-# one that TensorFlow puts a date before, and two lines that have none.
+# one that TensorFlow puts a date before, and three lines that have none.
 _LOG_LINE = re.compile(
     rb"[IWE]\d{4} |\d{4}-\d\d-\d\d [\d:.]+: [IWE] |INFO: Created TensorFlow Lite|"
-    rb"WARNING: All log messages before"
+    rb"WARNING: All log messages before|WARNING: Logging before InitGoogle"
 )
 _stderr_lock = threading.Lock()
 

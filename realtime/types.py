@@ -52,9 +52,12 @@ class Frame:
 class Face:
     """One face in one frame.
 
-    `points_xy`: float32 [468, 2], MediaPipe's mesh in pixels of the frame (may lie outside it).
-    `box_xyxy`: (left, top, right, bottom) in pixels. `transform`: float32 [2, 3], the
-    similarity that maps pixels of the frame to pixels of the 128 x 128 aligned face.
+    `points_xy`: float32 [478, 2], MediaPipe's 468 mesh points and five of each iris, in pixels of
+    the frame (may lie outside it). `box_xyxy`: (left, top, right, bottom) in pixels. `transform`:
+    float32 [2, 3], the similarity that maps pixels of the frame to pixels of the 128 x 128 aligned
+    face. `head`: float32 [4, 4], MediaPipe's head pose: from the mean face in cm (x to the right of
+    the image, y up, z towards the camera) to its place before the camera. `blendshapes`: float32
+    [52], MediaPipe's scores in its own order, where they were asked for.
     """
 
     frame_id: int
@@ -62,6 +65,8 @@ class Face:
     points_xy: Float32Array
     box_xyxy: tuple[float, float, float, float]
     transform: Float32Array
+    head: Float32Array
+    blendshapes: Float32Array | None = None
 
 
 @dataclass(frozen=True, slots=True)

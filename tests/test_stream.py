@@ -300,7 +300,7 @@ def test_bench_tells_every_stage_and_the_ratio(kilas_here: Kilas, tmp_path: Path
     assert 0 < share < 100
     bare, whole = (
         float(re.search(rf"{words}: (\d+) frames", done.stdout)[1])  # type: ignore[index]
-        for words in ("face mesh alone", "video and tables")
+        for words in ("landmarks alone", "video and tables")
     )
     ratio = float(re.search(r"ratio: ([\d.]+)", done.stdout)[1])  # type: ignore[index]
     assert ratio == pytest.approx(whole / bare, abs=0.02)

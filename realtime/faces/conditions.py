@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-from realtime.types import Conditions, Face, Frame, UInt8Array
+from realtime.types import Conditions, Face, Float32Array, Frame, UInt8Array
 
 TURNED_DEG = 25.0
 """Largest yaw or pitch without a warning.
@@ -38,27 +37,6 @@ UNEVEN = 0.3
 At this value one half has about twice the light of the other.
 """
 
-# Points of the mesh that expressions hardly move, and where they are on a head, in cm: x to the
-# right of the picture, y up, z towards the camera. Vertices of the mean face of USC-ICT FaceKit.
-_HEAD_POINTS = (
-    # mesh point, x, y, z
-    (127, -7.47, 3.13, 2.71),  # temples
-    (356, 7.47, 3.13, 2.71),
-    (168, 0.00, 3.74, 10.73),  # bridge and tip of the nose
-    (197, 0.00, 2.63, 11.52),
-    (5, 0.00, 1.61, 12.31),
-    (4, 0.00, 0.41, 13.07),
-    (2, 0.00, -1.20, 11.57),  # underside of the nose
-    (33, -4.46, 3.43, 8.60),  # eye corners
-    (133, -1.84, 3.25, 9.20),
-    (362, 1.84, 3.25, 9.20),
-    (263, 4.46, 3.43, 8.60),
-)
-_POINTS = np.array([point for point, *_ in _HEAD_POINTS])
-_HEAD = np.array([place for _, *place in _HEAD_POINTS])
-_HEAD -= _HEAD.mean(axis=0)
-_SOLVE = np.linalg.pinv(_HEAD)
-
 _INNER = 0.15
 """Share of a face's box that is cut off on each side, so that no background is measured."""
 
@@ -72,47 +50,26 @@ Their mean is within a few gray levels of that of all pixels, in a hundredth of 
 def measure(frame: Frame, face: Face) -> Conditions:
     """Measure the conditions of one face of a frame.
 
-    The head's turn is that of the best fitting mean head under scaled orthography (DeMenthon and
-    Davis 1995, "Model-based object pose in 25 lines of code", its first step): good enough to
-    detect a turned head, some degrees off for any one person.
+    The head's turn is that of MediaPipe's pose, seen from the camera.
     """
-    yaw_deg, pitch_deg, roll_deg = head_pose(face.points_xy)
+    yaw_deg, pitch_deg, roll_deg = head_pose(face.head)
     left, _, right, _ = face.box_xyxy
     brightness, unevenness = _light(frame.image_bgr, face.box_xyxy)
     return Conditions(yaw_deg, pitch_deg, roll_deg, right - left, brightness, unevenness)
 
 
-def head_pose(points_xy: npt.NDArray[np.float32]) -> tuple[float, float, float]:
-    """Return yaw, pitch and roll in degrees of a face mesh, float32 [468, 2].
+def head_pose(head: Float32Array) -> tuple[float, float, float]:
+    """Return yaw, pitch and roll in degrees of a head pose, float32 [4, 4] (see `Face.head`).
 
     Signs as in `Conditions`.
     """
-    xy = points_xy[_POINTS].astype(np.float64)
-    xy -= xy.mean(axis=0)
-    # Not by BLAS or LAPACK: they wake threads, for sums that take microseconds.
-    right, down = (_SOLVE[:, np.newaxis] * xy.T).sum(axis=2).T.tolist()
-    up = [-value for value in down]  # as on the head
-    # The nearest pair of right angles and one length is (A A')^-1/2 A, in closed form for two rows.
-    a, b, c = _dot(right, right), _dot(right, up), _dot(up, up)
-    root = math.sqrt(max(a * c - b * b, 0.0))
-    scale = root * math.sqrt(a + c + 2 * root)
-    if scale == 0.0:
-        return 0.0, 0.0, 0.0  # all points on one line
-    right, up = (
-        [((c + root) * x - b * y) / scale for x, y in zip(right, up, strict=True)],
-        [((a + root) * y - b * x) / scale for x, y in zip(right, up, strict=True)],
-    )
-    # Where the nose points is the third column; its last part is that of right x up.
-    forward = right[0] * up[1] - right[1] * up[0]
+    (_, _, forward_x), (right_y, up_y, forward_y), (_, _, forward_z) = head[:3, :3].tolist()
+    length = math.sqrt(forward_x**2 + forward_y**2 + forward_z**2) or 1.0  # the head's scale
     return (
-        math.degrees(math.atan2(right[2], forward)),
-        math.degrees(math.asin(min(1.0, max(-1.0, up[2])))),
-        math.degrees(math.atan2(-up[0], up[1])),
+        math.degrees(math.atan2(forward_x, forward_z)),
+        math.degrees(math.asin(min(1.0, max(-1.0, forward_y / length)))),
+        math.degrees(math.atan2(-right_y, up_y)),
     )
-
-
-def _dot(one: list[float], other: list[float]) -> float:
-    return sum(x * y for x, y in zip(one, other, strict=True))
 
 
 def warnings(conditions: Conditions) -> tuple[str, ...]:

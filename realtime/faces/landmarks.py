@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from operator import attrgetter
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
+
+from realtime.faces.face_landmarker import POINTS
 
 VIEW_68: tuple[int, ...] = (
     # jaw from left ear over chin to right ear (0-16)
@@ -24,18 +22,15 @@ Left and right are those of the image.
 """
 
 _VIEW_68 = np.array(VIEW_68)
-_MESH_POINTS = 468
 
 Box = tuple[float, float, float, float]
 """Box of a face: left, top, right and bottom in pixels."""
 
 
 def view_68(points_xy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the 68-point view of one mesh: [468, 2] -> [68, 2], in the order of iBUG 300-W."""
-    if points_xy.shape != (_MESH_POINTS, 2):
-        raise ValueError(
-            f"expected points_xy as [{_MESH_POINTS}, 2], found {list(points_xy.shape)}"
-        )
+    """Return the 68-point view of one mesh: [478, 2] -> [68, 2], in the order of iBUG 300-W."""
+    if points_xy.shape != (POINTS, 2):
+        raise ValueError(f"expected points_xy as [{POINTS}, 2], found {list(points_xy.shape)}")
     return points_xy.take(_VIEW_68, axis=0)
 
 
@@ -48,12 +43,9 @@ def check_frame(image_bgr: npt.NDArray[np.uint8]) -> None:
         )
 
 
-def to_pixels(landmarks: Any, width: int, height: int) -> npt.NDArray[np.float32]:
-    """Return MediaPipe's landmarks as pixels of an image of this size, float32 [468, 2]."""
-    coordinates = chain.from_iterable(map(attrgetter("x", "y"), landmarks))
-    xy = np.fromiter(coordinates, np.float32, 2 * _MESH_POINTS).reshape(_MESH_POINTS, 2)
-    xy *= (width, height)
-    return xy
+def to_pixels(points: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
+    """Return the points of a `FoundFace` in pixels of an image of this size, float32 [478, 2]."""
+    return points[:, :2] * np.array((width, height), np.float32)
 
 
 def bounding_box(points_xy: npt.NDArray[np.float32]) -> tuple[float, float, float, float]:

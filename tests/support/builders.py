@@ -27,7 +27,10 @@ HANG_S = 60.0
 GRAY = np.full((48, 64, 3), 128, np.uint8)
 """A small picture without a face."""
 
-NO_POINTS = np.zeros((468, 2), np.float32)
+NO_POINTS = np.zeros((478, 2), np.float32)
+AHEAD = np.eye(4, dtype=np.float32)
+"""A head that looks into the camera."""
+
 NO_TRANSFORM = np.zeros((2, 3), np.float32)
 
 
@@ -57,7 +60,7 @@ def make_face(
     box_xyxy: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
     transform: Float32Array = NO_TRANSFORM,
 ) -> Face:
-    return Face(frame_id, face_id, NO_POINTS, box_xyxy, transform)
+    return Face(frame_id, face_id, NO_POINTS, box_xyxy, transform, AHEAD)
 
 
 def make_scores(

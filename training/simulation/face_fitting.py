@@ -72,7 +72,7 @@ def mesh_anchors(model: FaceModel) -> Anchors:
             continue
         xyz = scene.placed(0)  # counted from the picture's corner, as the tracker does
         _, ids = kernels.rasterise(xyz, skin, (size, size))
-        points_xy = found[0].points_xy
+        points_xy = found[0].points_xy[:_MESH_POINTS]
         column, row = np.clip(np.rint(points_xy).astype(int), 0, size - 1).T
         on_skin = np.flatnonzero(ids[row, column] >= 0)
         corners = skin[ids[row[on_skin], column[on_skin]]]
@@ -157,12 +157,12 @@ class FaceFit:
 
 
 def fit_face(model: FaceModel, points_xy: Float32Array) -> FaceFit:
-    """Fit the face model to MediaPipe's mesh, float32 [468, 2] in pixels of the photo.
+    """Fit the face model to MediaPipe's mesh, float32 [478, 2] in pixels of the photo.
 
     As 3D morphable models are fitted to landmarks (Blanz & Vetter, "A Morphable Model for the
     Synthesis of 3D Faces", 1999): scaled orthographic projection, least squares with a prior."""
     anchors = mesh_anchors(model)
-    target = points_xy[anchors.seen].astype(np.float64)
+    target = points_xy[:_MESH_POINTS][anchors.seen].astype(np.float64)
     fitted = [k for k, name in enumerate(model.names) if name.startswith(_FITTED_SHAPES)]
     bases = np.concatenate([model.identity, _dense_shapes(model, fitted)])
     basis = anchors.of(bases).astype(np.float64)

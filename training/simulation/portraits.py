@@ -103,7 +103,7 @@ def load_portraits(folder: Path, model: FaceModel) -> tuple[list[Portrait], list
 
 
 def _find_face(photo_bgr: UInt8Array) -> Float32Array | None:
-    """Find the mesh points float32 [468, 2] of the face, in pixels of the photo."""
+    """Find the mesh points float32 [478, 2] of the face, in pixels of the photo."""
     whole = (0, 0, photo_bgr.shape[1], photo_bgr.shape[0])
     found = _mesh_in(photo_bgr, whole)
     if found is None:
@@ -122,7 +122,7 @@ _WINDOW_PX = 640
 
 
 def _mesh_in(photo_bgr: UInt8Array, box: tuple[int, int, int, int]) -> Float32Array | None:
-    """Find the mesh points float32 [468, 2] of the face in a part of the photo.
+    """Find the mesh points float32 [478, 2] of the face in a part of the photo.
 
     `box`: left, top, right, bottom. Points are in pixels of the photo, whose centres lie at whole
     coordinates."""

@@ -19,6 +19,7 @@ from realtime.drawing.text import PALE, WHITE, render_text, shorten, width_of, w
 from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, MacroScores, Scores, State, UInt8Array, Update
+from support.builders import AHEAD, NO_POINTS
 
 LABELS = ("negative", "positive", "surprise", "none")
 MACRO_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -45,7 +46,7 @@ def make_face(box: tuple[float, float, float, float], face_id: int = 0) -> Face:
     left, top, right, bottom = box
     scale = 128 / max(right - left, bottom - top, 1.0)
     transform = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float32)
-    return Face(0, face_id, np.zeros((468, 2), np.float32), box, transform)
+    return Face(0, face_id, NO_POINTS, box, transform, AHEAD)
 
 
 def centre_box(width: int, height: int) -> tuple[float, float, float, float]:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.faces import conditions
 from realtime.faces.conditions import head_pose, measure, warnings
-from realtime.types import Conditions, Face, Frame
+from realtime.faces.detector import FaceDetector
+from realtime.types import Conditions, Face, Float32Array, Frame
+from support.builders import AHEAD, NO_POINTS, NO_TRANSFORM
 
 GOOD = Conditions(0.0, 0.0, 0.0, 150.0, 120.0, 0.05)
 
 
-def mesh(
-    yaw_deg: float, pitch_deg: float, roll_deg: float, distance_cm: float = 60.0
-) -> npt.NDArray[np.float32]:
-    """A mean head before a camera, as a pinhole sees it: to the right, up, clockwise."""
+def head(yaw_deg: float, pitch_deg: float, roll_deg: float, scale: float) -> Float32Array:
+    """The pose of a head that is turned to the right, up and clockwise of the picture."""
     yaw, pitch, roll = (math.radians(angle) for angle in (yaw_deg, -pitch_deg, -roll_deg))
     about_z = [[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]]
     about_x = [
@@ -30,38 +30,37 @@ def mesh(
         [0, math.sin(pitch), math.cos(pitch)],
     ]
     about_y = [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]]
-    head = conditions._HEAD @ (np.array(about_y) @ about_x @ about_z).T
-    points_xy = np.full((468, 2), np.nan, np.float32)
-    scale = 600 / (distance_cm - head[:, 2])
-    points_xy[conditions._POINTS] = np.stack(
-        [320 + scale * head[:, 0], 240 - scale * head[:, 1]], axis=1
-    )
-    return points_xy
+    pose = np.eye(4, dtype=np.float32)
+    pose[:3, :3] = scale * np.array(about_y) @ about_x @ about_z
+    return pose
 
 
-@given(st.floats(-40, 40), st.floats(-30, 30), st.floats(-40, 40))
-def test_the_pose_of_a_head_is_found(yaw_deg: float, pitch_deg: float, roll_deg: float) -> None:
-    found = head_pose(mesh(yaw_deg, pitch_deg, roll_deg))
-    # At 60 cm a camera's perspective is what scaled orthography leaves out.
-    assert found == pytest.approx((yaw_deg, pitch_deg, roll_deg), abs=7)
+@given(st.floats(-80, 80), st.floats(-80, 80), st.floats(-80, 80), st.floats(0.5, 2.0))
+def test_angles_of_a_pose_are_those_that_made_it(
+    yaw_deg: float, pitch_deg: float, roll_deg: float, scale: float
+) -> None:
+    found = head_pose(head(yaw_deg, pitch_deg, roll_deg, scale))
+    assert found == pytest.approx((yaw_deg, pitch_deg, roll_deg), abs=0.01)
 
 
-def test_signs_are_those_of_the_picture() -> None:
-    yaw_deg, pitch_deg, roll_deg = head_pose(mesh(0, 0, 0, 1e6))
-    assert (yaw_deg, pitch_deg, roll_deg) == pytest.approx((0, 0, 0), abs=0.1)
-    points_xy = mesh(0, 0, 0, 1e6)
-    points_xy[4, 0] += 0.002  # the tip of the nose, to the right of the picture
-    assert head_pose(points_xy)[0] > 1
-    points_xy = mesh(0, 0, 0, 1e6)
-    points_xy[4, 1] -= 0.002  # and up
-    assert head_pose(points_xy)[1] > 1
-    points_xy = mesh(0, 0, 0, 1e6)
-    points_xy[263, 1] += 0.002  # the eye on the right, down
-    assert head_pose(points_xy)[2] > 1
+def test_signs_are_those_of_the_picture(astronaut_bgr: npt.NDArray[np.uint8]) -> None:
+    def pose(image_bgr: npt.NDArray[np.uint8]) -> tuple[float, float, float]:
+        with FaceDetector() as find_faces:
+            (face,) = find_faces(np.ascontiguousarray(image_bgr))
+        return head_pose(face.head)
+
+    def leaning(angle_deg: float) -> npt.NDArray[np.uint8]:
+        turn = cv2.getRotationMatrix2D((225.0, 125.0), angle_deg, 1.0)
+        return np.asarray(cv2.warpAffine(astronaut_bgr, turn, (512, 512)), np.uint8)
+
+    yaw_deg, pitch_deg, roll_deg = pose(astronaut_bgr)
+    mirrored = pose(astronaut_bgr[:, ::-1])
+    assert mirrored == pytest.approx((-yaw_deg, pitch_deg, -roll_deg), abs=4)
+    assert pose(leaning(-15))[2] == pytest.approx(roll_deg + 15, abs=3)  # clockwise
 
 
 def face_in(image_bgr: npt.NDArray[np.uint8], box: tuple[float, float, float, float]) -> Conditions:
-    face = Face(0, 0, mesh(0, 0, 0), box, np.zeros((2, 3), np.float32))
+    face = Face(0, 0, NO_POINTS, box, NO_TRANSFORM, AHEAD)
     return measure(Frame(0, 0.0, image_bgr), face)
 
 

@@ -40,5 +40,5 @@ def test_view_68_has_the_order_of_ibug(astronaut_bgr: npt.NDArray[np.uint8]) -> 
 
 
 def test_view_68_refuses_other_meshes() -> None:
-    with pytest.raises(ValueError, match=r"expected points_xy as \[468, 2\], found \[478, 2\]"):
-        view_68(np.zeros((478, 2), np.float32))
+    with pytest.raises(ValueError, match=r"expected points_xy as \[478, 2\], found \[468, 2\]"):
+        view_68(np.zeros((468, 2), np.float32))

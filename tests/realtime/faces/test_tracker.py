@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from realtime.faces.face_mesh import _absent
+from realtime.faces.face_landmarker import _absent
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
 from support.meshes import EYE_CORNERS, EYE_CORNERS_ALIGNED, aligned
@@ -26,7 +26,7 @@ def test_a_face_is_found_where_it_is(astronaut_bgr: npt.NDArray[np.uint8]) -> No
     with FaceTracker(max_faces=2) as tracker:
         (face,) = tracker(Frame(7, 1.5, astronaut_bgr))
     assert (face.frame_id, face.face_id) == (7, 0)
-    assert face.points_xy.shape == (468, 2)
+    assert face.points_xy.shape == (478, 2)
     assert face.points_xy.dtype == np.float32
     assert face.transform.shape == (2, 3)
     assert face.transform.dtype == np.float32

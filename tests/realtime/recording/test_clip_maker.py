@@ -19,9 +19,9 @@ from realtime.recording import clip_frames, clip_maker
 from realtime.recording.clip_frames import CROP_PX
 from realtime.recording.clip_maker import CLIPS_BUSY, CLIPS_WITHOUT_FACE, ClipMaker
 from realtime.types import Event, Face, Float32Array, Frame, UInt8Array, Update
+from support.builders import AHEAD, NO_POINTS
 
 LABELS = ("none", "positive", "surprise")
-POINTS = np.zeros((468, 2), np.float32)
 ONE_TO_ONE = np.array([(1, 0, -96), (0, 1, -40)], np.float32)
 """The aligned face is 128 pixels of the frame, in its middle."""
 
@@ -47,7 +47,9 @@ def update(
     image: UInt8Array = STILL,
     transform: Float32Array = ONE_TO_ONE,
 ) -> Update:
-    found = tuple(Face(round(t_s * 1000), i, POINTS, (0, 0, 1, 1), transform) for i in faces)
+    found = tuple(
+        Face(round(t_s * 1000), i, NO_POINTS, (0, 0, 1, 1), transform, AHEAD) for i in faces
+    )
     return Update(Frame(round(t_s * 1000), t_s, image), found, (), (), {})
 
 

@@ -24,6 +24,7 @@ from realtime.recording.recovery import finish_in_subprocess
 from realtime.session.reader import load_session
 from realtime.spec import ModelSpec
 from realtime.types import Event, Face, Frame, Scores, SourceInfo, Update
+from support.builders import AHEAD
 
 SPEC = ModelSpec(
     name="test",
@@ -57,7 +58,9 @@ def update(number: int, with_face: bool = True) -> Update:
     random = np.random.default_rng(number)
     frame = Frame(number, 100 + number / 30, random.integers(0, 255, (120, 160, 3), np.uint8))
     box = (40.0, 30.0, 80.0, 80.0)
-    face = Face(number, 0, np.full((468, 2), 50, np.float32), box, np.eye(2, 3, dtype=np.float32))
+    face = Face(
+        number, 0, np.full((478, 2), 50, np.float32), box, np.eye(2, 3, dtype=np.float32), AHEAD
+    )
     return Update(
         frame=frame,
         faces=(face,) if with_face else (),

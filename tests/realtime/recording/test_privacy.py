@@ -8,6 +8,7 @@ import pytest
 
 from realtime.recording.privacy import CELLS, HELD_S, FaceBlur
 from realtime.types import Face, Frame, Update
+from support.builders import AHEAD, NO_POINTS, NO_TRANSFORM
 
 BOX = (100.0, 80.0, 200.0, 200.0)
 
@@ -22,8 +23,7 @@ def update(
     image_bgr: npt.NDArray[np.uint8] | None = None,
 ) -> Update:
     faces = tuple(
-        Face(0, number, np.zeros((468, 2), np.float32), box, np.zeros((2, 3), np.float32))
-        for number, box in enumerate(boxes)
+        Face(0, number, NO_POINTS, box, NO_TRANSFORM, AHEAD) for number, box in enumerate(boxes)
     )
     return Update(Frame(0, t_s, noise() if image_bgr is None else image_bgr), faces, (), (), {})
 

@@ -8,16 +8,17 @@ from realtime.drawing.heat_map import heat_map
 from realtime.inference.model import Model
 from realtime.types import Face
 from realtime.web.live.face_lines import draw_face
+from support.builders import AHEAD
 
 SPEC = Model.load().spec
 
 
 def make_face() -> Face:
     """Mesh point n is at (n, 1000 + n); the picture is twice the aligned face, 10 px further."""
-    numbers = np.arange(468, dtype=np.float32)
+    numbers = np.arange(478, dtype=np.float32)
     points_xy = np.stack((numbers, 1000.04 + numbers), axis=1).astype(np.float32)
     transform = np.array([(0.5, 0, -5), (0, 0.5, -5)], np.float32)
-    return Face(0, 7, points_xy, (1.26, 2.0, 3.0, 4.0), transform)
+    return Face(0, 7, points_xy, (1.26, 2.0, 3.0, 4.0), transform, AHEAD)
 
 
 def test_lines_follow_the_mesh_in_tenths_of_pixels() -> None:
