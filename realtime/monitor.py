@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ class Monitor:
         self._changes: tuple[Change, ...] = ()
         self._faces: dict[int, _FacePipeline] = {}
         with ExitStack() as opened:
-            self._track_faces = opened.enter_context(FaceTracker(max_faces))
+            self._tracker = opened.enter_context(FaceTracker(max_faces))
             worker = (
                 model
                 if isinstance(model, InferenceWorker)
@@ -181,9 +182,11 @@ class Monitor:
 
     def process(self, frame: Frame) -> Update:
         """Take the next frame. An error of any stage is raised here, with its own traceback."""
+        return self._process(frame, self._tracker(frame))
+
+    def _process(self, frame: Frame, faces: tuple[Face, ...]) -> Update:
         if self._is_changed:
             self._note_change(frame.t_s)
-        faces = self._track_faces(frame)
         windows: list[Window] = []
         for face in faces:
             pipeline = self._pipeline(face, frame.t_s)
@@ -225,10 +228,10 @@ class Monitor:
         held_back: Update | None = None
         failure: SourceError | None = None
         try:
-            for frame in source:
+            for frame, faces in self._with_faces(source):
                 if held_back is not None:
                     yield held_back
-                held_back = self.process(frame)
+                held_back = self._process(frame, faces)
         except SourceError as error:
             failure = error  # what could be read is finished first
         if held_back is not None:
@@ -238,6 +241,28 @@ class Monitor:
                 scores=held_back.scores + tuple(scores),
                 events=held_back.events + tuple(self._spot(scores)),
             )
+        if failure is not None:
+            raise failure
+
+    def _with_faces(self, source: Source) -> Iterator[tuple[Frame, tuple[Face, ...]]]:
+        """Yield the frames of a file with their faces.
+
+        A thread finds the faces of the next frame while this one is worked on. SourceError is
+        raised after the last frame that could be read.
+        """
+        failure: SourceError | None = None
+        before: tuple[Frame, Future[tuple[Face, ...]]] | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix="faces") as finder:
+            try:
+                for frame in source:
+                    newest = frame, finder.submit(self._tracker, frame)
+                    if before is not None:
+                        yield before[0], before[1].result()
+                    before = newest
+            except SourceError as error:
+                failure = error
+            if before is not None:
+                yield before[0], before[1].result()
         if failure is not None:
             raise failure
 

@@ -333,7 +333,7 @@ def test_landmarks_that_raise_end_the_run_with_their_cause(
             raise Broken("landmarks")
 
         fail.close = lambda: None  # type: ignore[attr-defined]
-        monkeypatch.setattr(monitor, "_track_faces", fail)
+        monkeypatch.setattr(monitor, "_tracker", fail)
         with pytest.raises(Broken, match="landmarks"):
             run_with(monitor, Script(still(astronaut_bgr, 5)))
 
