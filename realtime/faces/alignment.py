@@ -33,7 +33,7 @@ _RELEASE_S = 0.1
 # The estimate averages landmark scatter over `_CALM_S`, and faster the further the landmarks are
 # from it: `_SCATTER_PX` is a distance that scatter alone hardly reaches. This bounds its lag.
 _CALM_S = 0.15
-_SCATTER_PX = 1.0
+_SCATTER_PX = 0.5
 # Rotation and scale are judged by what they do at this distance from the centre (eye corners).
 _LEVER_PX = 40.0
 

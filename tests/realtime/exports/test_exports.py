@@ -201,14 +201,14 @@ def test_parquet_gives_pandas_what_the_csv_files_say(tmp_path: Path) -> None:
     assert types["face_id"] == "Int64"
     assert types["success"] == "bool"
     assert types["timestamp"] == types["confidence"] == types["surprise"] == "float64"
-    assert types["state"] == "object"
+    assert types["state"] == "str"
     assert pd.read_parquet(folder / "events.parquet", use_threads=False).dtypes.astype(
         str
     ).to_dict() == {
         "event_id": "int64",
         "face_id": "Int64",
         **dict.fromkeys(("onset_s", "apex_s", "offset_s", "duration_s"), "float64"),
-        "label": "object",
+        "label": "str",
         "score": "float64",
     }
 
