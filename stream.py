@@ -92,6 +92,9 @@ Video = Annotated[bool, typer.Option(help="Keep the annotated video.")]
 KeepClean = Annotated[bool, typer.Option(help="Keep the video without annotations, too.")]
 BlurFaces = Annotated[bool, typer.Option(help="Hide the followed faces in all that is kept.")]
 Clips = Annotated[bool, typer.Option(help="Keep each event in slow motion.")]
+Blendshapes = Annotated[
+    bool, typer.Option("--blendshapes", help="Keep MediaPipe's 52 blendshapes of each frame.")
+]
 Report = Annotated[bool, typer.Option(help="Write report.html.")]
 Formats = Annotated[
     str,
@@ -101,7 +104,7 @@ Formats = Annotated[
 OF_MACRO = ("faces", "cropped")
 OF_MICRO = (
     *("device", "macro", "sensitivity", "profile", "video", "keep_clean", "blur_faces", "clips"),
-    *("formats", "report", "jobs", "scheduler", "overwrite"),
+    *("blendshapes", "formats", "report", "jobs", "scheduler", "overwrite"),
 )
 """Options of `analyze` that only one of its tasks has."""
 
@@ -118,6 +121,7 @@ def watch(
     keep_clean: KeepClean = False,
     blur_faces: BlurFaces = False,
     clips: Clips = True,
+    blendshapes: Blendshapes = False,
     formats: Formats = "",
     report: Report = True,
     profile: Profile = None,
@@ -133,7 +137,7 @@ def watch(
     ] = None,
 ) -> None:
     """Show live scores and events of a camera, stream or file, in a window or in the terminal."""
-    contents = parse_contents(video, keep_clean, blur_faces, clips)
+    contents = parse_contents(video, keep_clean, blur_faces, clips, blendshapes)
     wanted_formats = parse_formats(formats)
     wanted_macro = parse_macro(macro)
     in_window = window and display_available()
@@ -147,6 +151,7 @@ def watch(
                 macro=wanted_macro,
                 sensitivity=sensitivity,
                 profile=profile,
+                blendshapes=blendshapes,
             )
         )
         macro_model = monitor.macro.spec.name if monitor.macro is not None else "none"
@@ -262,6 +267,7 @@ def analyze_files(
     keep_clean: KeepClean = False,
     blur_faces: BlurFaces = False,
     clips: Clips = True,
+    blendshapes: Blendshapes = False,
     formats: Formats = "",
     report: Report = True,
     jobs: Annotated[int, typer.Option(min=1, help="Processes of this machine.")] = 1,
@@ -282,7 +288,7 @@ def analyze_files(
         most = max_faces if _is_given(context, "max_faces") else MAX_FACES
         _analyze_stills(files, out, "cropped" if cropped else faces, most, named)
         return
-    contents = parse_contents(video, keep_clean, blur_faces, clips)
+    contents = parse_contents(video, keep_clean, blur_faces, clips, blendshapes)
     options = AnalysisOptions(max_faces, parse_macro(macro), sensitivity, profile, contents)
     wanted_formats = parse_formats(formats)
     inputs = find_inputs(files, out)
@@ -359,11 +365,11 @@ def make_report(
 
 
 def parse_contents(
-    video: bool, keep_clean: bool, blur_faces: bool, clips: bool
+    video: bool, keep_clean: bool, blur_faces: bool, clips: bool, blendshapes: bool
 ) -> RecordingContents:
     """Return the contents of a session; raise BadParameter if they cannot be had together."""
     try:
-        return RecordingContents(video, keep_clean, blur_faces, clips)
+        return RecordingContents(video, keep_clean, blur_faces, clips, blendshapes)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

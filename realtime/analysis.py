@@ -66,12 +66,13 @@ def analyze(
     keep_clean: bool = False,
     blur_faces: bool = False,
     clips: bool = True,
+    blendshapes: bool = False,
     on_update: Callable[[Source, Update], None] | None = None,
 ) -> Session:
     """Analyze every frame of a video file, as fast as it goes.
 
     `out`: session folder to write; without it nothing is kept on disk and no video is made.
-    `model` to `profile`: see `Monitor`; `video` to `clips`: see
+    `model` to `profile`: see `Monitor`; `video` to `blendshapes`: see
     `realtime.recording.recorder.RecordingContents`. `on_update` is called after each frame. When
     the file breaks half way, what was read stays in the folder.
 
@@ -83,7 +84,7 @@ def analyze(
         session = analyze("talk.mp4", "results/talk")
         print(session.events[["onset_s", "apex_s", "offset_s", "label", "score"]])
     """
-    contents = RecordingContents(video, keep_clean, blur_faces, clips)
+    contents = RecordingContents(video, keep_clean, blur_faces, clips, blendshapes)
     options = AnalysisOptions(max_faces, macro, sensitivity, profile, contents)
     if out is not None:
         return analyze_file(path, Path(out), model, device, options, on_update)
@@ -110,6 +111,7 @@ def analyze_file(
             macro=options.macro,
             sensitivity=options.sensitivity,
             profile=options.profile,
+            blendshapes=options.contents.blendshapes,
         ) as monitor,
         VideoFile(path) as source,
         SessionRecorder(

@@ -82,6 +82,8 @@ class Monitor:
     person comes; without it, each face's first calm seconds are its baseline. `baselines`:
     those that were taken, by face, the newest last.
 
+    `blendshapes`: faces come with MediaPipe's, which takes a little longer.
+
     All methods belong to one thread. Use as a context manager, or call `close`.
 
     Example:
@@ -106,6 +108,7 @@ class Monitor:
         macro: MacroChoice = True,
         sensitivity: float = USUAL,
         profile: str | Path | None = None,
+        blendshapes: bool = False,
     ) -> None:
         self.model = (
             model.network
@@ -134,7 +137,7 @@ class Monitor:
         self._changes: tuple[Change, ...] = ()
         self._faces: dict[int, _FacePipeline] = {}
         with ExitStack() as opened:
-            self._tracker = opened.enter_context(FaceTracker(max_faces))
+            self._tracker = opened.enter_context(FaceTracker(max_faces, blendshapes=blendshapes))
             worker = (
                 model
                 if isinstance(model, InferenceWorker)

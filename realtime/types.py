@@ -34,6 +34,27 @@ whole shows something else than before it.
 """
 
 
+BLENDSHAPES = (
+    *("neutral", "browDownLeft", "browDownRight", "browInnerUp"),
+    *("browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft"),
+    *("cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft"),
+    *("eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft"),
+    *("eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft"),
+    *("eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward"),
+    *("jawLeft", "jawOpen", "jawRight", "mouthClose"),
+    *("mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight"),
+    *("mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight"),
+    *("mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight"),
+    *("mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper"),
+    *("mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight"),
+    *("mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight"),
+)
+"""Names of the blendshapes, which are those of Apple's ARKit, in the order of MediaPipe's scores.
+
+Left and right are the person's own; mirrored pictures swap them.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One image of a source, with its time.
@@ -57,7 +78,7 @@ class Face:
     float32 [2, 3], the similarity that maps pixels of the frame to pixels of the 128 x 128 aligned
     face. `head`: float32 [4, 4], MediaPipe's head pose: from the mean face in cm (x to the right of
     the image, y up, z towards the camera) to its place before the camera. `blendshapes`: float32
-    [52], MediaPipe's scores in its own order, where they were asked for.
+    [52], 0 to 1, in the order of BLENDSHAPES, where they were asked for.
     """
 
     frame_id: int

@@ -25,7 +25,7 @@ from realtime.session.layout import SCORES_FILE
 from realtime.sources.images import OTHER_PICTURE_SUFFIXES, read_picture
 from realtime.sources.video_file import VideoFile
 from realtime.storage.durable_file import replace_file
-from realtime.types import Source, UInt8Array, Update
+from realtime.types import Float32Array, Source, UInt8Array, Update
 
 PICTURE_BEGIN = ("file", "face_id", "success")
 """Columns of a table of pictures before those of the labels."""
@@ -152,7 +152,7 @@ class _Run:
                 if item.face is None:
                     rows.append((*item.begin, "", 0, *[""] * len(labels), ""))
                 else:
-                    probabilities = next(scores)
+                    probabilities: Float32Array = next(scores)
                     cells = (f"{value:.6f}" for value in probabilities)
                     label = labels[int(probabilities.argmax())]
                     rows.append((*item.begin, item.face_id, 1, *cells, label))

@@ -34,6 +34,9 @@ OTHER_TABLE = b"file,"
 
 CLIP_PATTERNS = ("event-*.mp4", "event-*.png")
 
+BEFORE = {"blendshapes": False}
+"""Settings that older sessions do not state, and what held for them."""
+
 WITHOUT_MACRO = "macro: it has none, as with --macro off"
 """Text for a session without macro-expression scores, also if it is older than these scores."""
 
@@ -177,7 +180,9 @@ def _differences(metadata: Mapping[str, Any], wanted: Wanted) -> list[str]:
     expected = json.loads(json.dumps(dict(wanted.settings)))  # as they come out of a file
     if not isinstance(found, dict):
         differences.append("unknown settings")
-    elif keys := sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key)):
+    elif keys := sorted(
+        key for key in {*found, *expected} if found.get(key, BEFORE.get(key)) != expected.get(key)
+    ):
         if "macro" in keys and found.get("macro") is None:
             keys[keys.index("macro")] = WITHOUT_MACRO
         differences.append(f"other settings ({', '.join(keys)})")

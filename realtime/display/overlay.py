@@ -318,7 +318,7 @@ class Overlay:
     def _paint_strip(self, image: UInt8Array, now_s: float, status: RunStatus | None) -> int:
         """Paint timeline, warning and status along the lower edge; return its upper edge."""
         look = self._layout
-        height, width = image.shape[:2]
+        height, width = map(int, image.shape[:2])
         warning = status.warning if status else ""
         strip_top = height - look.strip - (look.row if warning else 0)
         plate(image, (0, strip_top, width, height))

@@ -49,14 +49,14 @@ def render_text(text: str, size_px: int, level: int = WHITE) -> UInt8Array:
     origin = (stroke, round(size_px * _BASELINE * _SUPERSAMPLING))
     cv2.putText(large, plain, origin, _FONT, scale, (level,), stroke, cv2.LINE_AA)
     small = cv2.resize(large, (columns, rows), interpolation=cv2.INTER_AREA)
-    picture = np.repeat(small[:, :, None], 3, axis=2)
+    picture = np.repeat(np.asarray(small, np.uint8)[:, :, None], 3, axis=2)
     picture.flags.writeable = False
     return picture
 
 
 def width_of(text: str, size_px: int) -> int:
     """Return the width of `text` in pixels."""
-    return render_text(text, size_px).shape[1]
+    return int(render_text(text, size_px).shape[1])
 
 
 def shorten(text: str, size_px: int, width_px: int) -> str:

@@ -27,9 +27,6 @@ MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff
 POINTS = 478
 """Number of points of a face: 468 of the mesh, then five of each iris."""
 
-BLENDSHAPES = 52
-"""Number of blendshape scores, in the order of ARKit's shapes as MediaPipe has them."""
-
 
 _HASTE = 10.0
 """Factor by which MediaPipe's clock runs faster than the video's.
@@ -46,7 +43,7 @@ class FoundFace(NamedTuple):
     `points`: float32 [478, 3], x and y as shares of the image's width and height, z as a share of
     the width, smaller is nearer. `head`: float32 [4, 4], from the mean face in cm (x to the
     right of the image, y up, z towards the camera) to the camera's place. `blendshapes`: float32
-    [52], 0 to 1, or None where they were not asked for.
+    [52], 0 to 1, in the order of `types.BLENDSHAPES`; None where they were not asked for.
     """
 
     points: Float32Array

@@ -292,7 +292,7 @@ class MotionSignal:
         self._compare(_moved_back(now, self._motion))
         _subtract_rigid(self._products, self._motion)
         smooth = cv2.GaussianBlur(self._products, (0, 0), FLOW_SIGMA_PX / MOTION_STRIDE)
-        _solve_flow(smooth, self._flow)
+        _solve_flow(np.asarray(smooth, np.float32), self._flow)
         return _cut(self._flow, self._layout)
 
     def _compare(self, now: Float32Array) -> None:

@@ -224,7 +224,7 @@ class ClipComposer:
         per_s = (image.shape[1] - 2 * pad) / (event.offset_s + AFTER_S - start_s)
 
         def x_of(moment_s: float) -> int:
-            return pad + round((moment_s - start_s) * per_s)
+            return int(pad + round((moment_s - start_s) * per_s))
 
         image[middle - 1 : middle + 1, pad:-pad] = _TRACK
         onset_x, offset_x = x_of(event.onset_s), x_of(event.offset_s)

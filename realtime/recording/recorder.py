@@ -6,6 +6,7 @@
     events.csv    one row for each spotted micro-expression
     clips/        events in slow motion; see `realtime.recording.clip_maker`
     conditions.csv    how each face was seen: head pose, size, light; see `types.Conditions`
+    blendshapes.csv   MediaPipe's 52 scores of each face, where they are wanted
     session.json  versions, model, device, source, counts, drops and frame-rate statistics
 
 Times in the files are seconds from `origin_s`. `scores.csv` has these columns:
@@ -47,9 +48,18 @@ import av
 from realtime.errors import RecordingError
 from realtime.recording.clip_maker import ClipMaker
 from realtime.recording.frame_statistics import FrameClock
-from realtime.recording.tables import Record, ScoreTable, condition_rows, csv_bytes, event_row
+from realtime.recording.tables import (
+    Record,
+    ScoreTable,
+    blendshape_rows,
+    condition_rows,
+    csv_bytes,
+    event_row,
+)
 from realtime.recording.video_writer import VideoWriter
 from realtime.session.layout import (
+    BLENDSHAPES_FILE,
+    BLENDSHAPES_HEADER,
     CLEAN_FILE,
     CONDITIONS_FILE,
     CONDITIONS_HEADER,
@@ -105,7 +115,8 @@ class RecordingContents:
     """Contents of a session folder besides its tables.
 
     `video`: the annotated video; `keep_clean`: the video without annotations, too. `blur_faces`:
-    no picture in the folder shows a face. `clips`: each event in slow motion.
+    no picture in the folder shows a face. `clips`: each event in slow motion. `blendshapes`: the
+    table of MediaPipe's blendshapes, which its monitor has to look for (`Monitor`).
 
     Raises ValueError for contents that exclude each other.
     """
@@ -114,6 +125,7 @@ class RecordingContents:
     keep_clean: bool = False
     blur_faces: bool = False
     clips: bool = True
+    blendshapes: bool = False
 
     def __post_init__(self) -> None:
         if self.keep_clean and self.blur_faces:
@@ -250,6 +262,10 @@ class SessionRecorder:
                 self._events_file.append(csv_bytes([EVENT_HEADER]))
                 self._conditions_file = undo.enter_context(DiskFile(folder / CONDITIONS_FILE))
                 self._conditions_file.append(csv_bytes([CONDITIONS_HEADER]))
+                self._blendshapes_file: DiskFile | None = None
+                if contents.blendshapes:
+                    self._blendshapes_file = undo.enter_context(DiskFile(folder / BLENDSHAPES_FILE))
+                    self._blendshapes_file.append(csv_bytes([BLENDSHAPES_HEADER]))
                 # Not synced here, or the live picture would wait for the disk; SyncThread does it.
                 (folder / SESSION_FILE).write_bytes(self._session("recording"))
                 undo.pop_all()
@@ -329,8 +345,7 @@ class SessionRecorder:
 
     def _run(self) -> None:
         videos = [video for video in (self._video, self._clean) if video is not None]
-        tables = [self._scores_file, self._events_file, self._conditions_file]
-        sync = SyncThread([table.sync for table in tables] + [video.sync for video in videos])
+        sync = SyncThread([table.sync for table in self._tables] + [video.sync for video in videos])
         # Each file is closed by itself: after one failed, the others may still be whole.
         steps: tuple[Callable[[], None], ...] = (
             partial(self._record, sync),
@@ -389,10 +404,12 @@ class SessionRecorder:
         rows: list[list[object]] = []
         events: list[list[object]] = []
         conditions: list[list[object]] = []
+        blendshapes: list[list[object]] = []
         for record in records:
             self._clock.tick(record.t_s)
             rows += self._table.add(record)
             conditions += condition_rows(record)
+            blendshapes += blendshape_rows(record)
             for event in record.events:
                 self._event_count += 1
                 events.append(event_row(self._event_count, event, record.origin_s))
@@ -401,6 +418,8 @@ class SessionRecorder:
         self._scores_file.append(csv_bytes(rows))
         self._events_file.append(csv_bytes(events))
         self._conditions_file.append(csv_bytes(conditions))
+        if self._blendshapes_file is not None:
+            self._blendshapes_file.append(csv_bytes(blendshapes))
 
     def _write_picture(self, t_s: float, update: Update) -> None:
         image_bgr = update.frame.image_bgr
@@ -416,8 +435,15 @@ class SessionRecorder:
             # `_drain_until_s` is None after a failure, when nobody has asked for the end yet.
             self._clips.close(self._drain_until_s or time.monotonic() + LIVE_DRAIN_S)
 
+    @property
+    def _tables(self) -> list[DiskFile]:
+        tables = [self._scores_file, self._events_file, self._conditions_file]
+        return tables if self._blendshapes_file is None else [*tables, self._blendshapes_file]
+
     def _finish_rows(self) -> None:
-        with self._scores_file, self._events_file, self._conditions_file:
+        with contextlib.ExitStack() as closed:
+            for table in self._tables:
+                closed.enter_context(table)
             self._scores_file.append(csv_bytes(self._table.finish()))
 
     def _finish_session(self, failures: list[RecordingError]) -> None:

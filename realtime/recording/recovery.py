@@ -26,6 +26,8 @@ from realtime.errors import RecordingError
 from realtime.recording.frame_statistics import FrameClock
 from realtime.recording.video_writer import MUXER_BUFFER_BYTES
 from realtime.session.layout import (
+    BLENDSHAPES_FILE,
+    BLENDSHAPES_HEADER,
     CLEAN_FILE,
     CLIPS_FOLDER,
     CONDITIONS_FILE,
@@ -49,6 +51,12 @@ COMMAND_LINE = Path(__file__).resolve().parents[2] / "stream.py"
 """Script that `finish_in_subprocess` runs."""
 
 VIDEOS = (VIDEO_FILE, CLEAN_FILE)
+
+OPTIONAL_TABLES = {
+    CONDITIONS_FILE: CONDITIONS_HEADER,
+    BLENDSHAPES_FILE: BLENDSHAPES_HEADER,
+}
+"""Tables that not every session has, and their columns."""
 
 NAL_LENGTH_BYTES = 4
 """Bytes of the length with which each unit of H.264 begins in MP4 (ISO/IEC 14496-15)."""
@@ -110,8 +118,7 @@ def _recover(folder: Path) -> bool:
         SCORES_FILE: scores_header(labels, macro),
         EVENTS_FILE: EVENT_HEADER,
     }
-    if (folder / CONDITIONS_FILE).exists():
-        tables[CONDITIONS_FILE] = CONDITIONS_HEADER
+    tables |= {name: row for name, row in OPTIONAL_TABLES.items() if (folder / name).exists()}
     written_s = (folder / SCORES_FILE).stat().st_mtime if metadata is None else 0.0
 
     is_changed = [_repair_table(folder / name, header) for name, header in tables.items()]

@@ -1,4 +1,4 @@
-"""Rows of a session's tables: scores, events, conditions."""
+"""Rows of a session's tables: scores, events, conditions, blendshapes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
+from operator import attrgetter
 
 from realtime.recording.encoders import TICKS_HZ
 from realtime.session.layout import scores_header
@@ -25,6 +26,7 @@ class Record:
     macro: tuple[tuple[int, tuple[float, ...]], ...]
     events: tuple[Event, ...]
     conditions: tuple[tuple[int, Conditions], ...]
+    blendshapes: tuple[tuple[int, tuple[float, ...]], ...]
     origin_s: float
 
     @classmethod
@@ -40,6 +42,11 @@ class Record:
             macro=tuple((s.face_id, s.probabilities) for s in update.macro),
             events=update.events,
             conditions=tuple((id_, update.conditions[id_]) for id_ in sorted(update.conditions)),
+            blendshapes=tuple(
+                (face.face_id, tuple(face.blendshapes.tolist()))
+                for face in sorted(update.faces, key=attrgetter("face_id"))
+                if face.blendshapes is not None
+            ),
             origin_s=origin_s,
         )
 
@@ -143,6 +150,14 @@ def condition_rows(record: Record) -> list[list[object]]:
             *(f"{value:.3f}" for value in astuple(conditions)),
         ]
         for face_id, conditions in record.conditions
+    ]
+
+
+def blendshape_rows(record: Record) -> list[list[object]]:
+    """Return the rows of a record in blendshapes.csv, one for each face."""
+    return [
+        [record.frame_id, f"{record.t_s:.6f}", face_id, *(f"{value:.4f}" for value in values)]
+        for face_id, values in record.blendshapes
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 
-from realtime.types import Conditions
+from realtime.types import BLENDSHAPES, Conditions
 
 EVENT_HEADER = (
     "event_id",
@@ -22,11 +22,15 @@ EVENT_HEADER = (
 CONDITIONS_HEADER = ("frame", "timestamp", "face_id", *(one.name for one in fields(Conditions)))
 """Columns of conditions.csv."""
 
+BLENDSHAPES_HEADER = ("frame", "timestamp", "face_id", *BLENDSHAPES)
+"""Columns of blendshapes.csv."""
+
 
 SESSION_FILE = "session.json"
 SCORES_FILE = "scores.csv"
 EVENTS_FILE = "events.csv"
 CONDITIONS_FILE = "conditions.csv"
+BLENDSHAPES_FILE = "blendshapes.csv"
 VIDEO_FILE = "video.mp4"
 CLEAN_FILE = "clean.mp4"
 RECORDED_FILES = (
@@ -34,6 +38,7 @@ RECORDED_FILES = (
     SCORES_FILE,
     EVENTS_FILE,
     CONDITIONS_FILE,
+    BLENDSHAPES_FILE,
     VIDEO_FILE,
     CLEAN_FILE,
 )

@@ -55,12 +55,12 @@ class VideoCapture(Protocol):
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Silence OpenCV's own warnings while it tries cameras; failures that matter are raised."""
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(0)
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(0)
     try:
         yield
     finally:
-        cv2.setLogLevel(level)
+        cv2.utils.logging.setLogLevel(level)
 
 
 def open_camera(index: int) -> VideoCapture:

@@ -347,7 +347,7 @@ class Spotter:
             return 0.0
         rest = np.mean(before, axis=0, dtype=np.float32)
         heights = [motion[0] for motion in top if motion is not None]
-        apex = self._counting(np.mean(heights, axis=0, dtype=np.float32) - rest)
+        apex = self._counting(np.asarray(np.mean(heights, axis=0, dtype=np.float32) - rest))
         size = (apex * apex).sum(axis=1)
         moved = size >= np.quantile(size, 1.0 - MOVED_SHARE)
         now = self._counting(latest[-LATEST_SLOTS:].mean(axis=0, dtype=np.float32) - rest)

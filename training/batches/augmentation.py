@@ -87,13 +87,13 @@ def augment(faces: UInt8Array, random: np.random.Generator, amounts: Augmentatio
             f"expected whole aligned faces, [B, T, {FACE_SIZE}, {FACE_SIZE}], got {faces.shape}"
         )
     samples, slots = faces.shape[:2]
-    is_varied = random.random(samples) < amounts.share
-    rotation_deg = is_varied * random.uniform(-1, 1, samples) * amounts.rotation_deg
+    is_varied = random.random((samples,)) < amounts.share
+    rotation_deg = is_varied * random.uniform(-1, 1, (samples,)) * amounts.rotation_deg
     scale = np.where(is_varied, np.sqrt(1 - amounts.crop), 1.0)
     place = random.uniform(-1, 1, (samples, 2))
-    contrast = 1 + is_varied * random.uniform(-1, 1, samples) * amounts.contrast
-    brightness = is_varied * random.uniform(-1, 1, samples) * amounts.brightness
-    is_flipped = random.random(samples) < amounts.flip
+    contrast = 1 + is_varied * random.uniform(-1, 1, (samples,)) * amounts.contrast
+    brightness = is_varied * random.uniform(-1, 1, (samples,)) * amounts.brightness
+    is_flipped = random.random((samples,)) < amounts.flip
 
     result = np.empty_like(faces)
 

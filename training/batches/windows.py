@@ -49,7 +49,7 @@ class WindowSet:
     def batch(self, chosen: npt.NDArray[np.int64], frames: int) -> npt.NDArray[np.float32]:
         """Return the chosen windows, float32 [B, T, R, H, W, C]."""
         slots = self.starts[chosen, None] + np.arange(frames)
-        return self.signal[slots].astype(np.float32)
+        return np.asarray(self.signal[slots], np.float32)
 
 
 def slot_labels(

@@ -57,7 +57,8 @@ def match(
 def ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> Float64Array:
     """Divide part by whole, element by element; 0 where the whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, float), np.asarray(whole, float))
-    return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+    divided: Float64Array = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+    return divided
 
 
 class Detection(NamedTuple):

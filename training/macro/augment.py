@@ -66,7 +66,7 @@ class Augmentation:
         moves = rng.uniform(-self.move_px, self.move_px, (count, 2))
         signs = np.where(rng.random(count) < 0.5 * self.flip, -1.0, 1.0)
         gammas = np.exp(rng.uniform(-self.gamma, self.gamma, count))
-        is_erased = rng.random(count) < self.erase
+        is_erased = rng.random((count,)) < self.erase
         levels = np.linspace(0.0, 1.0, 256)
         centre = np.array([(width - 1) / 2, (height - 1) / 2])
         out = np.empty_like(images)

@@ -376,7 +376,8 @@ def _with_hair(
         lift *= 0.12 + 0.88 * smooth((height - (0.5 if traits.hair == "full" else 3.5)) / 7)
         top = smooth((height - 7) / 6)
         lump = 1 + 0.16 * np.sin(model.neutral @ rng.normal(0, 0.7, 3) + rng.uniform(0, 6))
-        face = face + (on_skin * lift * lump * (0.7 + 0.5 * top))[:, None] * normals
+        raised = (on_skin * lift * lump * (0.7 + 0.5 * top))[:, None] * normals
+        face = face + np.asarray(raised, np.float32)
     return face
 
 
@@ -410,7 +411,7 @@ def _tucked_into_collar(
     level = model.neutral[:, 1] + 0.45 * (model.neutral[:, 2] + 2.2)
     below = smooth((collar_cm - 11.9 - level) / 1.5)[:, None]
     face = face - below * (0.14 * (face - _SPINE_CM) * (1, 0, 1) + (0.0, 0.9, 0.0))
-    return face, (level > collar_cm - 16.0)[model.triangles].any(1)
+    return face, np.asarray((level > collar_cm - 16.0)[model.triangles].any(1))
 
 
 def _joined(

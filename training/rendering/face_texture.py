@@ -95,10 +95,12 @@ def paint_hair(
     locks = rng.standard_normal((24, 512)).astype(np.float32)
     sheet = cv2.resize(locks, (1024, 512), interpolation=cv2.INTER_CUBIC)
     wave = 6 * np.sin(down * rng.uniform(3, 9) + rng.uniform(0, 6))
-    columns = ((around / (2 * np.pi) + 0.5) * 1023 + wave).astype(np.float32) % 1023
+    turned = (around / (2 * np.pi) + 0.5) * 1023 + wave
+    columns = np.asarray(turned, np.float32) % 1023
     rows = np.clip(down / np.pi * 511, 0, 511).astype(np.float32)
     strands = cv2.remap(sheet, columns, rows, cv2.INTER_LINEAR)
-    shade = np.exp(0.38 * strands + 0.12 * rng.standard_normal(strands.shape).astype(np.float32))
+    scatter = np.asarray(rng.standard_normal(strands.shape), np.float32)
+    shade = np.exp(0.38 * strands + 0.12 * scatter)
     hair: Float32Array = to_linear(traits.hair_rgb) * shade[..., None]
     return hair
 
@@ -212,8 +214,8 @@ def _lid_distance(x: Float32Array, y: Float32Array) -> Float32Array:
     upper = 3.35 + 0.66 * (1 - s * s)
     lower = 3.35 - 0.38 * (1 - s * s)
     beyond = np.clip(np.abs(np.abs(x) - 3.2) - 1.5, 0, None)
-    away: Float32Array = np.minimum(np.abs(y - upper), np.abs(y - lower)) + 3 * beyond
-    return away
+    away = np.minimum(np.abs(y - upper), np.abs(y - lower)) + 3 * beyond
+    return np.asarray(away, np.float32)
 
 
 def _paint_lips(

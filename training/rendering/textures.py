@@ -23,7 +23,7 @@ def ramp(table: Float32Array, at: float) -> Float32Array:
 def smooth(x: npt.ArrayLike) -> Float32Array:
     """Return a soft step from 0 at x = 0 to 1 at x = 1."""
     t = np.clip(np.asarray(x, np.float32), 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def noise(

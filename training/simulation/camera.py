@@ -101,7 +101,7 @@ class VirtualCamera:
         if self._scenario.jpeg:
             quality = [cv2.IMWRITE_JPEG_QUALITY, self._scenario.jpeg]
             data = cv2.imencode(".jpg", picture, quality)[1]
-            picture = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.uint8, copy=False)
+            picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
         return picture
 
 

@@ -231,4 +231,4 @@ def _kernel(a_xy: Float64Array, b_xy: Float64Array, reach: float) -> Float64Arra
 def _solved(at_xy: Float64Array, values: Float64Array, reach: float) -> Float64Array:
     """Solve for coefficients [P, 2] of the smooth field with about these values at these points."""
     covariance = _kernel(at_xy, at_xy, reach) + _REST_NOISE * np.eye(len(at_xy))
-    return np.linalg.solve(covariance, values)
+    return np.asarray(np.linalg.solve(covariance, values), np.float64)

@@ -198,7 +198,7 @@ def warped_faces(scenario: ClipScenario, model: FaceModel, rate_hz: float) -> UI
         if scenario.jpeg:
             quality = [cv2.IMWRITE_JPEG_QUALITY, scenario.jpeg]
             data = cv2.imencode(".jpg", faces[slot], quality)[1]
-            faces[slot] = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+            faces[slot] = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
     return faces
 
 
