@@ -7,13 +7,15 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from realtime.faces.conditions import head_pose
+from realtime.faces.detector import FaceDetector
 from realtime.faces.tracker import FaceTracker
 from realtime.types import Frame
 from training.annotations.expression import AnnotatedExpression, intensity_at
 from training.rendering.face_model import FaceModel
 from training.simulation import actions
 from training.simulation.scenario import ClipScenario, plan_clip
-from training.simulation.scene import SceneRenderer
+from training.simulation.scene import SceneRenderer, rotation
 
 
 def brow_raise(intensity: float = 0.6) -> AnnotatedExpression:
@@ -105,3 +107,25 @@ def test_the_live_tracker_finds_every_face(model: FaceModel) -> None:
                 if not track(Frame(number, script.t_s[number], stage.frame(number))):
                     lost.append((index, number))
     assert lost == []
+
+
+def test_head_poses_are_those_of_the_simulated_heads(model: FaceModel) -> None:
+    random = np.random.default_rng(3)
+    true_deg, found_deg = [], []
+    with FaceDetector() as find_faces:
+        for subject in range(30):
+            pose_deg = random.uniform([-30, -22, -22], [30, 22, 22])
+            motion = actions.still(np.zeros(1), model.names)
+            motion.angles_deg[:] = pose_deg
+            script = quiet_script(t_s=(0.0,), subject=20_000 + subject, size_wh=(320, 320))
+            image_bgr = SceneRenderer(script, model, motion).frame(0)
+            (face,) = find_faces(image_bgr)
+            head = np.eye(4, dtype=np.float32)
+            head[:3, :3] = rotation(*pose_deg)
+            true_deg.append(head_pose(head))
+            found_deg.append(head_pose(face.head))
+    errors_deg = np.abs(np.subtract(found_deg, true_deg))
+    assert (np.median(errors_deg, axis=0) < 3).all()
+    for axis in range(3):
+        true, found = np.array(true_deg)[:, axis], np.array(found_deg)[:, axis]
+        assert np.corrcoef(true, found)[0, 1] > 0.97
