@@ -78,8 +78,9 @@ def accelerated_session(content: bytes, name: str, spec: ModelSpec) -> onnxrunti
             return session
         reason = _library_problem(name) or "ONNX Runtime went back to the CPU without a reason"
     raise DeviceError(
-        f"{title} cannot be used: {reason}; install CUDA 12 and cuDNN 9"
-        f"{' and TensorRT 10' if name == 'tensorrt' else ''}, or use --device cpu."
+        f"{title} cannot be used: {reason}; install CUDA 13 and cuDNN 9"
+        f"{' and TensorRT 10' if name == 'tensorrt' else ''} "
+        "(`uv pip install 'onnxruntime-gpu[cuda,cudnn]'`), or use --device cpu."
     )
 
 
