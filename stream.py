@@ -6,7 +6,7 @@ each into an update, and the updates go to the screen and to the recording.
 
 from __future__ import annotations
 
-from realtime.interrupts import INTERRUPTED, exit_on_interrupt, raise_on_interrupt
+from realtime.interrupts import exit_on_interrupt, raise_on_interrupt
 
 if __name__ == "__main__":
     exit_on_interrupt()  # the imports below take a second or two
@@ -20,7 +20,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
-import click
 import cv2
 import typer
 from rich.console import Console
@@ -534,12 +533,7 @@ def main() -> None:
     # OpenCV's own threads would only take the cores from the stages, which run side by side.
     cv2.setNumThreads(1)
     try:
-        sys.exit(app(arguments, standalone_mode=False))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
+        app(arguments)
     except KilasError as error:
         if "--debug" in sys.argv:
             raise

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import av
@@ -279,7 +280,7 @@ def test_info_names_versions_cameras_models_and_devices(kilas_here: Kilas) -> No
     assert done.returncode == 0
     for word in (
         "kilas 0",
-        "mediapipe 0.10.21",
+        f"mediapipe {metadata.version('mediapipe')}",
         "Cameras",
         "kilas (default)",
         "kilas-macro (default)",

@@ -9,7 +9,6 @@ import os
 from realtime.errors import KilasError
 from realtime.native_log import without_native_log
 
-
 NOT_INSTALLED = (
     "TensorFlow is not installed; run training by `uv run --extra training`, on Python 3.13 or "
     "older, because TensorFlow has no release for Python 3.14 yet."

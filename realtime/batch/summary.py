@@ -35,7 +35,8 @@ DECIMALS = 6
 def summary_table(rows: Sequence[Row], labels: Sequence[str]) -> pd.DataFrame:
     """Make a table of rows, with a column of counts for each label."""
     counts = [f"{EVENT_COUNT_PREFIX}{label}" for label in labels]
-    return _typed(pd.DataFrame(rows, columns=[*COLUMNS, *counts]))
+    # Objects: a file's name need not be text, which pandas' own strings refuse.
+    return _typed(pd.DataFrame(rows, columns=[*COLUMNS, *counts], dtype=object))
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def demo_faces() -> tuple[tuple[Face, ...], ...]:
 class KnownFaces:
     """Stands for a tracker where the frames are those of the demo clip, whole or its beginning."""
 
-    def __init__(self, max_faces: int = 1) -> None:
+    def __init__(self, max_faces: int = 1, *, blendshapes: bool = False) -> None:
         self.max_faces = max_faces
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]:

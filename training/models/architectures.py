@@ -97,9 +97,7 @@ def average(x: Any, path: str, *, input_pool: int = 1) -> Any:
 
 def convolution(x: Any, path: str, *, padding: Literal["valid", "same"] = PADDING) -> Any:
     """Apply Conv3D with ReLU."""
-    return layers.Conv3D(
-        FILTERS, KERNEL, padding=padding, activation="relu", name=f"convolution_{path}"
-    )(x)
+    return _convolution(x, FILTERS, padding, f"convolution_{path}")
 
 
 def pooling(x: Any, path: str, *, pool: tuple[int, int, int] | None = None) -> Any:
@@ -123,13 +121,7 @@ def second_convolution(
     """Apply another Conv3D with ReLU, with `second_filters`; 0: none. In none of the papers."""
     if second_filters == 0:
         return x
-    return layers.Conv3D(
-        second_filters,
-        KERNEL,
-        padding=padding,
-        activation="relu",
-        name=f"second_convolution_{path}",
-    )(x)
+    return _convolution(x, second_filters, padding, f"second_convolution_{path}")
 
 
 def hybrid_attention(x: Any, path: str, *, attention_kernel: int = ATTENTION_KERNEL) -> Any:
@@ -167,9 +159,7 @@ def dropout(x: Any, path: str, *, dropout: float = DROPOUT) -> Any:
 
 def single_convolution(x: Any, path: str) -> Any:
     """Apply Conv3D with ReLU, padded so that 128 rows can be halved often without a rest."""
-    return layers.Conv3D(
-        SINGLE_FILTERS, KERNEL, padding="same", activation="relu", name=f"convolution_{path}"
-    )(x)
+    return _convolution(x, SINGLE_FILTERS, "same", f"convolution_{path}")
 
 
 def single_poolings(x: Any, path: str, *, poolings: int = POOLINGS) -> Any:
@@ -182,10 +172,16 @@ def single_poolings(x: Any, path: str, *, poolings: int = POOLINGS) -> Any:
 
 
 def _max_pooling(x: Any, pool: tuple[int, int, int], name: str) -> Any:
-    pooled = layers.MaxPooling3D(pool, name=name)(x)
-    if not all(pooled.shape[1:4]):  # which Keras takes for features
+    if any(size < reach for size, reach in zip(x.shape[1:4], pool, strict=True)):
         raise ValueError(f"{name} of {tuple(pool)} does not fit into {x.shape[1:4]}")
-    return pooled
+    return layers.MaxPooling3D(pool, name=name)(x)
+
+
+def _convolution(x: Any, filters: int, padding: str, name: str) -> Any:
+    sizes = zip(x.shape[1:4], KERNEL, strict=True)
+    if padding == "valid" and any(size < reach for size, reach in sizes):
+        raise ValueError(f"{name} has nothing left to look at; take a larger window")
+    return layers.Conv3D(filters, KERNEL, padding=padding, activation="relu", name=name)(x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +279,7 @@ def build(spec: ModelSpec, **arguments: Any) -> keras.Model:
     joined = layers.Concatenate(name="concatenate")(ends) if len(ends) > 1 else ends[0]
     joined = through(network.joined, joined, "joined")
     scores = layers.Dense(len(spec.labels), activation="softmax", dtype="float32", name="scores")
-    model = keras.Model(signal, scores(joined), name="kilas")
-    for layer in model.layers:
-        if 0 in layer.output.shape:
-            raise ValueError(f"{layer.name} has nothing left to look at; take a larger window")
-    return model
+    return keras.Model(signal, scores(joined), name="kilas")
 
 
 def _defaults(stage: Stage) -> dict[str, Any]:

@@ -413,7 +413,7 @@ def collection(rows: int = 3) -> pd.DataFrame:
             "events_per_minute": 12.0,
             **{f"events_{label}": 1 for label in LABELS[1:]},
         }
-    )
+    ).astype({"file": object, "folder": object})
     broken = {"file": HOSTILE, "folder": None, "status": "failed", "reason": f"broken {HOSTILE}"}
     whole = pd.concat([table, pd.DataFrame([broken])], ignore_index=True)
     counts = ["frames", "events", *(f"events_{label}" for label in LABELS[1:])]
