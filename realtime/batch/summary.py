@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ def collection_table(
     # Another model has other labels.
     counted = [name for row in kept for name in row if name not in COLUMNS]
     others = [name.removeprefix(EVENT_COUNT_PREFIX) for name in counted]
-    table = summary_table([*kept, *rows], list(dict.fromkeys([*labels, *others])))
-    return table.sort_values("folder", ignore_index=True)
+    ordered = sorted([*kept, *rows], key=itemgetter("folder"))
+    return summary_table(ordered, list(dict.fromkeys([*labels, *others])))
 
 
 def read_summary(out: Path) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -94,10 +94,12 @@ def _content(out: Path, table: pd.DataFrame) -> dict[str, object]:
 
 
 def _rows(out: Path, table: pd.DataFrame, labels: Sequence[str]) -> list[dict[str, Any]]:
-    rank = table["status"].map({status: i for i, status in enumerate(ORDER)})
-    ordered = table.assign(rank=rank).sort_values(["rank", "file"]).to_dict("records")
+    def place(record: Mapping[Hashable, Any]) -> tuple[int, str]:
+        return ORDER.index(record["status"]), record["file"]
+
     rows = []
-    for record in ordered:
+    # Not by pandas, which sorts no name that is no text.
+    for record in sorted(table.to_dict("records"), key=place):
         row = {str(key): None if pd.isna(value) else value for key, value in record.items()}
         row["labels"] = [row[EVENTS_PREFIX + label] for label in labels]
         row["link"] = _link(out, row["folder"])
