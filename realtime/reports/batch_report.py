@@ -148,7 +148,7 @@ def _scatter(shown: pd.DataFrame) -> figure:
         {
             "face": 100 * shown["face_share"].to_numpy(np.float64),
             "rate": shown["events_per_minute"].to_numpy(np.float64),
-            "file": shown["file"].astype(str).to_numpy(),
+            "file": [str(file) for file in shown["file"]],
         }
     )
     dots = plot.scatter(
