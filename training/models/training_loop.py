@@ -139,7 +139,7 @@ class _Record(keras.callbacks.Callback):
             return 0
         network.optimizer.build(network.trainable_variables)  # or its state would not be read
         network.load_weights(kept[-1] / WEIGHTS_FILE)
-        self.history = pd.read_csv(kept[-1] / HISTORY_FILE, float_precision="round_trip")
+        self.history = pd.read_csv(kept[-1] / HISTORY_FILE)
         if self._wants_best:
             with np.load(kept[-1] / BEST_FILE, allow_pickle=False) as held:
                 self.best = [held[name] for name in held.files]

@@ -155,7 +155,7 @@ def test_scores_only(tmp_path: Path) -> None:
     assert facts["video"] is None
     assert facts["settings"] == {
         **{"max_faces": 1, "video": False, "keep_clean": False},
-        **{"blur_faces": False, "clips": True},
+        **{"blur_faces": False, "clips": True, "blendshapes": False},
     }
 
 
