@@ -141,6 +141,9 @@ CASES = {
     "fer2013": Case(write_stills, "dp-3dnet", "official", {"samples.balance": "smote"}, folds=1),
 }
 
+USUAL = ("casme2", "fer2013")
+"""Cases of every run, a dataset of videos and one of stills; the others are `thorough`."""
+
 SMALL = {
     **{"model.frames": 4, "model.lookahead": 2},
     **{"training.epochs": 1, "training.batch": 8, "network.dense": 4},
@@ -154,7 +157,10 @@ def test_every_dataset_and_every_network_has_its_case() -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(one, marks=() if one in USUAL else pytest.mark.thorough) for one in CASES],
+)
 def test_from_the_published_layout_to_a_model_that_watches_a_video(
     name: str, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +216,7 @@ def first_seconds(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(400)
 def test_the_commands_do_it_too(picture: Picture, tmp_path: Path) -> None:
     write_smic(tmp_path / "SMIC", subjects=3, frames=24, picture=picture)

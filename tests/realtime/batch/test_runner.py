@@ -615,6 +615,7 @@ def two_workers(tmp_path: Path) -> Iterator[Any]:
         yield local
 
 
+@pytest.mark.thorough
 def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(
     two_workers: Any, clips: Path, expected: Path, tmp_path: Path
 ) -> None:

@@ -341,6 +341,7 @@ def test_a_recipe_that_spots_is_measured_on_whole_recordings(tmp_path: Path) -> 
         run_grid(single("kilas", "split-80-10-10", small), [data], tmp_path / "o2", jobs=1)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_folds_run_on_a_cluster(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")

@@ -281,6 +281,7 @@ def test_measuring_takes_the_pictures_as_they_are_and_in_order() -> None:
 # Training
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_a_training_that_was_interrupted_ends_in_the_same_weights(
     data: Path, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -128,6 +128,7 @@ assert np.isfinite(network.predict_on_batch(np.zeros((1, *RECIPE.spec.window_sha
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_several_devices_share_each_batch(tmp_path: Path) -> None:
     subprocess.run(

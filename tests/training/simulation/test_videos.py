@@ -35,6 +35,7 @@ def test_the_video_has_the_scripts_own_times(face_model: Path, tmp_path: Path) -
 SET: dict[str, Any] = {"clips": 3, "seed": 106, "seconds": 3.0, "subjects": 2}
 
 
+@pytest.mark.thorough
 def test_sets_do_not_depend_on_the_number_of_processes(face_model: Path, tmp_path: Path) -> None:
     for jobs in (1, 2):
         videos.simulate(tmp_path / str(jobs), face_model, jobs=jobs, **SET | {"clips": 2})
