@@ -191,6 +191,9 @@ class Monitor:
         if self._is_changed:
             self._note_change(frame.t_s)
         windows: list[Window] = []
+        if frame.after_cut:
+            for pipeline in self._faces.values():
+                pipeline.windows.restart()
         for face in faces:
             pipeline = self._pipeline(face, frame.t_s)
             windows += pipeline.windows.push(self._sample(frame, face))

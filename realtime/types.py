@@ -61,12 +61,15 @@ class Frame:
 
     `id` counts the frames that the source delivered or dropped, from 0, so a hole in the ids is a
     dropped frame. `t_s`: seconds; capture time on a monotonic clock for live sources, presentation
-    time for files. `image_bgr`: uint8 [height, width, 3].
+    time for files. `image_bgr`: uint8 [height, width, 3]. `after_cut`: True if another recording
+    begins with this frame, so that nothing is compared with the frames before it; the time between
+    them is not known.
     """
 
     id: int
     t_s: float
     image_bgr: UInt8Array
+    after_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

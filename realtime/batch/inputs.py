@@ -25,14 +25,10 @@ from realtime.session.layout import (
     SUMMARY_FILE,
     VIDEO_FILE,
 )
+from realtime.sources.file_urls import is_file_url, local_path
 from realtime.sources.images import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES
+from realtime.sources.video_file import VIDEO_SUFFIXES
 from realtime.storage.folder_lock import LOCK_FILE
-
-VIDEO_SUFFIXES = (
-    *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
-    *(".mpg", ".mts", ".mxf", ".ogv", ".webm", ".wmv"),
-)
-"""Endings of videos in a folder that is searched; a file that is named itself may have any."""
 
 RESERVED = frozenset({REPORT_FILE, SUMMARY_FILE, SCORES_FILE, LOCK_FILE})
 """Names of files that lie beside the folders of sessions and of macro-expressions in videos."""
@@ -94,8 +90,9 @@ _Found = Mapping[Path, Sequence[_Match]]
 def find_inputs(patterns: Sequence[str], out: Path | None = None) -> list[Input]:
     """Find the video files that patterns name, each once, in the order of the patterns.
 
-    A pattern is a file; a folder, whose video files are taken, also from the folders below it, in
-    the order of their names; or a glob, with `**` for any folders, which stands for its matches.
+    A pattern is a file, by its path or its `file://` address; a folder, whose video files are
+    taken, also from the folders below it, in the order of their names; or a glob, with `**` for
+    any folders, which stands for its matches.
     Hidden files are left out, and so are the videos of session folders.
 
     A session folder is named like the file without its ending, with the folders on the way to it
@@ -150,6 +147,8 @@ def _inputs(found: _Found, out: Path | None) -> list[Input]:
 
 
 def _matches(pattern: str, suffixes: Sequence[str]) -> Iterator[_Match]:
+    if is_file_url(pattern):
+        pattern = str(local_path(pattern))
     path = Path(pattern)
     if path.is_dir():
         yield from _files_below(path, suffixes)

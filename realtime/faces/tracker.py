@@ -47,7 +47,8 @@ class FaceTracker:
         height, width, _ = image_bgr.shape
         has_new_size = self._rgb.shape != image_bgr.shape
         # MediaPipe would look for the face at the same fraction of a frame of another size.
-        if frame.t_s < self._t_s or (has_new_size and self._rgb.size):
+        is_new_scene = frame.after_cut or frame.t_s < self._t_s
+        if is_new_scene or (has_new_size and self._rgb.size):
             self._landmarker.reset()
         self._t_s = frame.t_s
         if has_new_size:

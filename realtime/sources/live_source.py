@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from realtime.errors import SourceError
 from realtime.types import Frame, SourceInfo, UInt8Array
@@ -44,6 +44,14 @@ itself.
 
 RETRY_S = 0.5
 """Pause between two attempts to reconnect."""
+
+
+class Picture(NamedTuple):
+    """Picture as it was captured; the fields are those of `Frame`."""
+
+    t_s: float
+    image_bgr: UInt8Array
+    after_cut: bool = False
 
 
 class LiveSource(ABC):
@@ -156,8 +164,8 @@ class LiveSource(ABC):
         return time.monotonic() - frame.t_s
 
     @abstractmethod
-    def _pictures(self) -> Generator[tuple[float, UInt8Array], None, None]:
-        """Open the device and yield (t_s, image_bgr); runs in the capture thread.
+    def _pictures(self) -> Generator[Picture, None, None]:
+        """Open the device and yield its pictures; runs in the capture thread.
 
         Returns at the end of the stream, raises SourceError when it cannot be opened or breaks.
         """
@@ -225,7 +233,7 @@ class LiveSource(ABC):
                         if picture is None:
                             return
                         lost_at_s = None
-                        self._put(*picture)
+                        self._put(picture)
                     return
                 except SourceError as error:
                     if self._reconnect_s is None or not self._buffer or self._stopping.is_set():
@@ -242,12 +250,13 @@ class LiveSource(ABC):
                         ) from error
             self._stopping.wait(RETRY_S)
 
-    def _put(self, t_s: float, image_bgr: UInt8Array) -> None:
+    def _put(self, picture: Picture) -> None:
+        t_s, image_bgr, after_cut = picture
         with self._changed:
             if self._buffer and not t_s > self._buffer[-1].t_s:
                 self._count_drop("time not increasing")
                 return
-            self._buffer.append(Frame(self._next_id, t_s, image_bgr))
+            self._buffer.append(Frame(self._next_id, t_s, image_bgr, after_cut))
             self._next_id += 1
             self._unread += 1
             self._held_bytes += image_bgr.nbytes

@@ -9,9 +9,10 @@ import av
 
 from realtime.errors import SourceError
 from realtime.sources.decoding import PictureMaker, failure_reason, open_video_stream
-from realtime.sources.live_source import RETRY_S, LiveSource
+from realtime.sources.live_source import RETRY_S, LiveSource, Picture
+from realtime.sources.playback_clock import PlaybackClock
+from realtime.sources.presentation_times import PresentationTimes
 from realtime.sources.webcam import RECONNECT_S
-from realtime.types import UInt8Array
 
 NETWORK_OPEN_S = 8.0
 """Longest time for a stream to open; RTSP cameras take up to some seconds."""
@@ -52,7 +53,7 @@ class NetworkStream(LiveSource):
         self._url = url
         self._timeout_s = (open_s, read_s)
 
-    def _pictures(self) -> Generator[tuple[float, UInt8Array], None, None]:
+    def _pictures(self) -> Generator[Picture, None, None]:
         # TCP: a lost UDP packet smears half a picture, which looks like motion.
         options = {"rtsp_transport": "tcp"} if self._url.startswith("rtsp") else {}
         try:
@@ -64,10 +65,15 @@ class NetworkStream(LiveSource):
                 "check the address and that the stream is on."
             ) from error
 
-    def _decode(self, container: av.container.InputContainer) -> Iterator[tuple[float, UInt8Array]]:
+    def _decode(self, container: av.container.InputContainer) -> Iterator[Picture]:
         stream = open_video_stream(container)
         if stream is None:
             raise SourceError(f"{self._name} holds no video; choose another address.")
+        if stream.codec_context is None:
+            raise SourceError(
+                f"The pictures of {self._name} cannot be decoded, because their codec is not "
+                "known; let it send H.264 or Motion JPEG."
+            )
         # Not by whole frames: those would come as many frames late as there are threads.
         stream.thread_type = "SLICE"
         rate = stream.average_rate or stream.guessed_rate
@@ -76,29 +82,39 @@ class NetworkStream(LiveSource):
         if container.duration:
             self._duration_s = container.duration / av.time_base
             self._frame_count = stream.frames or None
-        make_picture = PictureMaker()
-        started_s: float | None = None
-        for packet in container.demux(stream):
-            try:
-                frames = stream.codec_context.decode(packet)
-            except av.error.InvalidDataError:
-                self._count_drop("damaged")
-                continue
-            for frame in frames:
-                t_s = time.monotonic()
+        make_picture = PictureMaker(stream)
+        times = PresentationTimes(container, stream, self._count_drop)
+        clock = PlaybackClock()
+        for frame in self._decoded(container, stream, times):
+            if not is_recording:
                 if frame.is_corrupt:
                     self._count_drop("damaged")
-                    continue
-                if is_recording and frame.time is not None:
-                    if started_s is None:
-                        started_s = t_s - frame.time
-                    t_s = started_s + frame.time
-                picture = make_picture(frame, frame.rotation)
+                else:
+                    yield Picture(time.monotonic(), make_picture(frame))
+            elif (moment := times(frame)) is not None:
+                if not clock.is_running:
+                    clock.start(moment.t_s)
+                t_s = clock.due_s(moment.t_s)
+                image_bgr = make_picture(frame)
                 if self._stopping.wait(max(0.0, t_s - time.monotonic())):
                     return
-                yield t_s, picture
+                yield Picture(t_s, image_bgr, moment.after_cut)
         if not is_recording:
             raise SourceError(f"{self._name} has ended; check that the stream is still on.")
+
+    def _decoded(
+        self,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        times: PresentationTimes,
+    ) -> Iterator[av.VideoFrame]:
+        """Yield the decoder's frames; packets that cannot be decoded are counted."""
+        for packet in container.demux(stream):
+            times.feed(packet)
+            try:
+                yield from stream.codec_context.decode(packet)
+            except av.FFmpegError:
+                times.lose()
 
 
 def without_password(url: str) -> str:

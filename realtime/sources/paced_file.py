@@ -7,32 +7,32 @@ from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
-from realtime.sources.live_source import LiveSource
+from realtime.sources.live_source import LiveSource, Picture
+from realtime.sources.playback_clock import PlaybackClock
 from realtime.sources.video_file import VideoFile
-from realtime.types import Frame, UInt8Array
+from realtime.types import Frame
 
 
 class PacedFile(LiveSource):
     """Video file played at its own speed, as if it were live.
 
     `t_s` is the file's presentation time, as in `VideoFile`; when it loops, times go on after the
-    end of the clip. Playing starts with the first read, so that a reader that takes long to get
-    ready misses nothing.
+    end of the clip. Long holes in the file are cut short while it plays, see `PlaybackClock`.
+    Playing starts with the first read, so that a reader that takes long to get ready misses
+    nothing.
     """
 
     def __init__(self, path: Path | str, *, loop: bool = False) -> None:
         super().__init__(Path(path).name)
         self._path = Path(path)
         self._loop = loop
-        self._clock_offset_s: float | None = None  # monotonic time minus presentation time
+        self._clock = PlaybackClock()
 
     def age_s(self, frame: Frame) -> float | None:
         """Return the seconds since `frame` was due; None until the second frame is."""
-        if self._clock_offset_s is None:
-            return None
-        return time.monotonic() - (frame.t_s + self._clock_offset_s)
+        return self._clock.age_s(frame.t_s)
 
-    def _pictures(self) -> Generator[tuple[float, UInt8Array], None, None]:
+    def _pictures(self) -> Generator[Picture, None, None]:
         lap_offset_s = 0.0
         while True:
             with VideoFile(self._path) as file:
@@ -44,14 +44,14 @@ class PacedFile(LiveSource):
                 for frame in file:
                     counted = self._count_new(file.drops, counted)
                     t_s = frame.t_s + lap_offset_s
-                    if self._clock_offset_s is not None:
-                        due_s = t_s + self._clock_offset_s
+                    if self._clock.is_running:
+                        due_s = self._clock.due_s(t_s)
                         if self._stopping.wait(max(0.0, due_s - time.monotonic())):
                             return
-                    yield t_s, frame.image_bgr
-                    if self._clock_offset_s is None:
+                    yield Picture(t_s, frame.image_bgr, frame.after_cut)
+                    if not self._clock.is_running:
                         self._wait_for_reader()
-                        self._clock_offset_s = time.monotonic() - t_s
+                        self._clock.start(t_s)
                     times_s.append(frame.t_s)
                 self._count_new(file.drops, counted)
             if not self._loop:

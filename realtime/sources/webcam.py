@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
-import numpy as np
 
 from realtime.errors import SourceError
-from realtime.sources.live_source import LiveSource
-from realtime.types import UInt8Array
+from realtime.sources.camera_images import CameraImageConverter
+from realtime.sources.live_source import LiveSource, Picture
 
 RECONNECT_S = 10.0
 """Time to wait for a lost camera or stream: long enough to plug a cable in again."""
@@ -95,23 +94,24 @@ class Webcam(LiveSource):
         self._index = index
         self._open_capture = open_capture
 
-    def _pictures(self) -> Generator[tuple[float, UInt8Array], None, None]:
+    def _pictures(self) -> Generator[Picture, None, None]:
         try:
             yield from self._grabbed()
         except cv2.error as error:
             raise SourceError(f"Camera {self._index} broke; plug it in again.") from error
         raise SourceError(f"Camera {self._index} stopped; plug it in again.")
 
-    def _grabbed(self) -> Iterator[tuple[float, UInt8Array]]:
+    def _grabbed(self) -> Iterator[Picture]:
         capture = self._opened()
         try:
             rate_hz = capture.get(cv2.CAP_PROP_FPS)
             self._rate_hz = rate_hz if math.isfinite(rate_hz) and rate_hz > 0 else None
+            to_bgr = CameraImageConverter()
             while capture.grab():
                 t_s = time.monotonic()
                 is_whole, image = capture.retrieve()
                 if is_whole:
-                    yield t_s, np.ascontiguousarray(image, dtype=np.uint8)
+                    yield Picture(t_s, to_bgr(image))
                 else:
                     self._count_drop("damaged")
         finally:

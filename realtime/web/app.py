@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 from realtime.drawing.palette import class_markers
 from realtime.errors import KilasError
 from realtime.reports.formatting import clock, counted, duration
+from realtime.sources.video_file import VIDEO_SUFFIXES
 from realtime.spec import NONE_LABEL
 from realtime.web.about import About, duration_text
 from realtime.web.gradio_filter import GradioPage
@@ -255,7 +256,7 @@ def _file_tab(blocks: gr.Blocks, uploads: AnalysisJobs, max_upload_bytes: int) -
         elem_id="kilas-lead",
     )
     video = gr.File(
-        file_types=["video"],
+        file_types=["video", *VIDEO_SUFFIXES],
         label="Video",
         show_label=False,
         height=160,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 import tracemalloc
@@ -217,6 +218,17 @@ def test_recalibration_starts_the_window_over(astronaut_bgr: UInt8Array) -> None
             if update.frame.id == 50:
                 monitor.recalibrate()
     assert states[45] == "neutral"
+    assert states[53] == "warming up"
+    assert states[-1] == "neutral"
+
+
+def test_nothing_is_compared_across_a_cut(astronaut_bgr: UInt8Array) -> None:
+    frames = [
+        dataclasses.replace(frame, after_cut=frame.id == 50) for frame in still(astronaut_bgr, 90)
+    ]
+    with Monitor(live=False) as monitor:
+        states = [update.states[0] for update in monitor.updates(Script(frames))]
+    assert states[49] == "neutral"
     assert states[53] == "warming up"
     assert states[-1] == "neutral"
 

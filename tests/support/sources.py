@@ -45,11 +45,12 @@ def write_clip(
     noise: int = 0,
     time_base: Fraction = Fraction(1, 90000),
     ticks_of: Callable[[int], int] | None = None,
+    reordered: bool = False,
 ) -> Path:
     """A clip whose frames are flat gray, one at each of `times_s`. `noise`: amplitude of noise
     on the pictures, for files that have some size. `rate_hz`: what the file states, and how
     long its last frame lasts. `ticks_of`: overwrites the time of a packet
-    after encoding."""
+    after encoding. `reordered`: frames are encoded in another order than they are shown."""
     rng = np.random.default_rng(0)
     width, height = size_wh
     with av.open(str(path), "w", options=options or {}) as container:
@@ -58,6 +59,9 @@ def write_clip(
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.time_base = time_base
         stream.codec_context.gop_size = GOP
+        if reordered:
+            stream.codec_context.max_b_frames = 2
+            stream.codec_context.bit_rate = 2_000_000
         if codec == "libx264":
             stream.codec_context.options = {"preset": "veryfast"}
         packets: list[av.Packet] = []
@@ -89,12 +93,13 @@ def shows(frame: Frame, number: int) -> bool:
 class FakeCamera:
     """Stands for cv2.VideoCapture. Each grab follows the next step of `steps`: `frame`, `torn`
     (cannot be decoded), `gone` (unplugged), `hang`, or an error to raise. When they run out,
-    the camera is gone."""
+    the camera is gone. `channels`: of its pictures; None: they have no such axis."""
 
     steps: Iterable[str | Exception] = field(default_factory=lambda: repeat("frame"))
     is_there: bool = True
     rates_hz: tuple[float, ...] = (15.0, 30.0)
     takes_mjpg: bool = True
+    channels: int | None = 3
     let_go: threading.Event = field(default_factory=threading.Event)
     released: bool = False
     settings: dict[int, float] = field(default_factory=dict)
@@ -132,7 +137,8 @@ class FakeCamera:
         self._count += 1
         if self._step == "torn":
             return False, None
-        return True, np.full((48, 64, 3), gray_level(self._count), np.uint8)
+        shape = (48, 64) if self.channels is None else (48, 64, self.channels)
+        return True, np.full(shape, gray_level(self._count), np.uint8)
 
     def release(self) -> None:
         self.released = True

@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 
 from realtime.errors import KilasError
+from realtime.sources.video_file import VIDEO_SUFFIXES
 from training.annotations.expression import ACTION_UNITS, KINDS, AnnotatedExpression
-
-VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
-"""Suffixes of the files that count as videos in a folder without clips.csv."""
 
 TEXT_COLUMNS: dict[Hashable, type[str]] = dict.fromkeys(
     ("clip", "subject", "label", "kind", "units"), str

@@ -44,6 +44,18 @@ def test_a_folder_means_all_videos_below_it_in_the_order_of_their_names(tmp_path
     assert find_inputs([str(tmp_path)])[0].path == tmp_path / "a.AVI"
 
 
+def test_videos_of_every_kind_that_cameras_write_are_taken(tmp_path: Path) -> None:
+    names = ["a.ts", "b.VOB", "c.dv", "d.3g2", "e.f4v", "f.m2ts", "g.mkv", "h.dav", "i.ogm"]
+    touch(tmp_path, *names, "j.csv", "k.wav", "l.json")
+    assert folders(tmp_path) == [name[0] for name in names]
+
+
+def test_a_file_may_be_named_by_its_address(tmp_path: Path) -> None:
+    touch(tmp_path, "a b.mp4")
+    assert folders((tmp_path / "a b.mp4").as_uri(), tmp_path / "a b.mp4") == ["a b"]
+    assert folders(tmp_path.as_uri()) == ["a b"]
+
+
 def test_videos_that_kilas_made_are_left_out_of_folders_and_globs(tmp_path: Path) -> None:
     touch(tmp_path, "s/session.json", "s/video.mp4", "s/clean.mp4", "s/clips/event-0001.mp4")
     touch(tmp_path, "s/phone.mp4", "mine/video.mp4", "mine/clips/one.mp4")

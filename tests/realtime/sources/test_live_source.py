@@ -12,12 +12,11 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.sources.live_source import STALENESS_S, LiveSource
+from realtime.sources.live_source import STALENESS_S, LiveSource, Picture
 from realtime.types import Frame
 from support.sources import (
     HANG_S,
@@ -31,7 +30,7 @@ class Scripted(LiveSource):
 
     def __init__(
         self,
-        pictures: Iterable[tuple[float, npt.NDArray[np.uint8]]],
+        pictures: Iterable[Picture],
         *,
         error: Exception | None = None,
         **bounds: Any,
@@ -42,7 +41,7 @@ class Scripted(LiveSource):
         self.captured = threading.Event()
         self.left = threading.Event()
 
-    def _pictures(self) -> Generator[tuple[float, npt.NDArray[np.uint8]], None, None]:
+    def _pictures(self) -> Generator[Picture, None, None]:
         yield from self.script
         self.captured.set()
         if self.error is not None:
@@ -54,15 +53,15 @@ class Scripted(LiveSource):
         self.left.set()
 
 
-def pictures_at(times_s: Iterable[float]) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
-    return ((t_s, np.zeros((10, 10, 3), np.uint8)) for t_s in times_s)
+def pictures_at(times_s: Iterable[float]) -> Iterator[Picture]:
+    return (Picture(t_s, np.zeros((10, 10, 3), np.uint8)) for t_s in times_s)
 
 
 class FakeSilence(LiveSource):
     """One frame, and then nothing."""
 
-    def _pictures(self) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
-        yield 0.0, np.zeros((10, 10, 3), np.uint8)
+    def _pictures(self) -> Iterator[Picture]:
+        yield Picture(0.0, np.zeros((10, 10, 3), np.uint8))
         self._stopping.wait(HANG_S)
 
 
@@ -121,7 +120,7 @@ class TestLiveSource:
 
     def test_times_that_do_not_fit_are_counted(self) -> None:
         image = np.zeros((10, 10, 3), np.uint8)
-        script = [(0.0, image), (0.0, image), (math.nan, image), (0.02, image)]
+        script = [Picture(t_s, image) for t_s in (0.0, 0.0, math.nan, 0.02)]
         with Scripted(script) as source:
             assert source.captured.wait(HANG_S)
             frames = list(islice(source, 2))
@@ -130,7 +129,9 @@ class TestLiveSource:
 
     def test_frames_may_change_their_size(self) -> None:
         sizes = [(10, 10, 3), (20, 24, 3), (10, 10, 3)]
-        script = [(number / 50, np.zeros(size, np.uint8)) for number, size in enumerate(sizes)]
+        script = [
+            Picture(number / 50, np.zeros(size, np.uint8)) for number, size in enumerate(sizes)
+        ]
         with Scripted(script) as source:
             assert source.captured.wait(HANG_S)
             assert [frame.image_bgr.shape for frame in islice(source, 3)] == sizes

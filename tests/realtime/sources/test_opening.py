@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from realtime.errors import SourceError
 from realtime.sources import opening, webcam
 from realtime.sources.network_stream import NetworkStream
 from realtime.sources.opening import open_source
@@ -15,6 +16,8 @@ from realtime.sources.webcam import Camera, Webcam
 from support.sources import (
     FakeCamera,
     FakeCameras,
+    steady,
+    write_clip,
 )
 
 
@@ -50,9 +53,12 @@ class TestOpenSource:
         assert "camera 1 is in use" in why
 
     @pytest.mark.parametrize(
-        ("text", "live", "kind"),
+        ("name", "live", "kind"),
         [
             ("3", True, Webcam),
+            (0, True, Webcam),
+            (Path("3"), True, PacedFile),
+            (Path("demo"), False, VideoFile),
             ("demo", True, PacedFile),
             ("demo", False, VideoFile),
             ("rtsp://camera/live", True, NetworkStream),
@@ -61,11 +67,21 @@ class TestOpenSource:
             ("file:///a/clip.mp4", False, VideoFile),
         ],
     )
-    def test_what_a_name_means(self, text: str, live: bool, kind: type) -> None:
-        source, why = open_source(text, live=live)
+    def test_what_a_name_means(self, name: int | str | Path, live: bool, kind: type) -> None:
+        source, why = open_source(name, live=live)
         assert type(source) is kind
         assert why.startswith("Using ")
         assert why.endswith(".")
+
+    def test_an_address_of_a_file_opens_it(self, tmp_path: Path) -> None:
+        path = write_clip(tmp_path / "a b.mp4", steady(30, 3))
+        source, _ = open_source(path.as_uri(), live=False)
+        with source:
+            assert len(list(source)) == 3
+
+    def test_an_empty_name_is_refused(self) -> None:
+        with pytest.raises(SourceError, match="is empty"):
+            open_source(" ")
 
     def test_linux_lists_cameras_and_not_their_metadata(self, tmp_path: Path) -> None:
         for device, index, name in [(10, "0", "b"), (2, "0", "a"), (3, "1", "a")]:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from realtime.errors import SourceError
+from realtime.sources import playback_clock
 from realtime.sources.live_source import STALENESS_S
 from realtime.sources.paced_file import PacedFile
 from support.sources import (
+    HANG_S,
     steady,
     write_clip,
 )
@@ -42,6 +44,24 @@ class TestPacedFile:
             frames = list(islice(source, 12))
         assert frames[-1].id >= 11
         assert [frame.t_s for frame in frames] == pytest.approx([frame.id / 50 for frame in frames])
+
+    def test_a_long_hole_is_cut_short_and_keeps_its_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(playback_clock, "LONGEST_PAUSE_S", 0.2)
+        seven_hours_s = 25_200.0
+        times_s = [*steady(50, 5), *(seven_hours_s + t_s for t_s in steady(50, 5))]
+        path = write_clip(
+            tmp_path / "clip.mkv", times_s, codec="mjpeg", time_base=Fraction(1, 1000)
+        )
+        started_s = time.monotonic()
+        with PacedFile(path) as source:
+            for frame in source:
+                age_s = source.age_s(frame)
+        assert frame.t_s == pytest.approx(times_s[-1], abs=1e-3)
+        assert 0.3 < time.monotonic() - started_s < HANG_S
+        assert age_s is not None
+        assert 0 <= age_s < 1
 
     def test_drops_of_the_file_are_its_drops(self, tmp_path: Path) -> None:
         path = write_clip(

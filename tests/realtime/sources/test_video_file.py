@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -70,37 +69,13 @@ class TestVideoFile:
         assert read_s == stated_s
         assert not source.drops
 
-    @pytest.mark.parametrize(
-        ("matrix", "turns_clockwise"),
-        [
-            ((0, 1, -1, 0), 1),  # a telephone held upright
-            ((-1, 0, 0, -1), 2),
-            ((0, -1, 1, 0), 3),
-        ],
-    )
-    def test_rotation_is_honoured(
-        self, matrix: tuple[int, ...], turns_clockwise: int, tmp_path: Path
-    ) -> None:
-        picture = np.zeros((64, 96, 3), np.uint8)
-        picture[:32, :48] = 255  # the upper left quarter
-        path = write_clip(tmp_path / "clip.mp4", [0.0], size_wh=(96, 64))
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=30)
-            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-            container.mux([*stream.encode(frame), *stream.encode()])
-        data = bytearray(path.read_bytes())
-        a, b, c, d = (value * 2**16 for value in matrix)
-        at = data.index(b"tkhd") + 44  # ISO 14496-12, 8.3.2: the matrix, in 16.16 fixed point
-        data[at : at + 20] = struct.pack(">5i", a, b, 0, c, d)
-        path.write_bytes(data)
-
-        with VideoFile(path) as source:
-            (frame_read,) = source
-        expected = np.rot90(picture, -turns_clockwise)
-        assert source.info.size_wh == expected.shape[1::-1]
-        assert frame_read.image_bgr.shape == expected.shape
-        assert np.abs(frame_read.image_bgr.astype(int) - expected).mean() < 10
+    def test_a_codec_that_nothing_decodes_is_named(self, tmp_path: Path) -> None:
+        path = write_clip(
+            tmp_path / "clip.avi", steady(30, 5), codec="mjpeg", time_base=Fraction(1, 30)
+        )
+        path.write_bytes(path.read_bytes().replace(b"MJPG", b"XQXQ"))
+        with pytest.raises(SourceError, match="their codec is not known"), VideoFile(path):
+            pass
 
     @pytest.mark.parametrize(
         ("suffix", "options", "start_s"),

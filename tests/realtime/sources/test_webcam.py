@@ -37,6 +37,20 @@ class TestWebcam:
         assert refused.released
         assert not plain.settings
 
+    def test_a_gray_camera_delivers_bgr(self) -> None:
+        camera = FakeCamera(channels=None)
+        with Webcam(0, open_capture=FakeCameras(camera)) as source:
+            frame = next(iter(source))
+        assert frame.image_bgr.shape == (48, 64, 3)
+
+    def test_a_camera_with_pictures_of_an_unknown_kind(self) -> None:
+        camera = FakeCamera(channels=7)
+        with (
+            pytest.raises(SourceError, match="of a kind that is not known"),
+            Webcam(0, open_capture=FakeCameras(camera)),
+        ):
+            pass
+
     def test_times_are_monotonic_capture_times(self) -> None:
         before_s = time.monotonic()
         with Webcam(0, open_capture=FakeCameras(FakeCamera())) as source:
