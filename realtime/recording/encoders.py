@@ -17,8 +17,12 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from realtime.types import UInt8Array
 
-TICKS_HZ = 90_000
-"""Clock of the video; every common frame rate is a whole number of its ticks."""
+TICKS_HZ = 24_000
+"""Ticks of a video's clock in a second.
+
+Common rates are whole numbers of them, others miss by at most 21 microseconds; and a frame may last
+a day, of which MP4 counts the ticks in 31 bits.
+"""
 
 
 @dataclass(frozen=True)

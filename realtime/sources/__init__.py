@@ -8,7 +8,7 @@ no frame is ever made up.
 
 Causes in `drops`: `late` (the reader was too slow), `damaged` (could not be decoded), `no time`
 (the file does not state when the frame belongs), `before time 0`, `time not increasing` (not after
-the frame before it), `clock set back` (another recording begins), `camera lost` and `connection
+the frame before it), `clock changed` (another recording begins), `camera lost` and `connection
 lost`. The last three are counted once, because nobody knows how many
 frames are missing.
 """

@@ -16,13 +16,19 @@ DECODE_TIMES_ONLY = frozenset({"avi", "asf"})
 FFmpeg makes presentation times up for them, which run backwards where pictures are reordered.
 """
 
-CUT_S = 1.0
+BACK_S = 1.0
 """Most time by which a clock may run backwards by mistake; more, and another recording begins."""
+
+AHEAD_S = 86_400.0
+"""Longest hole in a recording; after a longer one, the clock of the camera was set.
+
+Cameras that wait for motion leave holes of a night.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Time of a frame. `after_cut`: True if the clock jumped back before it, see `Frame`."""
+    """Time of a frame. `after_cut`: True if the clock was changed before it, see `Frame`."""
 
     t_s: float
     after_cut: bool = False
@@ -39,8 +45,9 @@ class PresentationTimes:
       the decoder gave it out, less the decoder's delay at the first frame.
     - Where presentation times have run backwards more often than decode times, these are used, as
       FFmpeg does (`best_effort_timestamp`).
-    - Where the clock is set back by more than CUT_S, it goes on without a hole after the last
-      frame, and one drop is counted, since nobody knows how many frames are missing.
+    - Where the clock jumps back by more than BACK_S or ahead by more than AHEAD_S, it goes on
+      without a hole after the last frame, and one drop is counted, since nobody knows how many
+      frames are missing.
 
     Frames that are damaged, have no time, or none after 0 and the frame before them, are left out;
     a player does not show them either.
@@ -88,15 +95,16 @@ class PresentationTimes:
         if stated_s < 0:
             self._count_drop("before time 0")
             return None
-        after_cut = self._stated_s - stated_s > CUT_S
+        ahead_s = stated_s - self._stated_s
+        after_cut = math.isfinite(ahead_s) and not -BACK_S <= ahead_s <= AHEAD_S
         if after_cut:
-            self._count_drop("clock set back")
+            self._count_drop("clock changed")
             self._offset_s += self._stated_s + self._step_s - stated_s
-        elif stated_s <= self._stated_s:
+        elif ahead_s <= 0:
             self._count_drop("time not increasing")
             return None
-        elif self._stated_s > -math.inf:
-            self._step_s = stated_s - self._stated_s
+        elif math.isfinite(ahead_s):
+            self._step_s = ahead_s
         self._stated_s = stated_s
         return Moment(stated_s + self._offset_s, after_cut)
 

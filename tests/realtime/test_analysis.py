@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from realtime.analysis import analyze
+from realtime.recording.encoders import TICKS_HZ
 from realtime.session.reader import Session
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
@@ -21,7 +22,7 @@ from realtime.sources.video_file import VideoFile
 SECONDS = 3.0
 """Part of the demo clip that is used: its first micro-expression, a surprise, is told by then."""
 
-TICK_S = 1 / 90_000
+TICK_S = 1 / TICKS_HZ
 
 ROUNDING_S = 1e-6
 """Rounding of the times in the tables."""

@@ -115,6 +115,13 @@ def test_any_frame_times_survive(gaps_s: list[float], start_s: float) -> None:
         assert float(rows(folder)[0]["timestamp"]) == 0.0
 
 
+@pytest.mark.parametrize("hole_s", [25_200.0, 86_000.0])
+def test_video_has_the_holes_of_its_recording(tmp_path: Path, hole_s: float) -> None:
+    times_s = [0.0, 0.1, hole_s, hole_s + 0.1]
+    folder = record(tmp_path / "a", [make_update(i, t) for i, t in enumerate(times_s)])
+    assert video_times(folder / "video.mp4") == pytest.approx(times_s, abs=TICK_S)
+
+
 @pytest.mark.parametrize("start_s", [-0.5, 0.5, 36_000.0])
 def test_video_starts_with_its_first_frame_and_rows_keep_their_times(
     tmp_path: Path, start_s: float

@@ -24,6 +24,7 @@ import pytest
 
 from realtime.errors import RecordingError
 from realtime.recording import recorder
+from realtime.recording.encoders import TICKS_HZ
 from realtime.recording.recorder import RecordingContents, SessionRecorder
 from realtime.recording.recovery import recover_session
 from realtime.session.reader import load_session
@@ -80,7 +81,7 @@ def pictures(path: Path) -> list[tuple[int | None, int | None, bool, bytes]]:
     """Times, key or not, and data of each picture, as they are in the file."""
     with closing(av.open(str(path))) as container:
         stream = container.streams.video[0]
-        assert stream.time_base == Fraction(1, 90_000)
+        assert stream.time_base == Fraction(1, TICKS_HZ)
         return [
             (packet.pts, packet.dts, packet.is_keyframe, bytes(packet))
             for packet in container.demux(stream)
@@ -147,7 +148,7 @@ def test_videos_become_plain_and_keep_every_picture_and_time(killed: Path) -> No
         with closing(av.open(str(killed / name))) as container:
             stream = container.streams.video[0]
             assert stream.frames == len(before[name])
-            container.seek(round(1.5 * 90_000), stream=stream)
+            container.seek(round(1.5 * TICKS_HZ), stream=stream)
             assert next(container.decode(stream)).time == pytest.approx(1.0, abs=0.1)
 
 
@@ -705,7 +706,7 @@ def test_killed_process_loses_less_than_a_second_and_is_mended(
     assert session_json(folder)["status"] == "recovered"
     for name in VIDEOS:
         assert pictures(folder / name) == before[name]
-        read_s = [float(pts or 0) / 90_000 for pts in decoded_pts(folder / name)]
+        read_s = [float(pts or 0) / TICKS_HZ for pts in decoded_pts(folder / name)]
         assert read_s[-1] > last_s - 1
     read_s = timestamps(folder)
     kept = int(np.sum(np.array(times_s) - times_s[0] <= last_s - 1))

@@ -53,7 +53,7 @@ def test_a_clock_that_is_set_back_goes_on_after_the_cut(tmp_path: Path) -> None:
     assert all(shows(frame, number % 60) for number, frame in enumerate(frames))
     gaps_s = [after.t_s - before.t_s for before, after in pairwise(frames)]
     assert gaps_s == pytest.approx([1 / 30] * 104, abs=1e-3)
-    assert source.drops == {"clock set back": 1}
+    assert source.drops == {"clock changed": 1}
     assert frames[60].id == 61  # the hole that nobody can measure
 
 
@@ -67,6 +67,24 @@ def test_a_recording_on_the_network_comes_in_its_order_too(server: StreamServer)
     assert all(shows(frame, frame.id) for frame in frames)
     spacing_s = (frames[-1].t_s - frames[0].t_s) / (frames[-1].id - frames[0].id)
     assert spacing_s == pytest.approx(1 / 30, abs=1e-3)
+
+
+@pytest.mark.parametrize(("hole_s", "is_cut"), [(25_200, False), (80_000, False), (9e6, True)])
+def test_a_night_is_a_hole_and_a_year_another_clock(
+    hole_s: float, is_cut: bool, tmp_path: Path
+) -> None:
+    path = write_clip(
+        tmp_path / "clip.mkv",
+        [*steady(50, 5), *(hole_s + t_s for t_s in steady(50, 5))],
+        codec="mjpeg",
+        time_base=Fraction(1, 1000),
+    )
+    with VideoFile(path) as source:
+        frames = list(source)
+    assert len(frames) == 10
+    assert frames[5].after_cut == is_cut
+    assert source.drops == ({"clock changed": 1} if is_cut else {})
+    assert frames[5].t_s == pytest.approx(0.1 if is_cut else hole_s, abs=1e-3)
 
 
 def test_a_clock_that_is_a_little_wrong_is_no_cut(tmp_path: Path) -> None:
