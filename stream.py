@@ -15,6 +15,7 @@ import math
 import os
 import platform
 import sys
+from collections import Counter
 from contextlib import ExitStack, suppress
 from importlib import metadata
 from pathlib import Path
@@ -46,6 +47,7 @@ from realtime.recording.recorder import RecordingContents
 from realtime.recording.recovery import recover_session
 from realtime.run_status import RunMeter
 from realtime.session.layout import REPORT_FILE, SUMMARY_FILE
+from realtime.session.losses import causes_text
 from realtime.sources.opening import DEMO_PATH, open_source
 from realtime.sources.webcam import list_cameras
 from realtime.versions import PACKAGES
@@ -99,6 +101,9 @@ Formats = Annotated[
     str,
     typer.Option("--format", help="Besides CSV, with commas between: parquet, jsonl, vtt, eaf."),
 ]
+
+MOST_LISTED = 10
+"""Files with lost frames that are listed one by one; all are in summary.csv."""
 
 OF_MACRO = ("faces", "cropped")
 OF_MICRO = (
@@ -214,6 +219,8 @@ def watch(
                     ends_s = min(ends_s, update.frame.t_s + duration)
                 if Command.QUIT in commands or update.frame.t_s >= ends_s:
                     break
+    if lost := causes_text(Counter(frames.drops) + monitor.drops):
+        console.print(f"Lost on the way: {lost}.", style="yellow")
     for folder in recording.folders:
         shown = folder / REPORT_FILE
         console.print(f"Recorded {shown if shown.exists() else folder}.")
@@ -309,11 +316,22 @@ def analyze_files(
     for row in table.itertuples():
         if row.status == "failed":
             console.print(f"{row.file}: {row.reason}", style="red")
+    damaged = table[table["lost_frames"] > 0]
+    for row in damaged.head(MOST_LISTED).itertuples():
+        console.print(f"{row.file}: frames lost: {row.lost_causes}", style="yellow")
     counts = table["status"].value_counts()
-    counted = ", ".join(
-        f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if status in counts
-    )
-    console.print(f"{counted}; {int(table['events'].sum())} events in all; {out / SUMMARY_FILE}")
+    phrases = [
+        ", ".join(
+            f"{counts[status]} {status}"
+            for status in ("done", "skipped", "failed")
+            if status in counts
+        ),
+        f"{int(table['events'].sum())} events in all",
+    ]
+    if len(damaged):
+        lost = int(damaged["lost_frames"].sum())
+        phrases.append(f"{lost} frames lost in {len(damaged)} of {len(table)} files")
+    console.print("; ".join([*phrases, str(out / SUMMARY_FILE)]))
     if counts.get("failed", 0):
         raise typer.Exit(1)
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from realtime.sources.opening import DEMO_PATH
 from support.builders import wait_until
 from support.demo_clip import copy_beginning
 from support.paths import ROOT
+from support.sources import steady, write_clip
 
 WITHOUT_DISPLAY = {
     name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")
@@ -155,6 +157,31 @@ def test_analyze_writes_a_folder_a_file_and_goes_on_after_a_bad_one(
     missing = kilas_here("analyze", good, tmp_path / "missing.mp4", "--out", out)
     assert missing.returncode == 1
     assert "missing.mp4; check the path" in missing.stderr
+
+
+def test_lost_frames_are_told_with_their_causes(kilas_here: Kilas, tmp_path: Path) -> None:
+    lossy = write_clip(
+        tmp_path / "lossy.mkv",
+        steady(50, 6),
+        codec="mjpeg",
+        time_base=Fraction(1, 1000),
+        ticks_of=[0, 20, 20, 40, 60, 60].__getitem__,
+    )
+    whole = write_clip(tmp_path / "whole.mp4", steady(30, 6))
+    out = tmp_path / "out"
+    micro = kilas_here("analyze", lossy, whole, "--out", out, "--no-video", "--macro", "off")
+    assert "lossy.mkv: frames lost: 2 time not increasing" in micro.stdout
+    assert "2 done; 0 events in all; 2 frames lost in 1 of 2 files" in micro.stdout
+    summary = pd.read_csv(out / "summary.csv").set_index("folder")
+    assert list(summary.loc["lossy", ["frames", "lost_frames", "lost_causes"]]) == [
+        *(4, 2),
+        "2 time not increasing",
+    ]
+    assert summary.loc["whole", "lost_frames"] == 0
+    assert "2 of 6 frames lost (2 time not increasing)" in (out / "lossy/report.html").read_text()
+    assert "2 time not increasing" in (out / "report.html").read_text()
+    macro = kilas_here("analyze", lossy, "--task", "macro", "--out", tmp_path / "macro")
+    assert "lossy.mkv: 2 of 6 frames lost (2 time not increasing)" in macro.stdout
 
 
 def test_a_session_that_was_cut_off_is_mended_and_reported(

@@ -22,6 +22,7 @@ from realtime.macro.face_crops import Cut, frame_cutter, picture_cutter
 from realtime.macro.model import DEFAULT_MACRO, MacroModel
 from realtime.parallel.process_pool import map_all, map_ordered
 from realtime.session.layout import SCORES_FILE
+from realtime.session.losses import losses_text
 from realtime.sources.images import OTHER_PICTURE_SUFFIXES, read_picture
 from realtime.sources.video_file import VideoFile
 from realtime.storage.durable_file import replace_file
@@ -56,8 +57,8 @@ class StillsSummary:
 
     `pictures`, `videos`: numbers of those that could be read, of videos also in part; `faces`:
     number of faces scored in all of them; `without_face`: names of those that show no face;
-    `failures`: a sentence for each file that could not be read to its end; `tables`: the files that
-    were written.
+    `failures`: a sentence for each file that could not be read to its end; `losses`: a text for
+    each video that lacks frames; `tables`: the files that were written.
     """
 
     pictures: int
@@ -65,6 +66,7 @@ class StillsSummary:
     faces: int
     without_face: tuple[str, ...]
     failures: tuple[str, ...]
+    losses: tuple[str, ...]
     tables: tuple[Path, ...]
 
 
@@ -87,6 +89,7 @@ class _Run:
 
     def __init__(self, network: MacroModel, cut: Cut, max_faces: int) -> None:
         self.failures: list[str] = []
+        self.losses: list[str] = []
         self.found: Counter[str] = Counter()
         self.tables: list[Path] = []
         self._network = network
@@ -131,13 +134,17 @@ class _Run:
                 frame_cutter(self._cut, self._max_faces, self._network.spec) as cut_faces,
             ):
                 first_s = None
+                frames = 0
                 for frame in source:
+                    frames += 1
                     first_s = frame.t_s if first_s is None else first_s
                     faces = [found for found in cut_faces(frame) if _shows_something(found[1])]
                     self.found[name] += len(faces)
                     yield from _items((name, frame.id, f"{frame.t_s - first_s:.6f}"), faces)
                     if on_update is not None:
                         on_update(source, Update(frame, (), (), (), {}))
+                if losses := losses_text(source.drops, frames):
+                    self.losses.append(f"{name}: {losses}")
         except SourceError as error:
             self.failures.append(str(error))
 
@@ -240,15 +247,17 @@ def analyze_stills(
         faces=run.found.total(),
         without_face=tuple(name for name, count in run.found.items() if not count),
         failures=tuple(run.failures),
+        losses=tuple(run.losses),
         tables=tuple(run.tables),
     )
 
 
 def format_summary(summary: StillsSummary) -> str:
     """Format a summary as text."""
-    lines = list(summary.failures[:LONGEST_LIST])
-    if len(summary.failures) > LONGEST_LIST:
-        lines.append(f"and {len(summary.failures) - LONGEST_LIST} more that cannot be read wholly")
+    lines = [
+        *_beginning(summary.failures, "that cannot be read wholly"),
+        *_beginning(summary.losses, "that lack frames"),
+    ]
     kinds = ((summary.pictures, "picture"), (summary.videos, "video"), (summary.faces, "face"))
     counts = [f"{count} {kind}{'s' * (count != 1)}" for count, kind in kinds if count]
     parts = [", ".join(counts) or "nothing could be read"]
@@ -260,6 +269,11 @@ def format_summary(summary: StillsSummary) -> str:
     paths = [str(path) for path in summary.tables]
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return "\n".join([*lines, "; ".join([*parts, *(f"{path}{more}" for path in paths[:1])])])
+
+
+def _beginning(texts: Sequence[str], kind: str) -> list[str]:
+    more = len(texts) - LONGEST_LIST
+    return [*texts[:LONGEST_LIST], *([f"and {more} more {kind}"] if more > 0 else [])]
 
 
 def _items(begin: Cells, faces: Sequence[tuple[int, UInt8Array]]) -> list[_Item]:

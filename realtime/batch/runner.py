@@ -38,6 +38,7 @@ from realtime.inference.model import DEFAULT_MODEL, Model, find_model, list_mode
 from realtime.macro.model import DEFAULT_MACRO, find_macro, list_macros
 from realtime.parallel.process_pool import run_tasks
 from realtime.session.layout import REPORT_FILE
+from realtime.session.losses import causes_text, lost_frames
 from realtime.session.reader import Session, load_session
 from realtime.session.statistics import per_minute, presence
 from realtime.spec import NONE_LABEL
@@ -71,13 +72,15 @@ class _Task:
 class _Outcome:
     """Outcome of a file's analysis.
 
-    `reason`: the error if it failed, otherwise empty. `face_share`: share of the time with a face.
+    `reason`: the error if it failed, otherwise empty. `lost`: numbers of lost
+    frames by cause. `face_share`: share of the time with a face.
     `events`: number of events of each label.
     """
 
     status: str
     reason: str = ""
     frames: int | None = None
+    lost: Mapping[str, int] | None = None
     duration_s: float | None = None
     face_share: float | None = None
     events: Mapping[str, int] | None = None
@@ -117,7 +120,9 @@ def analyze_batch(
 
     - `file`: as it was given; `folder`: its session below `out`, with forward slashes
     - `status`: done, skipped or failed; `reason`: the error if it failed
-    - `frames`, `duration_s` (to the end of the last frame), `face_share` (share of this time with
+    - `frames`; `lost_frames`, those that could not be read, and `lost_causes`, how many for which
+      cause
+    - `duration_s` (to the end of the last frame), `face_share` (share of this time with
       a face), `events`, `events_per_minute` of this time, and one column `events_LABEL` for each
       expression; empty if failed. Shares and rates are those of the session's own report.
 
@@ -307,6 +312,7 @@ def _outcome(status: str, session: Session) -> _Outcome:
     return _Outcome(
         status,
         frames=int(session.scores["frame"].nunique()),
+        lost=lost_frames(session.facts.get("drops", {})),
         duration_s=seen.total_s,
         face_share=seen.with_face_s / seen.total_s if seen.total_s else None,
         events=Counter(map(str, session.events["label"])),
@@ -330,6 +336,8 @@ def _row(video: Input, outcome: _Outcome, labels: Sequence[str]) -> Row:
         "status": outcome.status,
         "reason": outcome.reason,
         "frames": outcome.frames,
+        "lost_frames": None if outcome.lost is None else sum(outcome.lost.values()),
+        "lost_causes": causes_text(outcome.lost or {}),
         "duration_s": outcome.duration_s,
         "face_share": outcome.face_share,
     }

@@ -16,12 +16,18 @@ from realtime.storage.durable_file import replace_file
 
 STATUSES = ("done", "skipped", "failed")
 
-TEXTS = ("file", "folder", "status", "reason")
+TEXTS = ("file", "folder", "status", "reason", "lost_causes")
 
 EVENT_COUNT_PREFIX = "events_"
 """Prefix of the columns with the number of a label's events."""
 
-COLUMNS = (*TEXTS, "frames", "duration_s", "face_share", "events", "events_per_minute")
+LOSSES = ("lost_frames", "lost_causes")
+"""Columns about lost frames, which tables of earlier versions lack."""
+
+COLUMNS = (
+    *("file", "folder", "status", "reason", "frames", *LOSSES),
+    *("duration_s", "face_share", "events", "events_per_minute"),
+)
 """Columns of summary.csv before those of the labels."""
 
 FRACTIONS = ("duration_s", "face_share", "events_per_minute")
@@ -79,6 +85,11 @@ def read_summary(out: Path) -> list[Row]:
     try:
         types: dict[Hashable, type[object]] = dict.fromkeys(TEXTS, object)
         table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
+        if set(LOSSES).isdisjoint(table.columns):
+            others = [name for name in COLUMNS if name not in LOSSES]
+            counts = [name for name in table.columns if name not in COLUMNS]
+            if list(table.columns) == [*others, *counts]:
+                table = table.reindex(columns=[*COLUMNS, *counts])
         names = list(table.columns)
         are_ours = tuple(names[: len(COLUMNS)]) == COLUMNS and all(
             name.startswith(EVENT_COUNT_PREFIX) for name in names[len(COLUMNS) :]

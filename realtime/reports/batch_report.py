@@ -39,9 +39,10 @@ def write_collection_report(out: Path, table: pd.DataFrame) -> Path:
     """Write `report.html` into `out` over the sessions of a batch, whole or not at all.
 
     `table`: a row a file with the columns `file`, `folder` (relative to `out`), `status` (`done`,
-    `skipped` or `failed`), `reason`, `frames`, `duration_s`, `face_share` (0 to 1), `events`,
-    `events_per_minute` and, for each label, `events_<label>`; numbers may be missing. A session's
-    own report is linked where it is there. Raises RecordingError when the page cannot be written.
+    `skipped` or `failed`), `reason`, `frames`, `lost_frames`, `lost_causes`, `duration_s`,
+    `face_share` (0 to 1), `events`, `events_per_minute` and, for each label, `events_<label>`;
+    numbers may be missing. A session's own report is linked where it is there. Raises
+    RecordingError when the page cannot be written.
     """
     path = out / REPORT_FILE
     scripts = {name: inline_script(f"{name}.js") for name in ("charts", "sorting")}
@@ -65,6 +66,7 @@ def _content(out: Path, table: pd.DataFrame) -> dict[str, object]:
     failed = table[table["status"] == "failed"]
     read = table[table["status"] != "failed"]
     total_s, total_events = float(read["duration_s"].sum()), int(read["events"].sum())
+    lost = read["lost_frames"].fillna(0)
     face_s = float((read["duration_s"] * read["face_share"]).sum())
     return {
         "title": f"{counted(len(table), 'session')} in {out.resolve().name or out}",
@@ -76,6 +78,11 @@ def _content(out: Path, table: pd.DataFrame) -> dict[str, object]:
         "tiles": [
             ("Sessions", f"{len(read):,}", f"{len(failed):,} failed besides"),
             ("Recorded", duration(total_s), f"{int(read['frames'].sum()):,} frames"),
+            (
+                "Lost",
+                f"{int(lost.sum()):,}",
+                f"frames, in {counted(int((lost > 0).sum()), 'session')}",
+            ),
             ("With a face", duration(face_s), "of all that was recorded"),
             ("Events", f"{total_events:,}", "spotted micro-expressions"),
             (

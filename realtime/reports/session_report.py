@@ -19,6 +19,7 @@ from realtime.reports.session_charts import Charts, condition_bin_s
 from realtime.reports.session_media import Media, Stills, why_no_media
 from realtime.run_status import TOO_SLOW
 from realtime.session.layout import CLIPS_FOLDER, MACRO_PREFIX, REPORT_FILE
+from realtime.session.losses import losses_text, lost_frames
 from realtime.session.reader import Session, load_session, macro_labels, read_conditions
 from realtime.session.statistics import (
     ROUNDING_S,
@@ -52,6 +53,9 @@ WARNED_SHARE = 0.05
 STEADY = 1.5
 """Most usual gaps in the 95th percentile of gaps: beyond, 1 frame in 20 is missing or late."""
 
+MANY_LOST = 0.01
+"""Share of lost frames from which the report warns of it: an expression of 0.1 s lasts 3 frames."""
+
 DROP_MEANINGS = {
     "late": "frames of the camera that came while others were worked on",
     "model busy": "moments that were not scored, since the network was not done with those before",
@@ -60,7 +64,9 @@ DROP_MEANINGS = {
     "clip without face": "events of whose face no picture was kept",
     "damaged": "frames of the file that cannot be decoded",
     "no time": "frames of the file without a time",
+    "before time 0": "frames of the file before its beginning, which players do not show either",
     "time not increasing": "frames of the file that go back in time",
+    "clock changed": "times that another recording begins in the file",
     "camera lost": "times that the camera was gone",
     "connection lost": "times that the connection was gone",
     "stopped": "moments that still waited to be scored at the end",
@@ -409,6 +415,13 @@ def _frame_warnings(metadata: Mapping[str, Any]) -> list[str]:
         texts.append(
             f"The frames did not come steadily: one gap in twenty is longer than "
             f"{1000 * long_s:.0f} ms, the usual one is {1000 * usual_s:.0f} ms."
+        )
+    lost = lost_frames(metadata.get("drops", {}))
+    frames = metadata.get("frames") or 0
+    if sum(lost.values()) > MANY_LOST * frames:
+        texts.append(
+            f"{losses_text(lost, frames)}: an expression may lie in what is missing, and scores "
+            "beside it compare faces that are further apart."
         )
     return texts
 

@@ -359,12 +359,13 @@ def _progress(step: Step | Finishing) -> str:
 
 def _summary(done: Analysed) -> str:
     found = counted(done.event_count, "micro-expression")
+    lost = Markup("<p class='kilas-notice'>{}.</p>").format(done.losses) if done.losses else ""
     return Markup(
-        "<div class='kilas-done'><p role='status'><strong>{}</strong>: {} found.</p>"
+        "<div class='kilas-done'><p role='status'><strong>{}</strong>: {} found.</p>{}"
         "<p class='kilas-files'><a href='{zip}' download>Everything (zip)</a>"
         "<a href='{scores}' download>Scores (CSV)</a><a href='{events}' download>Events (CSV)</a>"
         "<a href='{report}' target='_blank' rel='noopener'>Report in a tab of its own</a></p></div>"
-    ).format(done.name, found, **done.files)
+    ).format(done.name, found, lost, **done.files)
 
 
 def _report(done: Analysed) -> str:

@@ -221,6 +221,8 @@ def test_a_collection_is_sorted_searched_and_leads_to_its_sessions(
             "status": ["done", "done", "failed"],
             "reason": ["", "", "broken"],
             "frames": [300, 3000, None],
+            "lost_frames": [0, 7, None],
+            "lost_causes": ["", "7 damaged", ""],
             "duration_s": [10.0, 100.0, None],
             "face_share": [1.0, 0.5, None],
             "events": [9, 10, None],

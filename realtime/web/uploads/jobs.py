@@ -31,6 +31,7 @@ from starlette.routing import Route
 from realtime.errors import KilasError, SourceError
 from realtime.parallel.process_pool import start_process
 from realtime.session.layout import EVENTS_FILE, REPORT_FILE, SCORES_FILE
+from realtime.session.losses import losses_text
 from realtime.sources.video_file import VideoFile
 from realtime.types import Source, Update
 from realtime.web.limits import IDLE_S, MAX_VIDEO_S
@@ -95,17 +96,25 @@ NOT_BEGUN = Step(0, 0.0, None, None, None, None)
 class Analysed:
     """Finished analysis.
 
-    `files`: their addresses on this server, by kind: `report`, `zip`, `scores` and `events`.
+    `losses`: text on the video's lost frames, empty if none was lost. `files`: addresses of the
+    session's files on this server, by kind: `report`, `zip`, `scores` and `events`.
     """
 
     name: str
     event_count: int
+    losses: str
     files: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    event_count: int
+    losses: str
 
 
 @dataclass(slots=True)
@@ -235,7 +244,8 @@ class AnalysisJobs:
                     continue
                 upload.is_done = True
                 upload.looked_at_s = time.monotonic()
-                yield Analysed(upload.video.stem, message, _addresses(upload_id, upload))
+                addresses = _addresses(upload_id, upload)
+                yield Analysed(upload.video.stem, message.event_count, message.losses, addresses)
                 return
         if upload_id in self._uploads:
             raise KilasError(
@@ -347,7 +357,8 @@ def _analyse(
 ) -> None:
     """Make the session, its report and the zip of both, in a process of its own.
 
-    Sends the progress, then the number of events, or the reason why there is no session.
+    Sends the progress, then the number of events and a text on lost frames, or the reason why there
+    is no session.
     """
     start_process(1, quiet=False)
     _lower_priority()
@@ -371,7 +382,8 @@ def _analyse(
         # The visitor knows the video by its name, and nothing of this machine's folders.
         sender.send(_Failed(str(error).replace(str(video), video.name)))
     else:
-        sender.send(len(session.events))
+        losses = losses_text(session.facts.get("drops", {}), int(session.scores["frame"].nunique()))
+        sender.send(_Done(len(session.events), losses))
 
 
 def _check_video(video: Path) -> None:

@@ -117,6 +117,7 @@ def test_the_summary_says_what_was_found_and_what_failed(clips: Path, expected: 
         assert row["duration_s"] == pytest.approx(seen.total_s)
         assert row["frames"] == len(session.scores) == 36
         assert row["face_share"] == 1
+        assert row["lost_frames"] == 0
         assert (
             row["events"]
             == len(session.events)
@@ -484,6 +485,19 @@ def test_a_summary_that_somebody_else_wrote_is_said_before_any_file_is_begun(
         run(find_inputs([str(clips / "0.mp4")]), tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == [SUMMARY_FILE]
     assert (tmp_path / SUMMARY_FILE).read_bytes() == data
+
+
+def test_a_summary_of_an_earlier_version_is_gone_on_with(
+    here: None, clips: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(find_inputs([str(clips / "0.mp4")]), out)
+    summary = pd.read_csv(out / SUMMARY_FILE)
+    summary.drop(columns=["lost_frames", "lost_causes"]).to_csv(out / SUMMARY_FILE, index=False)
+    run(find_inputs([str(clips / "1.mp4")]), out)
+    table = pd.read_csv(out / SUMMARY_FILE)
+    assert list(table["frames"]) == [36, 36]
+    assert table["lost_frames"].isna().tolist() == [True, False]
 
 
 def test_files_that_are_added_do_not_move_what_is_done(

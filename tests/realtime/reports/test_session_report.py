@@ -407,6 +407,8 @@ def collection(rows: int = 3) -> pd.DataFrame:
             "status": "done",
             "reason": "",
             "frames": 300,
+            "lost_frames": 0,
+            "lost_causes": "",
             "duration_s": 10.0,
             "face_share": 0.5,
             "events": 2,
@@ -416,7 +418,7 @@ def collection(rows: int = 3) -> pd.DataFrame:
     ).astype({"file": object, "folder": object})
     broken = {"file": HOSTILE, "folder": None, "status": "failed", "reason": f"broken {HOSTILE}"}
     whole = pd.concat([table, pd.DataFrame([broken])], ignore_index=True)
-    counts = ["frames", "events", *(f"events_{label}" for label in LABELS[1:])]
+    counts = ["frames", "lost_frames", "events", *(f"events_{label}" for label in LABELS[1:])]
     return whole.astype(dict.fromkeys(counts, "Int64"))
 
 
