@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import logging
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -95,9 +96,16 @@ def _import_mediapipe() -> Any:
 
     MediaPipe imports TensorFlow, where it is installed, for the sake of a decorator of its own
     documentation; that takes seconds and hundreds of megabytes, and MediaPipe goes on without it.
+    It also imports Matplotlib, to draw, which warns of a home folder that it cannot write.
     """
-    with _absent("tensorflow", "jax"):
-        from mediapipe.tasks.python.vision import face_landmarker
+    matplotlib_log = logging.getLogger("matplotlib")
+    level = matplotlib_log.level
+    matplotlib_log.setLevel(logging.ERROR)
+    try:
+        with _absent("tensorflow", "jax"):
+            from mediapipe.tasks.python.vision import face_landmarker
+    finally:
+        matplotlib_log.setLevel(level)
     return face_landmarker
 
 
@@ -167,7 +175,7 @@ class FaceLandmarker:
     def _find(self, image_rgb: UInt8Array, t_s: float) -> list[FoundFace]:
         # Not by `detect`, which makes 478 Python objects a face.
         library, image = self._task._lib, self._image(self._format, image_rgb)
-        result = self._module.MpFaceLandmarkerResultC()
+        result = self._module.FaceLandmarkerResultC()
         asked: tuple[Any, ...] = (self._task._handle, image._image_ptr, None)
         if self._static:
             library.MpFaceLandmarkerDetectImage(*asked, ctypes.byref(result))

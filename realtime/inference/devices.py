@@ -10,9 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-
 from realtime.errors import DeviceError
 from realtime.inference.onnx_file import (
     INPUT,
@@ -21,6 +18,7 @@ from realtime.inference.onnx_file import (
     first_line_of,
     session_options,
 )
+from realtime.onnx_runtime import onnxruntime, ort_errors
 from realtime.spec import ModelSpec
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]

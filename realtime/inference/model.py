@@ -14,7 +14,6 @@ from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from realtime.errors import DeviceError, ModelError
 from realtime.inference.devices import (
@@ -37,6 +36,7 @@ from realtime.inference.onnx_file import (
     cpu_session,
     first_line_of,
 )
+from realtime.onnx_runtime import onnxruntime
 from realtime.spec import METADATA_KEY, ModelSpec
 from realtime.types import Float32Array
 

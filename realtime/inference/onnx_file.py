@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-
 from realtime.errors import ModelError
+from realtime.onnx_runtime import onnxruntime, ort_errors
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[2] / "weights"
 """Folder of the models that ship."""

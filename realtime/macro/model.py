@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import onnxruntime
 
 from realtime.errors import ModelError
 from realtime.inference.onnx_file import LOAD_ERRORS, SUM_TOLERANCE, WEIGHTS_FOLDER
+from realtime.onnx_runtime import onnxruntime
 from realtime.types import Float32Array, UInt8Array
 
 MACRO_METADATA_KEY = "kilas-macro"

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import cv2
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from realtime.kernels import kernel
 from realtime.spec import FACE_SIZE, LAYOUTS, MOTION_STRIDE, ModelSpec, RegionLayout
 from realtime.types import Float32Array, Float64Array, UInt8Array
 
@@ -87,7 +87,7 @@ def _median_of_slots(slots: UInt8Array, out: Float32Array) -> None:
     out[:] = values[4]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _flow_products(
     baseline: Float32Array, now: Float32Array, light: Float32Array, out: Float32Array
 ) -> None:
@@ -123,7 +123,7 @@ def _flow_products(
             node[4] += share * gy * gt
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _rigid_equations(
     products: Float32Array, rigid: Float32Array, normal: Float64Array, right: Float64Array
 ) -> None:
@@ -172,7 +172,7 @@ def _fit_rigid(products: Float32Array, rigid: Float32Array) -> Float64Array:
     return np.asarray(np.linalg.solve(normal, right), np.float64)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _subtract_rigid(products: Float32Array, motion: Float64Array) -> None:
     """Subtract `motion` from the time products of all nodes, so that the rest is left.
 
@@ -192,7 +192,7 @@ def _subtract_rigid(products: Float32Array, motion: Float64Array) -> None:
             p[4] += p[1] * u + p[2] * v
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _solve_flow(products: Float32Array, flow: Float32Array) -> None:
     """Solve the regularised least squares at each node and clip the flow.
 

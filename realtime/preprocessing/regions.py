@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import get_args
 
 import cv2
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from realtime.kernels import kernel
 from realtime.spec import FACE_SIZE, LAYOUTS, Mask, RegionLayout
 
 # OpenCV's `cvtColor`: 0.114 B + 0.587 G + 0.299 R in fixed point.
@@ -140,7 +140,7 @@ def _paint_masks(
         region[hidden[top:bottom, left:right] > 0] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _sample_gray(image_bgr, inverse, boxes, out):  # type: ignore[no-untyped-def]
     """Sample the gray values of all regions.
 
@@ -179,14 +179,14 @@ def _sample_gray(image_bgr, inverse, boxes, out):  # type: ignore[no-untyped-def
                 out[r, row, column] = (blend + steps * steps // 2) >> (2 * _BLEND_BITS)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _fixed(coordinate):  # type: ignore[no-untyped-def]
     # Beyond the bound all samples are the border's, and larger numbers would not fit an integer.
     bound = float(1 << 40)
     return int(min(max(np.rint(coordinate * (1 << _COORDINATE_BITS)), -bound), bound))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _gray(pixels, i):  # type: ignore[no-untyped-def]
     return (
         _BLUE * pixels[i]

@@ -167,6 +167,9 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
     received = folder / "received"
     received.mkdir()
     os.environ |= UNREACHABLE | {"GRADIO_TEMP_DIR": str(received)}
+    if not os.access(os.path.expanduser("~"), os.W_OK):
+        # Else Matplotlib, which MediaPipe loads, would use a folder that is gone before it ends.
+        os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
     tempfile.tempdir = str(folder)
     macro = open_macro(settings.macro)
     models = ModelPool(settings.models, device=settings.device, macro=macro)

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
 
 from realtime.errors import KilasError
+from realtime.kernels import kernel
 from realtime.spec import FACE_SIZE, ModelSpec
 from realtime.types import Float32Array, Float64Array, UInt8Array
 
@@ -148,7 +148,7 @@ def _to_face(
     return np.column_stack([turn, middle + offset - turn @ middle])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _vary(
     face: UInt8Array, to_face: Float64Array, gain: np.float32, shift: np.float32, out: UInt8Array
 ) -> None:

@@ -19,10 +19,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 from keras import layers, ops
 
 from realtime.errors import ModelError
+from realtime.onnx_runtime import onnxruntime
 from realtime.spec import METADATA_KEY, ModelSpec
 from training.models.architectures import with_attention
 from training.models.train import NETWORK_FILE, RECORD_FILE

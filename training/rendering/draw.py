@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from realtime.kernels import kernel
 from realtime.types import Float32Array, Int32Array
 from training.rendering.appearance import Actor
 from training.rendering.face_model import FaceModel
@@ -118,7 +118,7 @@ def _turn_eyes(points: Float32Array, actor: Actor, gaze_rad: npt.NDArray[np.floa
         _turn_about(points, vertices, centre, turn)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def _turn_about(
     points: Float32Array, vertices: Int32Array, centre: Float32Array, turn: Float32Array
 ) -> None:
@@ -146,7 +146,7 @@ def _glint(canvas: Canvas, actor: Actor, motion: PoseArrays, lights: LightArrays
         _add_spot(canvas.ids, actor.is_eye, x, y, size, lights.colours[0], canvas.picture)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def _add_spot(
     ids: Int32Array,
     is_eye: npt.NDArray[np.bool_],

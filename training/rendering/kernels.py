@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from realtime.kernels import kernel
 from realtime.types import Float32Array, Int32Array, UInt8Array
 
 NO_TRIANGLE = -1
@@ -96,7 +96,7 @@ class VeilArrays(NamedTuple):
     window_rad: tuple[float, float]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def deform_into(
     base: Float32Array,
     starts: Int32Array,
@@ -119,7 +119,7 @@ def deform_into(
                 out[v, 2] += w * deltas[j, 2]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def normals_into(points: Float32Array, triangles: Int32Array, out: Float32Array) -> None:
     """Compute normals as `vertex_normals` does; `out` float32 [V, 3]."""
     out[:] = 0
@@ -145,7 +145,7 @@ def normals_into(points: Float32Array, triangles: Int32Array, out: Float32Array)
         out[v, 2] /= length
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def place(
     points: Float32Array,
     follow: Float32Array,
@@ -176,7 +176,7 @@ def place(
         out_xyz[v, 2] = depth
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def mark_seen(
     ids: Int32Array, triangles: Int32Array, veils: Int32Array, out: npt.NDArray[np.bool_]
 ) -> None:
@@ -193,7 +193,7 @@ def mark_seen(
         out[veils[t, 0]] = out[veils[t, 1]] = out[veils[t, 2]] = True
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def shade_vertices(
     vertices: VertexArrays,
     pose: PoseArrays,
@@ -265,7 +265,7 @@ def shade_vertices(
         out[v, 3] = spec
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def rasterise_into(
     xyz: Float32Array, triangles: Int32Array, depth: Float32Array, ids: Int32Array, two_sided: bool
 ) -> None:
@@ -311,7 +311,7 @@ def rasterise_into(
                 uc += uc_dx
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def shade_pixels(
     ids: Int32Array,
     xyz: Float32Array,
@@ -383,7 +383,7 @@ def shade_pixels(
                 out[y, x, ch] = albedo * light + spec
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def light_veils(
     veils: VeilArrays,
     shading: Float32Array,
@@ -429,7 +429,7 @@ def light_veils(
             out[v, ch] += image * colour[ch]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def blend_veils(
     xyz: Float32Array,
     veils: VeilArrays,
@@ -477,7 +477,7 @@ def blend_veils(
                     out[y, x, ch] = clear * out[y, x, ch] + added
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def _develop(
     linear: Float32Array,
     gain: Float32Array,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
-import numba
 import numpy as np
 
+from realtime.kernels import kernel
 from realtime.types import Float32Array, Float64Array, Int32Array, UInt8Array
 from training.rendering import kernels
 from training.rendering.face_model import EYE, FACE, MOUTH, FaceModel
@@ -44,7 +44,7 @@ _STILL_REACH, _MOVED_REACH = 1.5, 0.72
 head, and nothing does beyond the first."""
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _place(
     points: Float32Array,
     rest_pose: Float32Array,
@@ -81,7 +81,7 @@ def _place(
             )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _shade(
     normals: Float32Array,
     openness: Float32Array,
@@ -108,7 +108,7 @@ def _shade(
         out[v] = light
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _trace(
     ids: Int32Array,
     xyz: Float32Array,
@@ -153,7 +153,7 @@ def _trace(
                 holes[y, x] = parts[t]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _lighten(picture: Float32Array, light: Float32Array) -> None:
     """Multiply [H, W, 3] by [H, W] in place; what interpolation left below black is black."""
     for y in range(picture.shape[0]):

@@ -6,12 +6,12 @@ import ctypes
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import pytest
 
 from realtime.errors import DeviceError
 from realtime.inference import devices, onnx_file
 from realtime.inference.model import Model, device_report
+from realtime.onnx_runtime import onnxruntime
 from support.onnx_files import SPEC, windows
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from realtime.errors import ModelError
 from realtime.inference.model import Model
+from realtime.onnx_runtime import onnxruntime
 from realtime.spec import ModelSpec, Signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -20,7 +21,6 @@ pytest.importorskip("tensorflow", reason="the training extra is not installed")
 pytest.importorskip("onnx", reason="the training extra is not installed")
 
 import onnx
-import onnxruntime
 
 from training.batches.augmentation import mirror
 from training.models import architectures
