@@ -42,6 +42,7 @@ from realtime.lsl_outlet import LslOutlet
 from realtime.macro.face_crops import Cut
 from realtime.macro.model import DEFAULT_MACRO, find_macro, list_macros
 from realtime.monitor import Monitor
+from realtime.printed_text import PipeConsole, escape_unprintable
 from realtime.recording.live_recording import Recording
 from realtime.recording.recorder import RecordingContents
 from realtime.recording.recovery import recover_session
@@ -61,7 +62,7 @@ app = typer.Typer(
     help="Real-time micro-expression monitor. Without a command: watch. "
     "`--debug` with any command shows the traceback of an error that ends it.",
 )
-console = Console(highlight=False, markup=False, soft_wrap=True)
+console = PipeConsole(highlight=False, markup=False, soft_wrap=True)
 
 SourceName = Annotated[
     str, typer.Option(help="auto, a camera's number, a video file, a URL, or demo.")
@@ -201,7 +202,7 @@ def watch(
         meter = RunMeter(frames, monitor.spec.rate_hz, monitor.model.device, lambda: monitor.drops)
         ends_s = math.inf
 
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt, BrokenPipeError):
             for update in monitor.updates(frames):
                 commands = screen.show(update, meter.measure(update), recording=recording.is_on)
                 meter.shown(update)
@@ -548,6 +549,7 @@ def main() -> None:
     if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
         arguments.insert(0, "watch")
     raise_on_interrupt()
+    escape_unprintable()
     # OpenCV's own threads would only take the cores from the stages, which run side by side.
     cv2.setNumThreads(1)
     try:

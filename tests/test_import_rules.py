@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "realtime.versions": set(),
     "realtime.native_log": set(),
     "realtime.interrupts": set(),
+    "realtime.printed_text": set(),
     "realtime.onnx_runtime": set(),
     "realtime.kernels": set(),
     "realtime.storage": set(),
@@ -56,7 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     "realtime.run_status": {"realtime.types", "realtime.faces.conditions"},
     # What is shown and kept of a run.
     "realtime.drawing": {"realtime.types", "realtime.spec"},
-    "realtime.display": BASIS | {"realtime.drawing", "realtime.run_status"},
+    "realtime.display": BASIS
+    | {"realtime.drawing", "realtime.run_status", "realtime.printed_text"},
     "realtime.session": {"realtime.types", "realtime.errors", "realtime.faces.conditions"},
     "realtime.recording": BASIS
     | {"realtime.storage", "realtime.versions", "realtime.session", "realtime.drawing"},

@@ -265,6 +265,45 @@ def test_a_model_file_that_is_not_ours_is_one_sentence(kilas_here: Kilas, tmp_pa
     assert len(errors_of(done)) == 1
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_names_that_an_output_cannot_take_are_printed_as_escapes(
+    tmp_path: Path, encoding: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "stream.py"), "analyze", str(tmp_path / "测试.mp4")],
+        capture_output=True,
+        env=WITHOUT_DISPLAY | {"PYTHONIOENCODING": encoding},
+        timeout=150,
+    )
+    assert done.returncode == 1
+    assert rb"\u6d4b\u8bd5.mp4; check the path" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_recording_whose_output_nobody_reads_any_more_is_whole(tmp_path: Path) -> None:
+    clip = copy_beginning(tmp_path / "clip.mp4", 6.0)
+    options = ["--source", clip, "--no-window", "--record", tmp_path / "out", "--macro", "off"]
+    watching = subprocess.Popen(
+        [sys.executable, str(ROOT / "stream.py"), *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=WITHOUT_DISPLAY,
+    )
+    assert watching.stdout is not None
+    while b"warming up" not in watching.stdout.readline():
+        pass
+    watching.stdout.close()
+    assert watching.stderr is not None
+    said = watching.stderr.read()
+    assert watching.wait(60) == 0, said
+    assert b"Traceback" not in said
+    (folder,) = (tmp_path / "out").iterdir()
+    session = load_session(folder)
+    assert session.facts["status"] == "complete"
+    assert 0 < len(session.scores) < 170  # it has ended before the clip
+    assert (folder / "report.html").exists()
+
+
 @pytest.mark.parametrize("command", [["stream.py"], ["-m", "training", "--help"]])
 def test_ctrl_c_while_modules_load_ends_in_silence(tmp_path: Path, command: list[str]) -> None:
     # A package that both import, and that takes its time.

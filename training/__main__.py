@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from realtime.errors import KilasError
+from realtime.printed_text import escape_unprintable
 from training.macro.commands import app as macro
 from training.options import RecipeName, Settings, changes
 from training.tensorflow_start import start_tensorflow
@@ -415,6 +416,7 @@ def reproduce(
 def main() -> None:
     """Run the command line: status 0 on success, 2 on wrong use, 1 on failure, 130 on Ctrl-C."""
     raise_on_interrupt()
+    escape_unprintable()
     try:
         app()  # typer ends with status 130, without a traceback, on Ctrl-C
     except KilasError as error:

@@ -12,6 +12,7 @@ from rich.text import Text
 from realtime.display.commands import Command
 from realtime.display.macro_list import MACRO_WORD
 from realtime.drawing.palette import class_colours, class_markers
+from realtime.printed_text import PipeConsole
 from realtime.run_status import RunStatus
 from realtime.spec import ModelSpec
 from realtime.types import NO_FACE, Event, MacroScores, Scores, Update
@@ -66,7 +67,7 @@ class TerminalLine:
         """
         self._classes = _Classes(spec.labels)
         self._macro_classes = _Classes(tuple(macro_labels))
-        self._console = console or Console()
+        self._console = console or PipeConsole()
         self._clock = clock
         self._origin_s = origin_s
         self._scores: dict[int, Scores] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -18,10 +17,10 @@ def test_without_a_folder_to_write_functions_are_compiled_all_the_same(
 ) -> None:
     compile_function = numba.njit
 
-    def njit(cache: bool = False, **options: Any) -> Callable[..., Any]:
-        if cache:
+    def njit(*functions: Any, cache: bool = False, **options: Any) -> Any:
+        if cache and options.get("nogil"):
             raise RuntimeError("cannot cache function: no locator available")
-        return compile_function(**options)  # type: ignore[no-any-return]
+        return compile_function(*functions, cache=cache, **options)
 
     monkeypatch.setattr(numba, "njit", njit)
     kernels._warn.cache_clear()
