@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
 import tempfile
 from collections import ChainMap
 from collections.abc import Callable
@@ -10,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from realtime.earlier_sessions import Wanted, is_complete, make_room
+from realtime.errors import SourceError
 from realtime.inference.devices import Device
-from realtime.inference.model import DEFAULT_MODEL
+from realtime.inference.model import DEFAULT_MODEL, find_model
 from realtime.macro.model import MacroChoice, open_macro
 from realtime.monitor import Monitor, monitor_settings
 from realtime.recording.painting import frame_painter
 from realtime.recording.recorder import RECORD_EVERYTHING, RecordingContents, SessionRecorder
 from realtime.session.reader import Session, load_session
+from realtime.sources.file_urls import local_path
 from realtime.sources.video_file import VideoFile
 from realtime.spotting.neutral_baseline import load_profile
 from realtime.spotting.sensitivity import USUAL, Sensitivity
@@ -67,11 +72,15 @@ def analyze(
     blur_faces: bool = False,
     clips: bool = True,
     blendshapes: bool = False,
+    overwrite: bool = False,
     on_update: Callable[[Source, Update], None] | None = None,
 ) -> Session:
     """Analyze every frame of a video file, as fast as it goes.
 
-    `out`: session folder to write; without it nothing is kept on disk and no video is made.
+    `path`: its path or its `file://` address. `out`: session folder to write; without it nothing is
+    kept on disk and no video is made. If the folder holds the complete session of the same file,
+    model and options already, that session is returned; a session of the file that was cut off is
+    made anew; any other stays, and RecordingError is raised, unless `overwrite`.
     `model` to `profile`: see `Monitor`; `video` to `blendshapes`: see
     `realtime.recording.recorder.RecordingContents`. `on_update` is called after each frame. When
     the file breaks half way, what was read stays in the folder.
@@ -84,10 +93,22 @@ def analyze(
         session = analyze("talk.mp4", "results/talk")
         print(session.events[["onset_s", "apex_s", "offset_s", "label", "score"]])
     """
+    if not isinstance(path, str | os.PathLike):
+        raise SourceError(
+            f"Only video files can be analyzed, not {path!r}; a camera is watched with Monitor and "
+            "open_source."
+        )
     contents = RecordingContents(video, keep_clean, blur_faces, clips, blendshapes)
     options = AnalysisOptions(max_faces, macro, sensitivity, profile, contents)
     if out is not None:
-        return analyze_file(path, Path(out), model, device, options, on_update)
+        session_folder, source = Path(out), local_path(path).absolute()
+        if session_folder.exists() and source.is_file():
+            sha256 = hashlib.sha256(find_model(model).read_bytes()).hexdigest()
+            wanted = Wanted(source, sha256, options.settings(sha256))
+            if is_complete(session_folder, wanted):
+                return load_session(session_folder)
+            make_room(session_folder, wanted, overwrite=overwrite)
+        return analyze_file(path, session_folder, model, device, options, on_update)
     options = dataclasses.replace(options, contents=RecordingContents(video=False))
     with tempfile.TemporaryDirectory(prefix="kilas-") as folder:
         return analyze_file(path, Path(folder) / "session", model, device, options, on_update)

@@ -65,8 +65,17 @@ ALLOWED: dict[str, set[str]] = {
     "realtime.recording.painting": {"realtime.monitor", "realtime.display", "realtime.recording"},
     "realtime.recording.live_recording": {"realtime.monitor", "realtime.recording"}
     | {"realtime.errors", "realtime.types", "realtime.versions"},
+    "realtime.earlier_sessions": {"realtime.errors", "realtime.storage"}
+    | {"realtime.session", "realtime.exports"},
     "realtime.analysis": STAGES
-    | {"realtime.types", "realtime.monitor", "realtime.session", "realtime.recording"},
+    | {
+        "realtime.types",
+        "realtime.errors",
+        "realtime.earlier_sessions",
+        "realtime.monitor",
+        "realtime.session",
+        "realtime.recording",
+    },
     "realtime.reports": BASIS
     | {"realtime.storage"}
     | {"realtime.session", "realtime.drawing", "realtime.run_status", "realtime.faces.conditions"},

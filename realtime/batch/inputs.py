@@ -14,7 +14,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 import cv2
 
-from realtime.batch.outputs import holds_session_of
+from realtime.earlier_sessions import holds_session_of
 from realtime.errors import SourceError
 from realtime.session.layout import (
     CLEAN_FILE,

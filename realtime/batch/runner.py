@@ -22,7 +22,6 @@ import pandas as pd
 
 from realtime.analysis import DEFAULT_OPTIONS, AnalysisOptions, analyze_file
 from realtime.batch.inputs import Input
-from realtime.batch.outputs import Wanted, alone_in, is_complete, make_room, no_space
 from realtime.batch.summary import (
     EVENT_COUNT_PREFIX,
     Row,
@@ -31,6 +30,7 @@ from realtime.batch.summary import (
     summary_table,
     write_summary,
 )
+from realtime.earlier_sessions import Wanted, alone_in, is_complete, make_room, no_space
 from realtime.errors import DeviceError, KilasError, ModelError, ProfileError, RecordingError
 from realtime.exports import FILES, annotated, export_session, has_annotations
 from realtime.inference.devices import Device

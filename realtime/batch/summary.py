@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from realtime.batch.outputs import cannot_write
+from realtime.earlier_sessions import cannot_write
 from realtime.errors import RecordingError
 from realtime.session.layout import SESSION_FILE, SUMMARY_FILE
 from realtime.storage.durable_file import replace_file

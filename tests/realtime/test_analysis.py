@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from realtime.analysis import analyze
+from realtime.errors import RecordingError, SourceError
 from realtime.recording.encoders import TICKS_HZ
-from realtime.session.reader import Session
+from realtime.session.reader import Session, load_session
 from realtime.sources.opening import DEMO_PATH
 from realtime.sources.video_file import VideoFile
+from support.demo_clip import copy_beginning
 
 SECONDS = 3.0
 """Part of the demo clip that is used: its first micro-expression, a surprise, is told by then."""
@@ -144,3 +146,23 @@ def test_a_face_that_leaves_or_enters_is_seen_to(
     first_change = int(np.flatnonzero(found != is_there_first)[0])
     assert scores["timestamp"][first_change] == pytest.approx(at_s, abs=0.2)
     assert (found[first_change:-2] != is_there_first).all()
+
+
+def test_a_cell_that_is_run_twice_gives_the_same_session(tmp_path: Path) -> None:
+    clip, out = copy_beginning(tmp_path / "clip.mp4", 1.0), tmp_path / "out"
+    first = analyze(clip, out, macro=False, video=False)
+    written = (out / "session.json").read_bytes()
+    again = analyze(clip.as_uri(), str(out), macro=False, video=False)
+    assert again.scores.equals(first.scores)
+    assert (out / "session.json").read_bytes() == written
+
+    with pytest.raises(RecordingError, match=r"other settings \(sensitivity\).*overwrite=True"):
+        analyze(clip, out, macro=False, video=False, sensitivity=0.9)
+    assert (out / "session.json").read_bytes() == written
+    analyze(clip, out, macro=False, video=False, sensitivity=0.9, overwrite=True)
+    assert load_session(out).facts["settings"]["sensitivity"] == 0.9
+
+
+def test_a_camera_is_refused_in_words() -> None:
+    with pytest.raises(SourceError, match="Only video files can be analyzed, not 0"):
+        analyze(0)  # type: ignore[arg-type]

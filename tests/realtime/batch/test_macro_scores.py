@@ -19,7 +19,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from realtime.batch.macro_scores import MAX_FACES, StillsSummary, analyze_stills, format_summary
-from realtime.batch.outputs import Wanted, make_room
+from realtime.earlier_sessions import Wanted, make_room
 from realtime.errors import KilasError, ModelError, RecordingError, SourceError
 from realtime.macro.face_crops import Cut
 from realtime.macro.model import MacroModel

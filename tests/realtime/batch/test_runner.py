@@ -21,11 +21,12 @@ import av
 import pandas as pd
 import pytest
 
+from realtime import earlier_sessions
 from realtime.analysis import AnalysisOptions, analyze_file
-from realtime.batch import outputs, runner
+from realtime.batch import runner
 from realtime.batch.inputs import Input, find_inputs
-from realtime.batch.outputs import Wanted, make_room
 from realtime.batch.runner import analyze_batch
+from realtime.earlier_sessions import Wanted, make_room
 from realtime.errors import KilasError, ModelError, RecordingError
 from realtime.recording.recorder import RecordingContents
 from realtime.session.layout import SUMMARY_FILE
@@ -328,7 +329,7 @@ def test_a_session_that_is_being_written_is_left_alone(
     shutil.copytree(expected / "0", folder)
     facts = json.loads((folder / "session.json").read_text()) | {"status": "recording"}
     (folder / "session.json").write_text(json.dumps(facts))
-    monkeypatch.setattr(outputs, "QUIET_S", 0.0)
+    monkeypatch.setattr(earlier_sessions, "QUIET_S", 0.0)
     with FolderLock(folder) as lock:
         assert lock.take()
         table = run(find_inputs([str(clips / "0.mp4")]), tmp_path)

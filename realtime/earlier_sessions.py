@@ -109,7 +109,7 @@ def make_room(folder: Path, wanted: Wanted, *, overwrite: bool) -> None:
         if _has_rows(folder) and not overwrite:
             raise RecordingError(
                 f"{folder} holds a session whose {SESSION_FILE} was lost; choose another --out, or "
-                "replace it with --overwrite."
+                "replace it with --overwrite (in Python overwrite=True)."
             )
         _wait_until_free(folder)
     else:
@@ -121,7 +121,7 @@ def make_room(folder: Path, wanted: Wanted, *, overwrite: bool) -> None:
         if differences and not is_unfinished and not overwrite:
             raise RecordingError(
                 f"{folder} holds a session of {' and '.join(differences)}; choose another "
-                "--out, or replace it with --overwrite."
+                "--out, or replace it with --overwrite (in Python overwrite=True)."
             )
         if metadata["status"] == "recording":
             _wait_until_free(folder)
