@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -11,12 +13,16 @@ import pandas as pd
 
 from realtime.errors import KilasError
 from realtime.sources.video_file import VIDEO_SUFFIXES
+from training.annotations.csv_text import read_csv_text
 from training.annotations.expression import ACTION_UNITS, KINDS, AnnotatedExpression
 
 TEXT_COLUMNS: dict[Hashable, type[str]] = dict.fromkeys(
     ("clip", "subject", "label", "kind", "units"), str
 )
 """Columns that are read as text, even where they look like numbers."""
+
+MISSING_NUMBERS = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None"]
+"""Texts in place of a number that is missing."""
 
 COURSE_FIELDS = (
     "onset_s",
@@ -151,13 +157,35 @@ def _refuse(path: Path, faults: Faults) -> None:
     """Refuse a table with a wrong row: raise KilasError that names the first such line."""
     if faults:
         place = min(faults)
-        raise KilasError(f"Line {place + 2} of {path} {faults[place]}.")
+        header_line = read_csv_text(path)[2]
+        raise KilasError(f"Line {header_line + 1 + place} of {path} {faults[place]}.")
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a table whose columns may be spelt with capitals and spaces.
+
+    A decimal comma counts where commas do not separate cells. In text columns `NA` is a text.
+    """
     try:
-        table = pd.read_csv(path, dtype=TEXT_COLUMNS)
-    except (OSError, ValueError) as error:
+        text, separator, _ = read_csv_text(path)
+        header = next(csv.reader(io.StringIO(text), delimiter=separator), [])
+        names = [re.sub(r"\s+", "_", name.strip().lower()) for name in header]
+        missing_texts = {name: [""] if name in TEXT_COLUMNS else MISSING_NUMBERS for name in names}
+        table = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            header=0,
+            names=names,
+            index_col=False,
+            dtype=TEXT_COLUMNS,
+            decimal="." if separator == "," else ",",
+            skipinitialspace=True,
+            keep_default_na=False,
+            na_values=missing_texts,
+        )
+        for name in TEXT_COLUMNS.keys() & set(names):
+            table[name] = table[name].str.strip()
+    except (OSError, ValueError, csv.Error) as error:
         raise KilasError(
             f"The table {path} cannot be read ({error}); give a CSV file with a header."
         ) from error

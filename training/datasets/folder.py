@@ -16,6 +16,7 @@ import pandas as pd
 
 from realtime.spec import NONE_LABEL
 from training.annotations.tables import Faults, examine_clips, examine_course, examine_truth
+from training.annotations.video_length import TOLERANCE_S, video_span
 from training.datasets.frames import numbered_pictures
 from training.datasets.gathering import ClaimedNames, as_table, known_emotion, refuse_empty
 from training.datasets.records import Annotations, Clip, FrameFiles, Skipped, VideoRange
@@ -93,10 +94,14 @@ def _row(
     if isinstance(clip.frames, FrameFiles):
         numbers = clip.frames.numbers
         last_s = (numbers[-1] - numbers[0] + 1) / clip.fps  # when the last frame has been seen
-    if not 0 <= onset_s <= offset_s <= last_s or math.isinf(offset_s):
+    elif isinstance(clip.frames, VideoRange):
+        span = video_span(clip.frames.path)
+        last_s = span.end_s - span.start_s
+    is_within = offset_s <= last_s + (TOLERANCE_S if isinstance(clip.frames, VideoRange) else 0.0)
+    if not (0 <= onset_s <= offset_s and is_within) or math.isinf(offset_s):
+        end = "" if math.isinf(last_s) else f", which ends at {round(last_s, 2):g} s"
         raise SkipRow(
-            f"{onset_s:g} s to {offset_s:g} s lies outside of {clip.clip}"
-            f"{'' if math.isinf(last_s) else f', which ends at {last_s:g} s'}; times are seconds "
+            f"{onset_s:g} s to {offset_s:g} s lies outside of {clip.clip}{end}; times are seconds "
             "from its first frame, correct them"
         )
     emotion = known_emotion(str(row["label"]), "folder")

@@ -12,7 +12,7 @@ from realtime.errors import KilasError
 from realtime.sources.images import PICTURE_SUFFIXES
 from training.datasets.records import Clip, Clips, FrameFiles
 
-SPREADSHEET_SUFFIXES = (".xls", ".xlsm", ".xlsx")
+SPREADSHEET_SUFFIXES = (".csv", ".tsv", ".xls", ".xlsm", ".xlsx")
 
 _NUMBER = re.compile(r"\d+$")
 """Frame number at the end of a picture's name: reg_img46.jpg, 006_05562.jpg, 175.jpg."""

@@ -6,6 +6,7 @@ numbers, and remarks may follow below.
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 import zipfile
@@ -13,11 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 from xlrd import XLRDError  # type: ignore[import-untyped]
 from xlrd.compdoc import CompDocError  # type: ignore[import-untyped]
 
 from realtime.errors import KilasError
+from training.annotations.csv_text import read_csv_rows
 from training.datasets.frames import Found, in_order
 
 HEADER_ROWS = 30
@@ -27,7 +30,15 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 _NO_NUMBER = re.compile(r"\W*|n/?a|nan|none", re.IGNORECASE)
 """Pattern of a cell without a number: nothing, `/`, `-`, `?`, `NA`."""
 
-_UNREADABLE = (OSError, ValueError, KeyError, zipfile.BadZipFile, XLRDError, CompDocError)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    zipfile.BadZipFile,
+    XLRDError,
+    CompDocError,
+    csv.Error,
+)
 
 
 class SkipRow(Exception):
@@ -86,6 +97,11 @@ def plain(name: str) -> str:
 
 def whole_number(text: str, what: str) -> int:
     """Return the number in the text. Raises SkipRow when the text is no whole number."""
+    if text.startswith("="):
+        raise SkipRow(
+            f"{what} is a formula ({text}) whose value is not stored; open the sheet in a "
+            "spreadsheet program and save it"
+        )
     if not _WHOLE_NUMBER.fullmatch(text):
         raise SkipRow(f"{what} is {text!r}, which is no whole number; correct the cell")
     return int(text.partition(".")[0])
@@ -108,6 +124,8 @@ def find_spreadsheet(found: Found, names: Sequence[str], like: str) -> tuple[Pat
     """
     for name in names:
         fitting = [path for path in found.spreadsheets if name in plain(path.stem)]
+        # A copy as text has lost the merged cells and the other sheets.
+        fitting = [path for path in fitting if not _is_text(path)] or fitting
         if fitting:
             chosen, *others = sorted(
                 fitting, key=lambda path: (in_order(path.stem), -len(path.parts)), reverse=True
@@ -126,18 +144,55 @@ def find_spreadsheet(found: Found, names: Sequence[str], like: str) -> tuple[Pat
 def read_workbook(path: Path) -> dict[str, list[tuple[str, ...]]]:
     """Read the text of all cells of all sheets, by the sheets' names in order.
 
-    Every row is as long as the longest. Raises KilasError when the file is no spreadsheet.
+    Every row is as long as the longest. A cell that is merged over several rows counts for each of
+    them. A formula whose value is not stored is read as the formula. CSV copies have one sheet
+    without a name. Raises KilasError when the file is no spreadsheet.
     """
     try:
+        if _is_text(path):
+            return {"": read_csv_rows(path)}
         sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object)
+        completed = {} if path.suffix.lower() == ".xls" else _completed_cells(path)
     except _UNREADABLE as error:
         raise KilasError(
             f"The spreadsheet {path} cannot be read ({error}); copy it again."
         ) from error
-    return {
-        str(name): [tuple(map(_text, row)) for row in cells.itertuples(index=False, name=None)]
-        for name, cells in sheets.items()
-    }
+    workbook = {}
+    for name, cells in sheets.items():
+        rows = [list(map(_text, row)) for row in cells.itertuples(index=False, name=None)]
+        for (row, column), text in completed.get(str(name), {}).items():
+            if row < len(rows) and column < len(rows[row]) and not rows[row][column]:
+                rows[row][column] = text
+        workbook[str(name)] = [tuple(row) for row in rows]
+    return workbook
+
+
+def _completed_cells(path: Path) -> dict[str, dict[tuple[int, int], str]]:
+    """Return, by sheet, the texts that a workbook does not store in the cells where they count.
+
+    Places are row and column from 0.
+    """
+    completed: dict[str, dict[tuple[int, int], str]] = {}
+    values = openpyxl.load_workbook(path, data_only=True)
+    formulas = openpyxl.load_workbook(path)
+    for sheet in formulas.worksheets:
+        stored = values[sheet.title]
+        texts = {
+            (cell.row - 1, cell.column - 1): str(cell.value)
+            for row in sheet.iter_rows()
+            for cell in row
+            if cell.data_type == "f" and stored.cell(cell.row, cell.column).value is None
+        }
+        for area in sheet.merged_cells.ranges:
+            text = _text(stored.cell(area.min_row, area.min_col).value)
+            for row in range(area.min_row + 1, area.max_row + 1):
+                texts[row - 1, area.min_col - 1] = text
+        completed[sheet.title] = texts
+    return completed
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix.lower() in (".csv", ".tsv")
 
 
 def read_sheet(

@@ -22,6 +22,7 @@ from realtime.sources.video_file import VideoFile
 from realtime.spec import NONE_LABEL
 from realtime.types import Event
 from training.annotations.tables import read_activities, read_clips, read_truth
+from training.annotations.video_length import TOLERANCE_S, video_span
 from training.evaluation.measures import BELOW_POINTS, EVENT_COLUMNS, EvaluationMeasures, measure
 from training.evaluation.metrics import (
     BOOTSTRAP_SEED,
@@ -102,7 +103,7 @@ def evaluate(
     loaded = Model.load(model, device="cpu")
     spec = loaded.spec
     classes = [label for label in spec.labels if label != NONE_LABEL]
-    _check(clips, truth, classes)
+    _check(videos, clips, truth, classes)
     check_subjects_unseen(spec, clips.get("subject", ()), with_thresholds=True)
     clips, spotted = spot_videos(videos, clips, model, jobs, sensitivity, macro)
     measures, spotted = measure(clips, truth, spotted, classes, activities)
@@ -145,14 +146,24 @@ def model_results(measures: EvaluationMeasures) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(measures).items() if name in kept}
 
 
-def _check(clips: pd.DataFrame, truth: pd.DataFrame, classes: Sequence[str]) -> None:
-    """Check, before hours of work, that every label has a clip and a class. Raises KilasError."""
+def _check(videos: Path, clips: pd.DataFrame, truth: pd.DataFrame, classes: Sequence[str]) -> None:
+    """Check, before hours of work, that every label has a place in a clip, and a class.
+
+    Raises KilasError.
+    """
     lost = sorted(set(truth["clip"]) - set(clips["clip"]))
     if lost:
         raise KilasError(
             f"The labels name clips that are not among the videos, such as {lost[0]}; give the "
             "labels of these videos, with file names as they are."
         )
+    for clip, of_clip in truth.groupby("clip"):
+        last_s, end_s = float(of_clip["offset_s"].max()), video_span(videos / str(clip)).end_s
+        if last_s > end_s + TOLERANCE_S:
+            raise KilasError(
+                f"The labels name an expression until {last_s:g} s in {clip}, which ends at "
+                f"{end_s:.1f} s; give times in seconds from the video's beginning."
+            )
     strange = sorted(set(truth["label"][truth["kind"] == "micro"].astype(str)) - set(classes))
     if strange:
         raise KilasError(

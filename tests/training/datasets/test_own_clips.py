@@ -9,6 +9,7 @@ import pytest
 
 from realtime.errors import KilasError
 from support.dataset_layouts import Cells, write_folder
+from support.sources import steady, write_clip
 from training.annotations.tables import read_truth
 from training.datasets import read_dataset
 from training.datasets.records import FrameFiles, VideoRange
@@ -219,3 +220,15 @@ def test_no_event_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, edit=lambda rows: rows.clear())
     with pytest.raises(KilasError, match=r"No row of .*events\.csv is left"):
         read_dataset("folder", tmp_path)
+
+
+def test_times_beyond_the_end_of_a_video_are_skipped(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", steady(30, 60))
+    (tmp_path / "clips.csv").write_text("clip,subject\na.mp4,01\n")
+    (tmp_path / "events.csv").write_text(
+        "clip,onset_s,apex_s,offset_s,label\na.mp4,1,1.2,1.5,wink\na.mp4,600,700,900,wink\n"
+    )
+    found = read_dataset("folder", tmp_path)
+    assert found.table["onset_s"].tolist() == [1.0]
+    (skipped,) = found.skipped
+    assert "600 s to 900 s lies outside of a.mp4, which ends at 2 s" in skipped.why

@@ -6,16 +6,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.errors import KilasError
 from support.dataset_layouts import write_xls, write_xlsx
+from training.datasets.frames import scan
 from training.datasets.spreadsheets import (
     HEADER_ROWS,
     Row,
     SkipRow,
+    find_spreadsheet,
     number_or_none,
     read_sheet,
     read_workbook,
@@ -148,3 +151,35 @@ def test_text_that_says_nothing_is_no_missing_number(text: str) -> None:
 def test_a_column_that_the_sheet_lacks_is_empty() -> None:
     row = row_of(Onset="4")
     assert (row.get("AU"), row.number("Onset"), row.number_or_none("Apex")) == ("", 4, None)
+
+
+def test_a_cell_that_is_merged_over_rows_counts_for_each(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["Filename", "Onset", "AU"], ["EP01", 5, "4"], [None, 9, "12"], ["EP02", 1, "6"]):
+        book.active.append(row)
+    book.active.merge_cells("A2:A3")
+    book.save(tmp_path / "labels.xlsx")
+    rows = read_sheet(tmp_path / "labels.xlsx", COLUMNS).rows
+    assert [row.text("Filename") for row in rows] == ["EP01", "EP01", "EP02"]
+    assert [row.number("Onset") for row in rows] == [5, 9, 1]
+
+
+def test_a_formula_without_a_stored_value_is_said(tmp_path: Path) -> None:
+    write_xlsx(tmp_path / "a.xlsx", {"one": [["Filename", "Onset", "AU"], ["EP01", "=3+4", "4"]]})
+    (row,) = read_sheet(tmp_path / "a.xlsx", COLUMNS).rows
+    with pytest.raises(SkipRow, match=r"Onset is a formula \(=3\+4\) whose value is not stored"):
+        row.number_or_none("Onset")
+
+
+def test_a_copy_as_csv_reads_like_the_spreadsheet(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("SAMM;;\nFilename;Onset Frame;AU\n007;5;4+7\n;;\n")
+    (row,) = read_sheet(tmp_path / "labels.csv", COLUMNS).rows
+    assert row.where == "labels.csv, row 3"
+    assert (row.text("Filename"), row.number("Onset"), row.get("AU")) == ("007", 5, "4+7")
+
+
+def test_a_copy_as_csv_is_taken_where_there_is_no_spreadsheet(tmp_path: Path) -> None:
+    (tmp_path / "Labels.csv").touch()
+    assert find_spreadsheet(scan(tmp_path), ["labels"], "x")[0].name == "Labels.csv"
+    (tmp_path / "labels.xlsx").touch()
+    assert find_spreadsheet(scan(tmp_path), ["labels"], "x") == (tmp_path / "labels.xlsx", ())
