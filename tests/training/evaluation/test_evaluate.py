@@ -20,6 +20,7 @@ from realtime.errors import KilasError
 from realtime.inference.model import Model
 from realtime.inference.onnx_file import WEIGHTS_FOLDER
 from realtime.spec import SpottingSpec
+from support.sources import steady, write_clip
 from training.annotations.tables import read_activities, read_clips, read_truth
 from training.evaluation.evaluate import evaluate, summary
 from training.evaluation.measures import (
@@ -463,4 +464,14 @@ def test_labels_that_fit_nothing_are_refused_before_any_video_is_watched(
     labels = tmp_path / "labels.csv"
     labels.write_text(f"clip,onset_s,apex_s,offset_s,label\n{clip},1,1.2,1.4,{label}\n")
     with pytest.raises(KilasError, match=said):
+        evaluate(tmp_path, labels, "kilas", 1)
+
+
+def test_labels_beyond_the_end_of_a_clip_are_refused_before_any_video_is_watched(
+    tmp_path: Path,
+) -> None:
+    write_clip(tmp_path / "a.mp4", steady(30, 60))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("clip,onset_s,apex_s,offset_s,label\na.mp4,1000,1200,1400,positive\n")
+    with pytest.raises(KilasError, match=r"until 1400 s in a\.mp4, which ends at 2\.0 s"):
         evaluate(tmp_path, labels, "kilas", 1)
