@@ -8,7 +8,7 @@ import io
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from realtime.macro.model import DEFAULT_MACRO, MacroModel
 from realtime.parallel.process_pool import map_all, map_ordered
 from realtime.session.layout import SCORES_FILE
 from realtime.session.losses import losses_text
-from realtime.sources.images import OTHER_PICTURE_SUFFIXES, read_picture
+from realtime.sources.images import OTHER_PICTURE_SUFFIXES, holds_several, read_picture
 from realtime.sources.video_file import VideoFile
 from realtime.storage.durable_file import replace_file
 from realtime.types import Float32Array, Source, UInt8Array, Update
@@ -314,6 +314,9 @@ def _check_place(path: Path, begin: Sequence[str]) -> None:
 def _cannot_read(path: Path) -> str:
     if path.suffix.lower() in OTHER_PICTURE_SUFFIXES:
         return f"{path} has a format that is not supported; save it as JPEG or PNG."
+    with suppress(OSError):
+        if holds_several(path):
+            return f"{path} holds several pictures; save each as a file of its own."
     return f"{path} cannot be read as a picture; copy it again, or leave it out."
 
 

@@ -29,18 +29,37 @@ image only the first picture.
 """
 
 
+MAY_MOVE = frozenset({".png", ".tif", ".tiff", ".webp"})
+"""Endings of the image files that are read and may hold several pictures."""
+
+
 def read_picture(path: Path, mode: int = cv2.IMREAD_COLOR) -> UInt8Array | None:
     """Read an image file as uint8 BGR [h, w, 3], or [h, w] where `mode` is IMREAD_GRAYSCALE.
 
     The image is turned as its EXIF data state and has no alpha channel. None where the file is
-    damaged, cannot be read or is of another format (`OTHER_PICTURE_SUFFIXES`).
+    damaged, cannot be read, holds several pictures, or is of another format
+    (`OTHER_PICTURE_SUFFIXES`).
     """
     if path.suffix.lower() in OTHER_PICTURE_SUFFIXES:
         return None
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
         # `cv2.imread` would fill the missing part of a cut-off JPEG with gray, without an error.
-        image = cv2.imdecode(data, mode)
+        image = None if holds_several(path) else cv2.imdecode(data, mode)
     except (OSError, cv2.error):  # cv2.error: the file is empty, or states an absurd size
         return None
     return None if image is None else np.asarray(image, np.uint8)
+
+
+def holds_several(path: Path) -> bool:
+    """Return True if a file holds several pictures, such as pages. Raises OSError."""
+    if path.suffix.lower() not in MAY_MOVE:
+        return False
+    content = path.read_bytes()
+    if path.suffix.lower() == ".png":
+        return b"acTL" in content.partition(b"IDAT")[0]  # the chunk that makes it move
+    try:
+        data = np.frombuffer(content, np.uint8)
+        return bool(cv2.imdecodemulti(data, cv2.IMREAD_COLOR, range=(1, 2))[0])
+    except cv2.error:  # damaged
+        return False

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 from realtime.batch.macro_scores import MAX_FACES, StillsSummary, analyze_stills, format_summary
@@ -262,6 +262,34 @@ def test_pictures_of_formats_that_are_not_read_are_told(tmp_path: Path, head: Pi
     named = run(tmp_path / "named", folder / "pal.gif")
     assert (named.videos, len(named.failures)) == (0, 1)
     assert list(table_of(tmp_path / "named")["success"]) == [0]
+
+
+@pytest.mark.parametrize("ending", ["tif", "webp", "png"])
+def test_a_file_of_several_pictures_is_refused(tmp_path: Path, head: Picture, ending: str) -> None:
+    first = Image.fromarray(head[..., ::-1].copy())
+    path = tmp_path / f"pages.{ending}"
+    first.save(path, save_all=True, append_images=[first.rotate(180)])
+    summary = run(tmp_path / "out", path)
+    assert summary.failures == (f"{path} holds several pictures; save each as a file of its own.",)
+    assert list(table_of(tmp_path / "out")["success"]) == [0]
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+def test_every_orientation_of_every_format_is_honoured(
+    tmp_path: Path, head: Picture, ending: str, tag: int
+) -> None:
+    picture = Image.fromarray(head[20:110, :, ::-1].copy())
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    path = tmp_path / f"turned.{ending}"
+    picture.save(path, exif=exif, quality=95)
+    with Image.open(path) as saved:
+        shown = np.asarray(ImageOps.exif_transpose(saved).convert("RGB"))[..., ::-1]
+    found = read_picture(path)
+    assert found is not None
+    assert found.shape == shown.shape
+    assert np.abs(found.astype(int) - shown).mean() < 4
 
 
 def test_a_picture_of_one_gray_level_shows_nothing(tmp_path: Path) -> None:
