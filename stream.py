@@ -44,6 +44,7 @@ from realtime.macro.model import DEFAULT_MACRO, find_macro, list_macros
 from realtime.monitor import Monitor
 from realtime.printed_text import PipeConsole, escape_unprintable
 from realtime.recording.live_recording import Recording
+from realtime.recording.recent_updates import BEFORE_S
 from realtime.recording.recorder import RecordingContents
 from realtime.recording.recovery import recover_session
 from realtime.run_status import RunMeter
@@ -55,6 +56,9 @@ from realtime.versions import PACKAGES
 
 SESSIONS = Path("sessions")
 """Folder of recordings unless another is named."""
+
+MOST_BEFORE_S = 60.0
+"""Most seconds before a recording that can be asked for; more would not fit into the memory."""
 
 app = typer.Typer(
     add_completion=False,
@@ -97,6 +101,14 @@ Clips = Annotated[bool, typer.Option(help="Keep each event in slow motion.")]
 Blendshapes = Annotated[
     bool, typer.Option("--blendshapes", help="Keep MediaPipe's 52 blendshapes of each frame.")
 ]
+Before = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=MOST_BEFORE_S,
+        help="Seconds that a recording also keeps from before it was asked for (key r, Record).",
+    ),
+]
 Report = Annotated[bool, typer.Option(help="Write report.html.")]
 Formats = Annotated[
     str,
@@ -122,6 +134,7 @@ def watch(
     record: Annotated[
         Path | None, typer.Option(help="Record from the start, into a new folder in this one.")
     ] = None,
+    before: Before = BEFORE_S,
     video: Video = True,
     keep_clean: KeepClean = False,
     blur_faces: BlurFaces = False,
@@ -188,6 +201,7 @@ def watch(
                 contents=contents,
                 formats=wanted_formats,
                 report=report,
+                before_s=before,
             )
         )
         opened.callback(screen.close)  # before the recording is finished, which takes a moment
@@ -445,6 +459,7 @@ def web(
         int | None, typer.Option(min=1, help="Live at a time; unless given, one a processor.")
     ] = None,
     max_faces: MaxFaces = 1,
+    before: Before = BEFORE_S,
     macro: Macro = "on",
     max_upload: Annotated[int, typer.Option(min=1, help="MB of an uploaded video.")] = 500,
     open_browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
@@ -488,6 +503,7 @@ def web(
         macro=parse_macro(macro),
         max_sessions=max_sessions or os.cpu_count() or 1,
         max_faces=max_faces,
+        before_s=before,
         max_upload_mb=max_upload,
         open_browser=open_browser,
     )

@@ -15,6 +15,7 @@ from typing import Self
 from realtime.errors import RecordingError
 from realtime.monitor import Monitor
 from realtime.recording.painting import frame_painter
+from realtime.recording.recent_updates import RecentUpdates
 from realtime.recording.recorder import (
     RECORD_EVERYTHING,
     RecordingContents,
@@ -61,6 +62,7 @@ class Recording:
         contents: RecordingContents = RECORD_EVERYTHING,
         formats: Sequence[str] = (),
         report: bool = True,
+        before_s: float = 0.0,
         on_finished: Callable[[RecordingOutcome], None] | None = None,
         on_clip: Callable[[Path, int, bool], None] | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class Recording:
 
         `base`: folder in which each recording gets a folder of its own. `notify`: shows the user a
         message, about where a recording goes or why it ended. `formats`: see `realtime.exports`.
+        `before_s`: seconds of the run before `start` with which each recording begins.
         `on_finished` gets the outcome of each recording, once, when nothing more is done to it:
         from `start` if it could not begin, otherwise from the thread that finishes recordings, one
         after the other. `on_clip` is called for each clip that was made or will not be, with the
@@ -83,6 +86,7 @@ class Recording:
         self._contents = contents
         self._formats = tuple(formats)
         self._report = report
+        self._recent = RecentUpdates(before_s)
         self._on_finished = on_finished or (lambda finished: None)
         self._on_clip = on_clip or (lambda folder, event_id, is_there: None)
         self._folder = base
@@ -116,18 +120,26 @@ class Recording:
         else:
             self.start()
 
-    def start(self) -> None:
-        """Begin a recording in a new folder."""
+    def start(self) -> list[Update]:
+        """Begin a recording in a new folder; return the updates from before with which it begins.
+
+        A recording that follows another at once begins where that one ended.
+        """
+        upstream = ChainMap(self._source.drops, self._monitor.drops)
+        before, drops_before = self._recent.take(upstream)
+        before_s = before[-1].frame.t_s - before[0].frame.t_s if before else 0.0
         self._folder = new_session_folder(self._base, session_folder_name(datetime.now()))
         try:
             self._recorder = SessionRecorder(
                 self._folder,
                 self._monitor.spec,
-                self._monitor.describe(self._source),
+                self._monitor.describe(self._source) | {"before_s": round(before_s, 3)},
                 frame_painter(self._monitor, blur_faces=self._contents.blur_faces),
                 wait=False,
                 contents=self._contents,
-                upstream_drops=ChainMap(self._source.drops, self._monitor.drops),
+                upstream_drops=upstream,
+                before=before,
+                drops_before=drops_before,
                 session_metadata=self._monitor.session_metadata,
                 on_clip=partial(self._on_clip, self._folder),
             )
@@ -135,12 +147,16 @@ class Recording:
             self._on_finished(RecordingOutcome(None, False, error))
             self._fail(error)
         else:
-            self._notify(f"Recording to {self._folder}.")
+            since = f", with the last {before_s:.1f} s" if before else ""
+            self._notify(f"Recording to {self._folder}{since}.")
+        return before
 
     def write(self, update: Update) -> None:
         """Record one update, if the recording is on; and report failures of earlier recordings."""
         self._collect()
-        if self._recorder is not None:
+        if self._recorder is None:
+            self._recent.add(update, ChainMap(self._source.drops, self._monitor.drops))
+        else:
             try:
                 self._recorder.write(update)
             except RecordingError as error:

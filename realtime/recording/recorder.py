@@ -35,7 +35,7 @@ import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -182,6 +182,8 @@ class SessionRecorder:
         origin_s: float | None = None,
         contents: RecordingContents = RECORD_EVERYTHING,
         upstream_drops: Mapping[str, int] | None = None,
+        before: Sequence[Update] = (),
+        drops_before: Mapping[str, int] | None = None,
         session_metadata: Callable[[float], Mapping[str, Any]] | None = None,
         on_clip: Callable[[int, bool], None] | None = None,
         score_wait_s: float | None = None,
@@ -196,7 +198,8 @@ class SessionRecorder:
         and pictures that do not fit are left out of the video and counted in `drops`, while
         scores and events are always kept. `origin_s`: `Frame.t_s` that is written as 0; None: the
         time of the first frame. `upstream_drops`: counts of the stages before, by cause, read
-        whenever session.json is written; their present counts are subtracted.
+        whenever session.json is written; less `drops_before`, or their present counts. `before`:
+        updates with which the session begins, whose pictures are never left out.
         `session_metadata`: returns metadata of the run until now for session.json, such as the
         neutral baselines, with times from the origin that it is given. `on_clip`: the clips'
         `on_made`, see `ClipMaker`. `score_wait_s`: how much later than a frame a score for it may
@@ -210,7 +213,8 @@ class SessionRecorder:
         self._wait = wait
         self._origin_s = origin_s
         self._upstream_drops = {} if upstream_drops is None else upstream_drops
-        self._drops_before = Counter(self._upstream_drops)
+        self._drops_before = Counter(self._upstream_drops if drops_before is None else drops_before)
+        self._before_count = len(before)
         self._session_metadata = session_metadata
         self._started = datetime.now().astimezone()
         self._meta = {
@@ -278,6 +282,8 @@ class SessionRecorder:
             )
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
+        for update in before:
+            self.write(update)
 
     def __enter__(self) -> Self:
         return self
@@ -300,6 +306,7 @@ class SessionRecorder:
             self._origin_s = update.frame.t_s
         record = Record.of(update, self._origin_s)
         limit = max(MIN_QUEUE_FRAMES, QUEUE_BYTES // max(1, update.frame.image_bgr.nbytes))
+        limit += self._before_count  # they are in memory already
         with self._changed:
             if self._wait and not self._changed.wait_for(
                 lambda: len(self._frames) < limit or self._failure is not None, STALL_S

@@ -29,11 +29,11 @@ STALENESS_S = 0.1
 Three frames at 30 Hz, and a third of the time within which an event has to be reported.
 """
 
-BUFFER_S = 4.0
-"""Length of the buffer for `recent`: an expression of 0.5 s with room on both sides."""
+BUFFER_S = 0.5
+"""Length of the sliding buffer of captured frames: more than a reader may be behind."""
 
 BUFFER_BYTES = 256 * 2**20
-"""Upper bound of the same buffer: 4 s of 640 x 480 at 60 Hz is 221 MB."""
+"""Upper bound of the same buffer: 0.5 s of 3840 x 2160 at 60 Hz would be 750 MB."""
 
 JOIN_S = 2.0
 """Longest time that leaving a live source waits for its thread.
@@ -58,7 +58,7 @@ class LiveSource(ABC):
     """Base of the sources that deliver whether or not they are read.
 
     One thread, started on entering, runs `_pictures` of the subclass and fills the buffer. The
-    thread that entered iterates and leaves. `stop` and `recent` may be called from any thread.
+    thread that entered iterates and leaves. `stop` may be called from any thread.
     Entering waits for the first frame. An error of the capture thread is raised again in the
     reader, with the traceback of where it happened. A source is entered once.
     """
@@ -79,7 +79,7 @@ class LiveSource(ABC):
 
         `reconnect_s`: how long a source that broke is waited for; None: it ends there. `silence_s`:
         how long the reader waits for a frame from a capture thread that hangs; None: for ever.
-        `buffer_s`, `buffer_bytes`: bounds of the frames that `recent` can return.
+        `buffer_s`, `buffer_bytes`: bounds of the frames that wait for a reader.
         """
         self.drops: Counter[str] = Counter()
         self.on_idle: Callable[[], None] | None = None
@@ -149,15 +149,6 @@ class LiveSource(ABC):
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
-
-    def recent(self, seconds: float) -> list[Frame]:
-        """Return the captured frames of the last `seconds`, as far as the buffer reaches.
-
-        Frames that were not delivered are among them. Any thread may call it; the images are
-        shared, not copied.
-        """
-        with self._changed:
-            return [f for f in self._buffer if f.t_s >= self._buffer[-1].t_s - seconds]
 
     def age_s(self, frame: Frame) -> float | None:
         """Return the seconds since `frame` was captured. Any thread may call it."""

@@ -68,6 +68,7 @@ class Settings:
     macro: bool | str
     max_sessions: int
     max_faces: int
+    before_s: float
     max_upload_mb: int
     open_browser: bool
 
@@ -188,7 +189,11 @@ def _site(settings: Settings, folder: Path, is_secure: bool) -> Iterator[Site]:
         upload_bytes = settings.max_upload_mb * 2**20
         yield build_app(
             LiveService(
-                models, visits, max_sessions=settings.max_sessions, max_faces=settings.max_faces
+                models,
+                visits,
+                max_sessions=settings.max_sessions,
+                max_faces=settings.max_faces,
+                before_s=settings.before_s,
             ),
             AnalysisJobs(
                 folder / "uploads",

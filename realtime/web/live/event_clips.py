@@ -62,10 +62,13 @@ class EventClips:
             self._outbox.put(protocol.event(event_id, event))
             self._request_clip(event_id, event, is_recorded=is_recorded)
 
-    def begin_recording(self) -> None:
-        """Prepare for a new recording, which counts its events from 1."""
-        self._recorded_from_s = None
-        self._numbers = count(1)
+    def begin_recording(self, before: Sequence[Update]) -> None:
+        """Prepare for a new recording, which counts its events from 1.
+
+        `before`: earlier updates with which it begins; their events have their clips already.
+        """
+        self._recorded_from_s = before[0].frame.t_s if before else None
+        self._numbers = count(1 + sum(len(update.events) for update in before))
 
     def take_recorded(self, folder: Path, number: int, is_there: bool) -> None:
         """Send the clip of event `number` of the recording in `folder`.

@@ -69,6 +69,7 @@ class LiveRun:
         event_ids: count[int],
         *,
         max_faces: int,
+        before_s: float,
         recording_slot: threading.Semaphore,
         recording_s: float = RECORDING_S,
     ) -> None:
@@ -91,6 +92,7 @@ class LiveRun:
         self._outbox = outbox
         self._event_ids = event_ids
         self._max_faces = max_faces
+        self._before_s = before_s
         self._recording_slot = recording_slot
         self._recording_s = recording_s
         self._record_until_s = 0.0
@@ -177,6 +179,7 @@ class LiveRun:
                         camera,
                         self._files.sessions_folder,
                         log.info,
+                        before_s=self._before_s,
                         on_finished=self._send_recorded,
                         on_clip=self._clips.take_recorded,
                     )
@@ -271,8 +274,7 @@ class LiveRun:
                 protocol.notice("The last recording is still being finished; wait a moment.")
             )
         else:
-            self._clips.begin_recording()
-            recording.start()
+            self._clips.begin_recording(recording.start())
             if recording.is_on:
                 self.is_recording = True
                 self._record_until_s = time.monotonic() + self._recording_s

@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from realtime.recording.recent_updates import BEFORE_S
 from realtime.web.limits import RECORDING_S, RESUME_S
 from realtime.web.live.admission import AdmissionQueue
 from realtime.web.live.model_pool import ModelPool
@@ -68,14 +69,16 @@ class LiveService:
         *,
         max_sessions: int,
         max_faces: int = 1,
+        before_s: float = BEFORE_S,
         resume_s: float = RESUME_S,
         recording_s: float = RECORDING_S,
     ) -> None:
         """Serve visits with these models.
 
         `folder`: for the visits' files, which are removed with them. `max_sessions`: monitors
-        that run at a time. `resume_s`: time that a visit outlives its socket. `recording_s`: the
-        longest recording.
+        that run at a time. `before_s`: seconds before the page's Record that a recording keeps
+        too. `resume_s`: time that a visit outlives its socket. `recording_s`: the longest
+        recording.
         """
         self.routes: list[BaseRoute] = [
             WebSocketRoute(SOCKET_PATH, self._socket),
@@ -84,6 +87,7 @@ class LiveService:
         self._models = models
         self._folder = folder
         self._max_faces = max_faces
+        self._before_s = before_s
         self._resume_s = resume_s
         self._recording_s = recording_s
         self._admission = AdmissionQueue(max_sessions)
@@ -218,6 +222,7 @@ class LiveService:
                 self._models,
                 self._admission,
                 max_faces=self._max_faces,
+                before_s=self._before_s,
                 recording_s=self._recording_s,
             )
             self._visits[visit_id] = visit

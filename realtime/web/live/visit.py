@@ -60,6 +60,7 @@ class Visit:
         admission: AdmissionQueue,
         *,
         max_faces: int,
+        before_s: float,
         recording_s: float = RECORDING_S,
     ) -> None:
         """Begin a visit.
@@ -74,6 +75,7 @@ class Visit:
         self._models = models
         self._admission = admission
         self._max_faces = max_faces
+        self._before_s = before_s
         self._recording_s = recording_s
         self._event_ids = count(1)
         self._recording_slot = threading.Semaphore(1)
@@ -238,6 +240,7 @@ class Visit:
             self.outbox,
             self._event_ids,
             max_faces=self._max_faces,
+            before_s=self._before_s,
             recording_slot=self._recording_slot,
             recording_s=self._recording_s,
         )

@@ -99,6 +99,31 @@ def test_each_recording_has_a_folder_a_report_and_its_exports(tmp_path: Path) ->
     assert [words.split()[0] for words in said] == ["Recording", "Finishing"] * 2
 
 
+def test_a_recording_begins_with_the_seconds_before_it_was_asked_for(tmp_path: Path) -> None:
+    said: list[str] = []
+    with make_recording(tmp_path, said, before_s=1.0, report=False) as recording:
+        write(recording, 20)
+        recording._source.drops["late"] += 5  # before the second that is kept
+        write(recording, 40, 20)
+        recording._source.drops["late"] += 2
+        write(recording, 10, 60)
+        recording.toggle()
+        write(recording, 10, 70)
+        recording.toggle()
+        recording.toggle()  # at once: nothing is recorded twice
+        write(recording, 5, 80)
+    first, second = recording.folders
+    session = load_session(first)
+    assert list(session.scores["frame"]) == list(range(40, 80))
+    assert session.facts["before_s"] == pytest.approx(29 / 30, abs=1e-3)
+    assert session.facts["drops"] == {"late": 2}
+    assert session.facts["video_frames"] == 40
+    assert session.scores["timestamp"].iloc[0] == 0
+    assert "with the last 1.0 s" in said[0]
+    assert list(load_session(second).scores["frame"]) == list(range(80, 85))
+    assert load_session(second).facts["before_s"] == 0
+
+
 def test_the_run_goes_on_while_a_recording_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
