@@ -3,6 +3,7 @@ and the truth that networks are trained towards."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -95,6 +96,23 @@ def test_the_release_of_a_long_smile_is_none_because_the_baseline_has_got_used_t
     assert labels[round(2.5 * 30)] == LABELS.index("positive")
     assert labels[round(5.5 * 30)] == 0
     assert (labels[round(6.0 * 30) :] == 0).all()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_labelled_expression_within_an_unlabelled_one_keeps_its_label(is_first: bool) -> None:
+    within = event(3.0, 3.4)
+    around = dataclasses.replace(event(2.0, 4.0, "macro"), label="")
+    both = labels_at([within, around] if is_first else [around, within])
+    alone = labels_at([within])
+    shown = alone == LABELS.index("positive")
+    assert (both[shown] == LABELS.index("positive")).all()
+    assert both[round(2.5 * 30)] == NO_LABEL
+
+
+def test_slots_that_show_two_labels_have_none_of_them() -> None:
+    other = next(label for label in LABELS if label not in ("none", "positive"))
+    labels = labels_at([event(3.0, 3.4), dataclasses.replace(event(3.0, 3.4), label=other)])
+    assert set(labels[round(3.1 * 30) : round(3.3 * 30)]) == {NO_LABEL}
 
 
 def test_no_events_no_labels() -> None:

@@ -64,9 +64,12 @@ def slot_labels(
     expression stands out from the baseline that the motion signal has at that moment, which is
     therefore built here in the same way from the true intensities. So the release of a long
     smile, to which the baseline has adapted, is `none`. Slots of an expression that has none of
-    the labels have no label.
+    the labels have no label, unless an expression within it has a label; nor have slots that show
+    two labels at once.
     """
-    result = np.full(len(t_s), labels.index(NONE_LABEL), np.int64)
+    none = labels.index(NONE_LABEL)
+    result = np.full(len(t_s), none, np.int64)
+    by_label: dict[int, npt.NDArray[np.bool_]] = {}
     step = max(1, round(BASELINE_STEP_S * rate_hz))
     for event in events:
         intensity = intensity_at(event, t_s)
@@ -76,9 +79,14 @@ def slot_labels(
             seen = np.arange(max(0, newest - BASELINE_SLOTS + 1), newest + 1) * step
             baseline[slot] = np.median(intensity[seen])
         shown = (intensity - baseline) / event.intensity
-        label = labels.index(event.label) if event.label in labels else NO_LABEL
-        result[shown >= SHOWN] = label
-        result[(shown > HIDDEN) & (shown < SHOWN)] = NO_LABEL
+        result[(shown > HIDDEN) & (result == none)] = NO_LABEL
+        if event.label in labels:
+            label = labels.index(event.label)
+            is_shown = shown >= SHOWN
+            by_label[label] = by_label.get(label, np.zeros(len(t_s), bool)) | is_shown
+    for label, is_shown in by_label.items():
+        result[is_shown] = label
+    result[sum(by_label.values(), np.zeros(len(t_s), np.int64)) > 1] = NO_LABEL
     return result
 
 

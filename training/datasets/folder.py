@@ -18,7 +18,7 @@ from realtime.spec import NONE_LABEL
 from training.annotations.tables import Faults, examine_clips, examine_course, examine_truth
 from training.annotations.video_length import TOLERANCE_S, video_span
 from training.datasets.frames import numbered_pictures
-from training.datasets.gathering import ClaimedNames, as_table, known_emotion, refuse_empty
+from training.datasets.gathering import KnownStretches, as_table, known_emotion, refuse_empty
 from training.datasets.records import Annotations, Clip, FrameFiles, Skipped, VideoRange
 from training.datasets.spreadsheets import SkipRow
 
@@ -42,7 +42,7 @@ def read(root: Path) -> Annotations:
             clips[str(row["clip"])] = _clip(root, row)
         except SkipRow as skip:
             skipped.append(Skipped(f"clips.csv, row {place + 2}", str(skip)))
-    taken = ClaimedNames()
+    taken = KnownStretches()
     for place, row in enumerate(truth.to_dict("records")):
         where = f"events.csv, row {place + 2}"
         try:
@@ -81,7 +81,7 @@ def _clip(root: Path, row: dict[Any, Any]) -> Clip:
 
 
 def _row(
-    row: dict[Any, Any], clips: dict[str, Clip], taken: ClaimedNames, where: str
+    row: dict[Any, Any], clips: dict[str, Clip], taken: KnownStretches, where: str
 ) -> dict[str, Any]:
     """Return the annotation of a row of events.csv. Raises SkipRow when the event is impossible."""
     clip = clips.get(str(row["clip"]))
@@ -110,7 +110,7 @@ def _row(
             f"the label {NONE_LABEL} is reserved for the absence of an expression; take the row "
             "out, or write another word"
         )
-    taken.take(clip.clip, onset_s, offset_s, where)
+    taken.take(clip.clip, onset_s, offset_s, str(row["kind"]), where)
     estimated = bool(pd.isna(row["apex_s"]))
     au = row.get("units", row.get("au"))
     return {

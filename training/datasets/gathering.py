@@ -18,6 +18,10 @@ GAPS_NAMED = 3
 """Most gaps of a clip that are listed in its note; the others are counted."""
 
 
+APEXES_NAMED = 10
+"""Most apexes outside of their expressions that are listed; the others are counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class SheetExpression:
     """Expression as a row has it, in frame numbers.
@@ -35,27 +39,24 @@ class SheetExpression:
     number: int = 1
 
 
-class ClaimedNames:
-    """Stretches of clips that have an expression already."""
+class KnownStretches:
+    """Stretches of clips that have an expression of a kind already."""
 
     def __init__(self) -> None:
-        self._stretches: dict[str, list[tuple[float, float, str]]] = {}
+        self._rows: dict[tuple[str, float, float, str], str] = {}
 
-    def take(self, clip: str, onset: float, offset: float, where: str) -> None:
+    def take(self, clip: str, onset: float, offset: float, kind: str, where: str) -> None:
         """Add the stretch of an expression of a clip.
 
-        Raises SkipRow when it is that of a row before, or overlaps with it; a frame may be the last
-        of one expression and the first of the next.
+        Expressions may overlap, as a micro- within a macro-expression. Raises SkipRow when a row
+        before has the same stretch and kind.
         """
-        own = self._stretches.setdefault(clip, [])
-        for other_onset, other_offset, other in own:
-            same = (onset, offset) == (other_onset, other_offset)
-            if same or (onset < other_offset and offset > other_onset):
-                raise SkipRow(
-                    f"there are two rows for one clip: {onset:g} to {offset:g} of {clip} "
-                    f"{'is' if same else 'overlaps with'} what {other} has; keep one of them"
-                )
-        own.append((onset, offset, where))
+        other = self._rows.setdefault((clip, onset, offset, kind), where)
+        if other != where:
+            raise SkipRow(
+                f"there are two rows for one {kind}-expression: {onset:g} to {offset:g} of {clip} "
+                f"is what {other} has; keep one of them"
+            )
 
 
 def collect_annotations(
@@ -71,8 +72,9 @@ def collect_annotations(
     Raises KilasError when no row is left.
     """
     rows: list[dict[str, Any]] = []
+    strange: list[str] = []
     skipped: list[Skipped] = []
-    taken = ClaimedNames()
+    taken = KnownStretches()
     for row in sheet.rows:
         try:
             for event in events_of(row):
@@ -81,10 +83,20 @@ def collect_annotations(
                     rows.append(_checked(dataset, event, clips, taken, where))
                 except SkipRow as skip:
                     skipped.append(Skipped(where, str(skip)))
+                else:
+                    if event.apex is not None and rows[-1]["apex_estimated"]:
+                        strange.append(f"{where} ({event.apex})")
         except SkipRow as skip:
             skipped.append(Skipped(row.where, str(skip)))
     used = {row["clip"] for row in rows}
     kept = tuple(clip for clip in clips.by_name.values() if clip.is_long or clip.clip in used)
+    if strange:
+        notes = (
+            *notes,
+            "Apexes outside of onset and offset count as not annotated, and the middle is taken: "
+            f"{', '.join(strange[:APEXES_NAMED])}"
+            f"{f', and {len(strange) - APEXES_NAMED} more' if strange[APEXES_NAMED:] else ''}.",
+        )
     gaps = (note for note in map(_gap_note, kept) if note)
     found = Annotations(
         dataset, kept, as_table(rows), tuple(skipped), (*sheet.notes, *notes, *clips.notes, *gaps)
@@ -113,7 +125,7 @@ def as_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _checked(
-    dataset: str, event: SheetExpression, clips: Clips, taken: ClaimedNames, where: str
+    dataset: str, event: SheetExpression, clips: Clips, taken: KnownStretches, where: str
 ) -> dict[str, Any]:
     """Return the row of an expression. Raises SkipRow when the expression is impossible."""
     clip = clips.by_name.get(event.clip.casefold())
@@ -122,13 +134,10 @@ def _checked(
             f"there is no folder of frames of {event.clip}; add the folder, or take the row out"
         )
     onset, offset = event.onset, event.offset
-    apex = (onset + offset) // 2 if event.apex is None else event.apex
-    if not onset <= apex <= offset:
-        middle = "no apex" if event.apex is None else f"apex {apex}"
-        raise SkipRow(
-            f"onset {onset}, {middle} and offset {offset} are not in that order; correct the "
-            "numbers"
-        )
+    if onset > offset:
+        raise SkipRow(f"the onset {onset} comes after the offset {offset}; correct the numbers")
+    given = event.apex
+    apex = given if given is not None and onset <= given <= offset else (onset + offset) // 2
     first, last = clip.frames.numbers[0], clip.frames.numbers[-1]
     for name, number in (("onset", onset), ("offset", offset)):
         if not first <= number <= last:
@@ -137,14 +146,14 @@ def _checked(
                 f"{clip.frames.paths[0].parent}; add the missing frames, or correct the number"
             )
     emotion = None if event.emotion is None else known_emotion(event.emotion, dataset)
-    taken.take(clip.clip, onset, offset, where)
+    taken.take(clip.clip, onset, offset, event.kind, where)
     return {
         "dataset": dataset,
         "subject": clip.subject,
         "clip": clip.clip,
         "kind": event.kind,
         **{"onset": onset, "apex": apex, "offset": offset},
-        "apex_estimated": event.apex is None,
+        "apex_estimated": apex != given,
         "onset_s": (onset - first) / clip.fps,
         "apex_s": (apex - first) / clip.fps,
         "offset_s": (offset - first) / clip.fps,

@@ -77,7 +77,9 @@ def _events_of(row: Row, emotions: Emotions) -> Iterator[SheetExpression]:
     if kind is None:
         raise SkipRow(f"Type is {written!r}, which is neither Macro nor Micro; correct the cell")
     onset, offset = row.number("Onset"), row.number("Offset")
-    apex = row.number_or_none("Apex") or None
+    apex = row.number_or_none("Apex")
+    if apex is not None and apex < 1:  # the sheet's own sign for an apex that is not annotated
+        apex = None
     if kind == "macro" and onset == 0:
         raise SkipRow("the onset is 0: the expression was there before the video began")
     if offset == 0:

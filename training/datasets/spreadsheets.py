@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import openpyxl
@@ -26,7 +27,7 @@ from training.datasets.frames import Found, in_order
 HEADER_ROWS = 30
 """Number of rows in which a header is looked for; SAMM has it on row 14, SAMM-LV about row 10."""
 
-_WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 _NO_NUMBER = re.compile(r"\W*|n/?a|nan|none", re.IGNORECASE)
 """Pattern of a cell without a number: nothing, `/`, `-`, `?`, `NA`."""
 
@@ -69,13 +70,13 @@ class Row:
         return text
 
     def number(self, column: str) -> int:
-        """Return the cell's number. Raises SkipRow when the cell holds no whole number."""
+        """Return the cell's number, rounded. Raises SkipRow when the cell holds no number."""
         return whole_number(self.text(column), column)
 
     def number_or_none(self, column: str) -> int | None:
         """Return the cell's number, or None where it is marked as missing, as by `/`.
 
-        Raises SkipRow when the cell holds anything else that is no whole number.
+        Raises SkipRow when the cell holds anything else that is no number.
         """
         return number_or_none(self.get(column), column)
 
@@ -96,15 +97,18 @@ def plain(name: str) -> str:
 
 
 def whole_number(text: str, what: str) -> int:
-    """Return the number in the text. Raises SkipRow when the text is no whole number."""
+    """Return the number in the text, rounded: published sheets hold frames such as 606.4.
+
+    Raises SkipRow when the text is no number.
+    """
     if text.startswith("="):
         raise SkipRow(
             f"{what} is a formula ({text}) whose value is not stored; open the sheet in a "
             "spreadsheet program and save it"
         )
-    if not _WHOLE_NUMBER.fullmatch(text):
-        raise SkipRow(f"{what} is {text!r}, which is no whole number; correct the cell")
-    return int(text.partition(".")[0])
+    if not _NUMBER.fullmatch(text):
+        raise SkipRow(f"{what} is {text!r}, which is no number; correct the cell")
+    return round(Decimal(text))
 
 
 def number_or_none(text: str, what: str) -> int | None:

@@ -47,7 +47,7 @@ def test_the_known_row_with_its_offset_before_its_onset_is_skipped(tmp_path: Pat
     found = read_dataset("casme2", tmp_path)
     (skip,) = found.skipped
     assert skip.where == "CASME2-coding-20140508.xlsx, row 4"
-    assert skip.why == ("onset 9, no apex and offset 5 are not in that order; correct the numbers")
+    assert skip.why == ("the onset 9 comes after the offset 5; correct the numbers")
     assert len(found.clips) == 3
 
 

@@ -109,7 +109,7 @@ def test_codes_of_videos_may_be_numbers_that_lost_their_zero(tmp_path: Path) -> 
         ({"subject": 9}, "the subject 9 is not on the second sheet; add it there"),
         ({"video": "sad1_1"}, "the video sad1 of sad1_1 is not on the third sheet; add it there"),
         ({"type": "micro"}, "type is 'micro', which is neither micro-expression nor macro-"),
-        ({"subject": "Subject"}, "subject is 'Subject', which is no whole number"),
+        ({"subject": "Subject"}, "subject is 'Subject', which is no number"),
     ],
 )
 def test_rows_that_name_nothing_are_skipped(change: Cells, said: str, tmp_path: Path) -> None:

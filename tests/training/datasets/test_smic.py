@@ -56,14 +56,14 @@ def test_a_clip_may_have_three_expressions(tmp_path: Path) -> None:
     assert found.skipped == ()
 
 
-def test_an_expression_that_overlaps_is_named_by_its_number(tmp_path: Path) -> None:
+def test_an_expression_that_stands_twice_is_named_by_its_number(tmp_path: Path) -> None:
     def edit(rows: list[Cells]) -> None:
-        rows[1].update({"Onset2F": rows[1]["OnsetF"] + 1, "Offset2F": rows[1]["OffsetF"] + 1})
+        rows[1].update({"Onset2F": rows[1]["OnsetF"], "Offset2F": rows[1]["OffsetF"]})
 
     write_smic(tmp_path, edit=edit)
     (skip,) = read_dataset("smic", tmp_path).skipped
     assert skip.where == f"{FILE}, row 3, event 2"
-    assert f"overlaps with what {FILE}, row 3 has" in skip.why
+    assert f"is what {FILE}, row 3 has" in skip.why
 
 
 def test_the_other_cameras_have_clips_of_the_same_names(tmp_path: Path) -> None:
