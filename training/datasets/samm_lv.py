@@ -2,8 +2,9 @@
 
 `SAMM_LongVideos_V1_Release.xlsx`, whose header is about ten rows down, and
 `SAMM_longvideos/006_1/006_1_0001.jpg`. An onset of 0 means that the expression was there when the
-video began, an offset of 0 that its end was not annotated. There are no emotions: those of the
-micro-expressions stand in SAMM's own spreadsheet, which is looked for below and beside the root.
+video began, so a macro-expression is cut to the first frame; an offset of 0 that its end was not
+annotated. There are no emotions: those of the micro-expressions stand in SAMM's own spreadsheet,
+which is looked for below and beside the root.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from training.datasets.records import Annotations
 from training.datasets.spreadsheets import Row, SkipRow, find_spreadsheet, plain, read_sheet
 
 FPS = 200.0
+FIRST_FRAME = 1
+"""Number of the first frame of every recording."""
+
 LABEL_FILE = "SAMM_LongVideos_V1_Release.xlsx"
 LABEL_FILES = ("sammlongvideos", "longvideos")
 FOLDER = "SAMM_longvideos/006_1"
@@ -80,8 +84,8 @@ def _events_of(row: Row, emotions: Emotions) -> Iterator[SheetExpression]:
     apex = row.number_or_none("Apex")
     if apex is not None and apex < 1:  # the sheet's own sign for an apex that is not annotated
         apex = None
-    if kind == "macro" and onset == 0:
-        raise SkipRow("the onset is 0: the expression was there before the video began")
+    if kind == "macro":
+        onset = max(onset, FIRST_FRAME)
     if offset == 0:
         if apex is None:
             raise SkipRow("there is neither an apex nor an offset; fill one in")

@@ -134,13 +134,12 @@ def test_a_typo_in_the_other_spreadsheet_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_a_macro_expression_from_before_the_video_is_skipped(tmp_path: Path) -> None:
+def test_a_macro_expression_from_before_the_video_is_cut_to_it(tmp_path: Path) -> None:
     write_samm_lv(tmp_path, edit=lambda rows: rows[1].update({"Onset": 0}))
     found = read_dataset("samm-lv", tmp_path)
-    (skip,) = found.skipped
-    assert skip.where == f"{FILE}, row 12"
-    assert skip.why.startswith("the onset is 0: the expression was there before the video began")
-    assert len(found.table) == 7
+    assert found.skipped == ()
+    row = found.table.iloc[1]
+    assert (row["kind"], row["onset"], row["onset_s"]) == ("macro", 1, 0.0)
 
 
 def test_an_offset_of_0_means_the_apex(tmp_path: Path) -> None:
