@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from realtime.faces.conditions import warnings
+from realtime.faces.conditions import image_warning, warnings
 from realtime.types import Source, Update
 
 SPAN_S = 2.0
@@ -104,6 +104,8 @@ class RunMeter:
         self._warned.update(
             {text for seen in update.conditions.values() for text in warnings(seen)}
         )
+        if not update.faces and (text := image_warning(update.frame.image_bgr)):
+            self._warned[text] += 1
         if now_s < self._next_s:
             return self._status
         self._next_s = now_s + REFRESH_S

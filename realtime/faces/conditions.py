@@ -37,6 +37,12 @@ UNEVEN = 0.3
 At this value one half has about twice the light of the other.
 """
 
+BLACK = 24
+"""Brightest value of an image that shows nothing; a camera's noise in the dark stays below."""
+
+PLAIN = 2.0
+"""Largest standard deviation of an image of a single colour, with a camera's noise."""
+
 _INNER = 0.15
 """Share of a face's box that is cut off on each side, so that no background is measured."""
 
@@ -86,6 +92,20 @@ def warnings(conditions: Conditions) -> tuple[str, ...]:
     if conditions.unevenness > UNEVEN:
         messages.append("light from one side: turn to the light")
     return tuple(messages)
+
+
+def image_warning(image_bgr: UInt8Array) -> str:
+    """Return a warning with a remedy if an image, uint8 [height, width, 3], can show no face.
+
+    Empty if it can.
+    """
+    height, width = image_bgr.shape[:2]
+    seen = image_bgr[:: max(1, height // _SAMPLES), :: max(1, width // _SAMPLES)]
+    if seen.max() <= BLACK:
+        return "the picture is black: open the lens cover, or make light"
+    if seen.std(axis=(0, 1)).max() <= PLAIN:
+        return "the picture has a single colour: check the camera"
+    return ""
 
 
 def _light(

@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 
 from realtime.run_status import REFRESH_S, RunMeter, RunStatus
-from realtime.types import Frame, Scores, Update
+from realtime.types import Frame, Scores, UInt8Array, Update
 
-IMAGE = np.zeros((4, 4, 3), np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
 
 
 def run(
-    rate_hz: float, *, hop: int = 2, age_s: float | None = 0.02, seconds: float = 4.0
+    rate_hz: float,
+    *,
+    image: UInt8Array = IMAGE,
+    hop: int = 2,
+    age_s: float | None = 0.02,
+    seconds: float = 4.0,
 ) -> list[RunStatus]:
     """The states of a run at a steady frame rate, with scores for every `hop`-th frame."""
     source = SimpleNamespace(drops=Counter({"late": 3}), age_s=lambda frame: age_s)
@@ -25,7 +30,7 @@ def run(
     for number in range(int(seconds * rate_hz)):
         t_s = number / rate_hz
         scores = (Scores(0, t_s - 0.2, (0.5, 0.5), 0.0),) if number % hop == 0 else ()
-        update = Update(Frame(number, t_s, IMAGE), (), scores, (), {})
+        update = Update(Frame(number, t_s, image), (), scores, (), {})
         states.append(meter.measure(update))
         meter.shown(update)
     return states
@@ -50,6 +55,22 @@ def test_latency_is_the_age_of_the_frames_and_unknown_for_files() -> None:
 def test_a_camera_too_slow_for_the_model_is_said_with_both_rates() -> None:
     assert run(12)[-1].warning == "camera 12 fps, model wants 30"
     assert run(25)[-1].warning == ""
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (np.zeros((48, 64, 3), np.uint8), "the picture is black"),
+        (IMAGE // 16, "the picture is black"),
+        (np.full((48, 64, 3), (200, 30, 90), np.uint8), "a single colour"),
+        (np.full((48, 64, 3), 255, np.uint8), "a single colour"),
+        (IMAGE // 5, ""),
+    ],
+)
+def test_a_picture_that_shows_nothing_is_said(image: UInt8Array, said: str) -> None:
+    warning = run(30, image=image)[-1].warning
+    assert said in warning
+    assert bool(said) == bool(warning)
 
 
 def test_numbers_do_not_flicker() -> None:
