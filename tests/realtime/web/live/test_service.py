@@ -225,7 +225,8 @@ def test_a_socket_that_drops_and_returns_finds_its_run_and_its_recording(serve: 
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         facts = json.loads(archive.read(f"{ready['name']}/session.json"))
     assert facts["status"] == "complete"
-    assert facts["frames"] == pytest.approx(50, abs=3)
+    assert facts["frames"] == pytest.approx(150, abs=3)  # with the seconds before Record
+    assert facts["before_s"] == pytest.approx(3.3, abs=0.2)
 
 
 def test_closing_the_tab_gives_the_place_back_at_once(serve: Serve) -> None:
