@@ -28,5 +28,9 @@ class RecordingError(KilasError):
     """Failure to read or to write a session folder."""
 
 
+class ForkError(KilasError):
+    """Use of an object in a process that was forked after the object was opened."""
+
+
 class ProfileError(KilasError):
     """Failure to take a neutral baseline from a session."""

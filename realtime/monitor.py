@@ -16,6 +16,7 @@ from realtime.errors import ProfileError, SourceError
 from realtime.faces import conditions
 from realtime.faces.landmarks import view_68
 from realtime.faces.tracker import FaceTracker
+from realtime.forks import OpeningProcess
 from realtime.inference.devices import Device
 from realtime.inference.model import DEFAULT_MODEL, Model
 from realtime.inference.model_card import card_excerpt
@@ -130,6 +131,7 @@ class Monitor:
             motion.warm_up(self.spec)
         if not isinstance(model, InferenceWorker):
             self.model.warm_up(max_faces)
+        self._opening_process = OpeningProcess("The monitor")
         self._live = live
         self._max_faces = max_faces
         self._sensitivity = Sensitivity.of(self.spec, sensitivity, {})
@@ -155,14 +157,17 @@ class Monitor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stages.__exit__(kind, error, trace)
+        if self._opening_process.is_this:
+            self._stages.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Stop the network, unless others share it, and release the models.
 
-        May be called twice. Raises the network's error if nothing has raised it yet.
+        May be called twice. Raises the network's error if nothing has raised it yet. In a process
+        that was forked meanwhile it does nothing: all of that belongs to the other process.
         """
-        self._stages.close()
+        if self._opening_process.is_this:
+            self._stages.close()
 
     @property
     def macro_labels(self) -> tuple[str, ...]:
@@ -184,7 +189,11 @@ class Monitor:
         return self._client.drops
 
     def process(self, frame: Frame) -> Update:
-        """Take the next frame. An error of any stage is raised here, with its own traceback."""
+        """Take the next frame. An error of any stage is raised here, with its own traceback.
+
+        Raises ForkError in a process that was forked after the monitor was opened.
+        """
+        self._opening_process.check()
         return self._process(frame, self._tracker(frame))
 
     def _process(self, frame: Frame, faces: tuple[Face, ...]) -> Update:
@@ -226,7 +235,10 @@ class Monitor:
         A live source's updates come at once, and what is still being scored when it ends is not
         waited for. A file's are held back by one frame, so that its last update can have all
         that was pending; also when the file breaks, and SourceError is raised after that.
+
+        Raises ForkError in a process that was forked after the monitor was opened.
         """
+        self._opening_process.check()
         if self._live:
             for frame in source:
                 yield self.process(frame)

@@ -147,6 +147,8 @@ def _inputs(found: _Found, out: Path | None) -> list[Input]:
 
 
 def _matches(pattern: str, suffixes: Sequence[str]) -> Iterator[_Match]:
+    if not pattern:
+        raise SourceError("The name of a file to analyze is empty; name a file or a folder.")
     if is_file_url(pattern):
         pattern = str(local_path(pattern))
     path = Path(pattern)

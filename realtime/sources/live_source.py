@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from realtime.errors import SourceError
+from realtime.forks import OpeningProcess
 from realtime.types import Frame, SourceInfo, UInt8Array
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ class LiveSource(ABC):
         self._reading = False
         self._ended = False
         self._error: Exception | None = None
+        self._opening_process: OpeningProcess
         # A daemon, because a driver that hangs must not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name=f"capture {name}", daemon=True)
 
@@ -118,6 +120,7 @@ class LiveSource(ABC):
         )
 
     def __enter__(self) -> Self:
+        self._opening_process = OpeningProcess(self._name)
         with ExitStack() as undo:
             undo.callback(self._close)
             self._thread.start()
@@ -162,6 +165,8 @@ class LiveSource(ABC):
         """
 
     def _close(self) -> None:
+        if not self._opening_process.is_this:
+            return
         self.stop()
         self._thread.join(JOIN_S)
         if self._thread.is_alive():
@@ -183,6 +188,7 @@ class LiveSource(ABC):
                 self.on_idle()
 
     def _next(self) -> Frame | None:
+        self._opening_process.check()
         with self._changed:
             if not self._reading:
                 self._reading = True

@@ -14,6 +14,7 @@ from typing import Self
 import av
 
 from realtime.errors import SourceError
+from realtime.forks import OpeningProcess
 from realtime.sources.decoding import PictureMaker, failure_reason, open_video_stream
 from realtime.sources.file_urls import local_path
 from realtime.sources.presentation_times import PresentationTimes
@@ -62,6 +63,7 @@ class VideoFile:
         self._path = local_path(path)
         self._stopping = threading.Event()
         self._resources = ExitStack()
+        self._opening_process: OpeningProcess  # of the decoder's threads
         self._container: av.container.InputContainer
         self._stream: av.VideoStream
         self._frames: Iterator[Frame] = iter(())
@@ -78,6 +80,7 @@ class VideoFile:
         return self._info
 
     def __enter__(self) -> Self:
+        self._opening_process = OpeningProcess(str(self._path))
         with ExitStack() as resources:
             self._container = resources.enter_context(self._open())
             stream = open_video_stream(self._container)
@@ -108,11 +111,13 @@ class VideoFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._resources.close()
+        if self._opening_process.is_this:
+            self._resources.close()
 
     def __iter__(self) -> Iterator[Frame]:
         if self._info is None:
             raise RuntimeError("enter the source before reading it")
+        self._opening_process.check()
         return self._frames
 
     def age_s(self, frame: Frame) -> float | None:
@@ -167,6 +172,7 @@ class VideoFile:
         delivered = 0
         while frame is not None and not self._stopping.is_set():
             yield frame
+            self._opening_process.check()
             delivered += 1
             last_s = frame.t_s
             frame = next(decoded, None)

@@ -85,6 +85,15 @@ def test_what_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
             find_inputs([str(pattern)])
 
 
+def test_an_empty_name_does_not_mean_the_folder_one_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "talk.mp4")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="name of a file to analyze is empty"):
+        find_inputs([""])
+
+
 def test_a_file_that_is_named_twice_is_meant_once(tmp_path: Path) -> None:
     touch(tmp_path, "day/talk.mp4")
     (tmp_path / "link.mp4").symlink_to(tmp_path / "day" / "talk.mp4")

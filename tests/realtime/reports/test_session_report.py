@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from realtime.reports.formatting import clock, lines_of
 from realtime.reports.html import markdown
 from realtime.reports.session_report import MAX_CHARTED_FACES, write_report
 from realtime.session.statistics import face_statistics, frame_times, presence
-from support.paths import ROOT
+from support.paths import PYTHON_PATH, ROOT
 from support.sessions import LABELS, MACRO_LABELS, write_session
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
@@ -513,3 +514,22 @@ def test_figures_are_written_as_people_read_them(
     show: Callable[[Any], object], value: object, expected: object
 ) -> None:
     assert show(value) == expected
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere users always have a home folder")
+def test_reports_are_made_for_a_user_without_a_home_folder() -> None:
+    unknown = (
+        "import os, pwd\n"
+        "def getpwuid(uid): raise KeyError(uid)\n"
+        "pwd.getpwuid = getpwuid\n"
+        "os.environ.pop('HOME', None)\n"
+        "import realtime.reports.session_report, realtime.reports.batch_report"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", unknown],
+        env=os.environ | PYTHON_PATH,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
