@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from realtime.sources.opening import DEMO_PATH
 from support.builders import wait_until
 from support.demo_clip import copy_beginning
 from support.paths import ROOT
-from support.sources import steady, write_clip
+from support.sources import steady, write_clip, write_lossy_clip
 
 WITHOUT_DISPLAY = {
     name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")
@@ -160,13 +159,7 @@ def test_analyze_writes_a_folder_a_file_and_goes_on_after_a_bad_one(
 
 
 def test_lost_frames_are_told_with_their_causes(kilas_here: Kilas, tmp_path: Path) -> None:
-    lossy = write_clip(
-        tmp_path / "lossy.mkv",
-        steady(50, 6),
-        codec="mjpeg",
-        time_base=Fraction(1, 1000),
-        ticks_of=[0, 20, 20, 40, 60, 60].__getitem__,
-    )
+    lossy = write_lossy_clip(tmp_path / "lossy.mkv")
     whole = write_clip(tmp_path / "whole.mp4", steady(30, 6))
     out = tmp_path / "out"
     micro = kilas_here("analyze", lossy, whole, "--out", out, "--no-video", "--macro", "off")

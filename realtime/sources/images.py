@@ -28,8 +28,7 @@ Some builds of OpenCV would read them: of a camera's raw file only the small pre
 image only the first picture.
 """
 
-
-MAY_MOVE = frozenset({".png", ".tif", ".tiff", ".webp"})
+MAY_HOLD_SEVERAL = frozenset({".png", ".tif", ".tiff", ".webp"})
 """Endings of the image files that are read and may hold several pictures."""
 
 
@@ -40,12 +39,15 @@ def read_picture(path: Path, mode: int = cv2.IMREAD_COLOR) -> UInt8Array | None:
     damaged, cannot be read, holds several pictures, or is of another format
     (`OTHER_PICTURE_SUFFIXES`).
     """
-    if path.suffix.lower() in OTHER_PICTURE_SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix in OTHER_PICTURE_SUFFIXES:
         return None
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        content = path.read_bytes()
+        if _are_several(content, suffix):
+            return None
         # `cv2.imread` would fill the missing part of a cut-off JPEG with gray, without an error.
-        image = None if holds_several(path) else cv2.imdecode(data, mode)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
     except (OSError, cv2.error):  # cv2.error: the file is empty, or states an absurd size
         return None
     return None if image is None else np.asarray(image, np.uint8)
@@ -53,13 +55,17 @@ def read_picture(path: Path, mode: int = cv2.IMREAD_COLOR) -> UInt8Array | None:
 
 def holds_several(path: Path) -> bool:
     """Return True if a file holds several pictures, such as pages. Raises OSError."""
-    if path.suffix.lower() not in MAY_MOVE:
-        return False
-    content = path.read_bytes()
-    if path.suffix.lower() == ".png":
-        return b"acTL" in content.partition(b"IDAT")[0]  # the chunk that makes it move
     try:
-        data = np.frombuffer(content, np.uint8)
-        return bool(cv2.imdecodemulti(data, cv2.IMREAD_COLOR, range=(1, 2))[0])
+        return _are_several(path.read_bytes(), path.suffix.lower())
     except cv2.error:  # damaged
         return False
+
+
+def _are_several(content: bytes, suffix: str) -> bool:
+    """Return True for a file of several pictures. Raises cv2.error when it is damaged."""
+    if suffix not in MAY_HOLD_SEVERAL:
+        return False
+    if suffix == ".png":
+        return b"acTL" in content.partition(b"IDAT")[0]  # the chunk that makes it move
+    data = np.frombuffer(content, np.uint8)
+    return bool(cv2.imdecodemulti(data, cv2.IMREAD_COLOR, range=(1, 2))[0])

@@ -81,6 +81,17 @@ def write_clip(
     return path
 
 
+def write_lossy_clip(path: Path) -> Path:
+    """A clip of six frames, 20 ms apart, two of which have the time of the frame before them."""
+    return write_clip(
+        path,
+        steady(50, 6),
+        codec="mjpeg",
+        time_base=Fraction(1, 1000),
+        ticks_of=[0, 20, 20, 40, 60, 60].__getitem__,
+    )
+
+
 def steady(rate_hz: float, count: int) -> list[float]:
     return [number / rate_hz for number in range(count)]
 

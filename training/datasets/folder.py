@@ -8,7 +8,8 @@ label`, `apex_s` where there is an apex, and optionally `kind`, `units` (or `au`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 
 from realtime.spec import NONE_LABEL
 from training.annotations.tables import Faults, examine_clips, examine_course, examine_truth
-from training.annotations.video_length import TOLERANCE_S, video_span
+from training.annotations.video_length import TOLERANCE_S, VideoSpan, video_span
 from training.datasets.frames import numbered_pictures
 from training.datasets.gathering import KnownStretches, as_table, known_emotion, refuse_empty
 from training.datasets.records import Annotations, Clip, FrameFiles, Skipped, VideoRange
@@ -42,12 +43,12 @@ def read(root: Path) -> Annotations:
             clips[str(row["clip"])] = _clip(root, row)
         except SkipRow as skip:
             skipped.append(Skipped(f"clips.csv, row {place + 2}", str(skip)))
-    taken = KnownStretches()
+    taken, span_of = KnownStretches(), cache(video_span)  # which opens the video
     for place, row in enumerate(truth.to_dict("records")):
         where = f"events.csv, row {place + 2}"
         try:
             _refuse(event_faults, place)
-            rows.append(_row(row, clips, taken, where))
+            rows.append(_row(row, clips, taken, span_of, where))
         except SkipRow as skip:
             skipped.append(Skipped(where, str(skip)))
     found = Annotations(
@@ -81,7 +82,11 @@ def _clip(root: Path, row: dict[Any, Any]) -> Clip:
 
 
 def _row(
-    row: dict[Any, Any], clips: dict[str, Clip], taken: KnownStretches, where: str
+    row: dict[Any, Any],
+    clips: dict[str, Clip],
+    taken: KnownStretches,
+    span_of: Callable[[Path], VideoSpan],
+    where: str,
 ) -> dict[str, Any]:
     """Return the annotation of a row of events.csv. Raises SkipRow when the event is impossible."""
     clip = clips.get(str(row["clip"]))
@@ -95,7 +100,7 @@ def _row(
         numbers = clip.frames.numbers
         last_s = (numbers[-1] - numbers[0] + 1) / clip.fps  # when the last frame has been seen
     elif isinstance(clip.frames, VideoRange):
-        span = video_span(clip.frames.path)
+        span = span_of(clip.frames.path)
         last_s = span.end_s - span.start_s
     is_within = offset_s <= last_s + (TOLERANCE_S if isinstance(clip.frames, VideoRange) else 0.0)
     if not (0 <= onset_s <= offset_s and is_within) or math.isinf(offset_s):

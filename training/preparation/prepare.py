@@ -26,6 +26,7 @@ from realtime.faces.tracker import FaceTracker
 from realtime.parallel.process_pool import map_ordered
 from realtime.preprocessing.regions import extract_regions
 from realtime.preprocessing.windowing import Slot, UniformClock
+from realtime.session.losses import causes_text
 from realtime.sources.images import read_picture
 from realtime.sources.video_file import VideoFile
 from realtime.spec import ModelSpec
@@ -213,7 +214,7 @@ class Pictures:
         """Description of the pictures that were missing, after the iteration; empty if none."""
         faults = [self._failure] if self._failure else []
         if lost := self._lost.total():
-            causes = ", ".join(f"{count} {cause}" for cause, count in self._lost.items())
+            causes = causes_text(self._lost)
             faults.append(f"{lost} of {lost + self.delivered} pictures cannot be read ({causes})")
         return "; ".join(faults)
 

@@ -17,6 +17,7 @@ from support.sources import (
     HANG_S,
     steady,
     write_clip,
+    write_lossy_clip,
 )
 
 
@@ -64,13 +65,7 @@ class TestPacedFile:
         assert 0 <= age_s < 1
 
     def test_drops_of_the_file_are_its_drops(self, tmp_path: Path) -> None:
-        path = write_clip(
-            tmp_path / "clip.mkv",
-            steady(50, 6),
-            codec="mjpeg",
-            time_base=Fraction(1, 1000),
-            ticks_of=[0, 20, 20, 40, 60, 60].__getitem__,
-        )
+        path = write_lossy_clip(tmp_path / "clip.mkv")
         with PacedFile(path) as source:
             frames = list(source)
         assert source.drops["time not increasing"] == 2

@@ -10,7 +10,7 @@ import pytest
 
 from realtime.sources.network_stream import NetworkStream
 from realtime.sources.video_file import VideoFile
-from support.sources import StreamServer, shows, steady, write_clip
+from support.sources import StreamServer, shows, steady, write_clip, write_lossy_clip
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,7 @@ def test_a_night_is_a_hole_and_a_year_another_clock(
 
 
 def test_a_clock_that_is_a_little_wrong_is_no_cut(tmp_path: Path) -> None:
-    path = write_clip(
-        tmp_path / "clip.mkv",
-        steady(50, 6),
-        codec="mjpeg",
-        time_base=Fraction(1, 1000),
-        ticks_of=[0, 20, 20, 40, 60, 60].__getitem__,
-    )
+    path = write_lossy_clip(tmp_path / "clip.mkv")
     with VideoFile(path) as source:
         frames = list(source)
     assert [frame.t_s for frame in frames] == [0.0, 0.02, 0.04, 0.06]
