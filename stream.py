@@ -216,7 +216,7 @@ def watch(
         meter = RunMeter(frames, monitor.spec.rate_hz, monitor.model.device, lambda: monitor.drops)
         ends_s = math.inf
 
-        with suppress(KeyboardInterrupt, BrokenPipeError):
+        with suppress(KeyboardInterrupt):
             for update in monitor.updates(frames):
                 commands = screen.show(update, meter.measure(update), recording=recording.is_on)
                 meter.shown(update)

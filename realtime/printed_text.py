@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
-from typing import NoReturn
+from typing import ClassVar
 
 from rich.console import Console
 
@@ -19,14 +18,16 @@ def escape_unprintable() -> None:
 
 
 class PipeConsole(Console):
-    """Console that raises BrokenPipeError once, when whoever reads what it prints has gone.
+    """Console that goes on in silence when whoever reads what it prints has gone.
 
-    What is printed after that vanishes. Rich's own console ends the program instead, whatever it is
-    doing.
+    `has_reader`: False from then on, for all consoles of the process. Rich's own console ends the
+    program instead, whatever it is doing.
     """
 
-    def on_broken_pipe(self) -> NoReturn:
-        """Discard all that is printed from now on."""
+    has_reader: ClassVar[bool] = True
+
+    def on_broken_pipe(self) -> None:
+        """Let all that is printed from now on vanish."""
+        PipeConsole.has_reader = False
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))

@@ -273,7 +273,10 @@ def test_names_that_an_output_cannot_take_are_printed_as_escapes(
     assert b"Traceback" not in done.stderr
 
 
-def test_a_recording_whose_output_nobody_reads_any_more_is_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last_words", [b"Model", b"warming up"])
+def test_a_recording_whose_output_nobody_reads_any_more_is_whole(
+    tmp_path: Path, last_words: bytes
+) -> None:
     clip = copy_beginning(tmp_path / "clip.mp4", 6.0)
     options = ["--source", clip, "--no-window", "--record", tmp_path / "out", "--macro", "off"]
     watching = subprocess.Popen(
@@ -283,7 +286,7 @@ def test_a_recording_whose_output_nobody_reads_any_more_is_whole(tmp_path: Path)
         env=WITHOUT_DISPLAY,
     )
     assert watching.stdout is not None
-    while b"warming up" not in watching.stdout.readline():
+    while last_words not in watching.stdout.readline():
         pass
     watching.stdout.close()
     assert watching.stderr is not None

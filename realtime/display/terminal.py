@@ -82,7 +82,8 @@ class TerminalLine:
     ) -> frozenset[Command]:
         """Print the events of an update and refresh the scores when it is time.
 
-        Called like `MonitorWindow.show`; a terminal has no keys, so no command is ever returned.
+        Called like `MonitorWindow.show`. A terminal has no keys, so QUIT is the only command: when
+        nobody reads any more what is printed.
         """
         self._is_waiting = False
         if self._origin_s is None:
@@ -103,7 +104,7 @@ class TerminalLine:
         elif now_s >= self._next_s:
             self._next_s = now_s + _PLAIN_LINE_S
             self._console.print(self._plain(update, status, recording), soft_wrap=True)
-        return frozenset()
+        return frozenset() if PipeConsole.has_reader else frozenset({Command.QUIT})
 
     def wait(self) -> frozenset[Command]:
         """Print, once, that no picture comes."""
